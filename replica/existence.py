@@ -1,0 +1,145 @@
+"""When a problem has exactly one answer: capacity, reachable margins, convexity.
+
+Each function answers for flat arrays of checked numbers; `replica.saddle_point`
+turns the answers into refusals. Equation numbers are those of docs/theory.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import elementwise
+
+from replica import kernels
+from replica.equations import PerceptronEquations
+from replica.losses import HardMargin
+from replica.solver import newton
+
+__all__ = ["maximum_stability", "separability_capacity", "square_loss_reach"]
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: log c at the capacity of a teacher whose labels are random up to one in 1e15.
+_LOG_C = 40.0
+
+
+def _half_second_moment(c: Array) -> Array:
+    """int_{t<0} Dt t^2 2 H(-c t) = (arctan(1/c) - c/(1 + c^2)) / pi."""
+    x = 1.0 / c
+    # below x = 0.02 the two terms cancel; the series is then good to 1e-17
+    series = x**3 * (2 / 3 - x**2 * (4 / 5 - x**2 * (6 / 7 - x**2 * 8 / 9)))
+    return np.where(x < 0.02, series, np.arctan(x) - c / (1 + c * c)) / np.pi
+
+
+def separability_capacity(signal: Array, noise: Array) -> Array:
+    """The alpha up to which labels of a teacher can be learned without error, eq. (24).
+
+    inf for a noiseless teacher, 2 for random labels.
+
+    Parameters
+    ----------
+    signal, noise : (n, K) arrays
+        The teacher's mixture.
+    """
+    result = np.full(len(signal), 2.0)
+    clean = np.all((signal == 0) | (noise == 0), axis=1) & (signal.sum(axis=1) == 1)
+    result[clean] = np.inf
+    noisy = np.flatnonzero(~clean & np.any(signal > 0, axis=1))
+    if len(noisy) == 0:
+        return result
+    w, sigma = signal[noisy], noise[noisy]
+
+    def step_and_pull(log_c: Array, j: NDArray[np.intp]) -> tuple[Array, Array]:
+        c = np.exp(log_c)[:, None]
+        ck = c / np.sqrt(1 + sigma[j] ** 2 * (1 + c * c))
+        step = 0.5 * (1 - w[j].sum(axis=1)) + np.sum(w[j] * _half_second_moment(ck), axis=1)
+        pull = np.sum(w[j] / np.sqrt((1 + sigma[j] ** 2) * (1 + ck**2) * 2 * np.pi), axis=1)
+        return step, pull
+
+    def mismatch(log_c: Array, index: Array) -> Array:
+        step, pull = step_and_pull(log_c, index.astype(int))
+        ratio = np.log(np.sqrt(2 / np.pi) * pull / step)
+        return ratio - log_c - 0.5 * np.logaddexp(0.0, 2 * log_c)
+
+    index = np.arange(len(noisy))
+    root = elementwise.find_root(
+        mismatch,
+        (np.full(len(noisy), -_LOG_C), np.full(len(noisy), _LOG_C)),
+        args=(index.astype(float),),
+        tolerances={"xatol": 1e-15, "xrtol": 1e-15},
+    )
+    step, _ = step_and_pull(root.x, index)
+    result[noisy] = np.exp(-np.logaddexp(0.0, 2 * root.x)) / step
+    return result
+
+
+def maximum_stability(alpha: Array, signal: Array, noise: Array) -> Array:
+    """The largest margin kappa that all examples can have; nan at and beyond capacity."""
+    kappa = np.full(len(alpha), np.nan)
+    which = np.flatnonzero(alpha < separability_capacity(signal, noise))
+    if len(which):
+        equations = PerceptronEquations(
+            HardMargin(), alpha[which], np.zeros(len(which)), signal[which], noise[which]
+        )
+
+        def system(z: Array, index: NDArray[np.intp]) -> tuple[Array, Array]:
+            return equations.residuals(z, index, equations.moments(z, index, order=20))
+
+        root = newton(system, equations.start(), 1e-8)
+        kappa[which] = np.where(root.converged, np.exp(root.unknowns[:, 1]), np.nan)
+    return kappa
+
+
+def square_loss_reach(alpha: Array, margin: Array, signal: Array, noise: Array) -> Mask:
+    """Where alpha < 1 examples can all be given the margin on the sphere: V = 0 is reached.
+
+    Eq. (27) at g = x/(1+x) = 1; below 1 its left side means that x diverges.
+    """
+    clean = np.sum(signal / np.sqrt(1 + noise**2), axis=1)
+    rho = alpha * np.sqrt(2 / np.pi) * margin * clean
+    return (alpha < 1) & (alpha * (margin**2 + 1) - rho**2 < 1)
+
+
+def refusals(
+    code: int | None, alpha: Array, parameter: Array, signal: Array, noise: Array
+) -> list[tuple[Mask, str, Array]]:
+    """What is known beforehand to have no unique minimiser: where, why, and the value."""
+    if code == kernels.HARD_MARGIN:
+        capacity = separability_capacity(signal, noise)
+        return _against(
+            alpha >= capacity,
+            "`alpha` must be below {} for these labels, the capacity above which no weights "
+            "classify all examples and maximum stability does not exist; use a finite lam",
+            capacity,
+            alpha,
+        )
+    if code in (kernels.HINGE, kernels.SQUARED_HINGE):
+        kappa = maximum_stability(alpha, signal, noise)
+        with np.errstate(invalid="ignore"):
+            reachable = parameter <= kappa
+        return _against(
+            reachable,
+            "`margin` must exceed the maximum stability {} at this alpha, else many weights "
+            "reach zero loss and the minimiser is not unique",
+            kappa,
+            parameter,
+        )
+    if code == kernels.SQUARE:
+        reached = square_loss_reach(alpha, parameter, signal, noise)
+        sentence = (
+            "`margin` must be large enough that zero loss is out of reach on the sphere; at this "
+            "alpha < 1 every example can be given it exactly and the minimiser is not unique"
+        )
+        return [(reached, sentence, parameter)]
+    return []
+
+
+def _against(
+    mask: Mask, sentence: str, limit: Array, value: Array
+) -> list[tuple[Mask, str, Array]]:
+    """One refusal for each distinct limit, so that every sentence names its own."""
+    return [
+        (mask & (limit == level), sentence.format(f"{level:.10g}"), value)
+        for level in np.unique(limit[mask])
+    ]

@@ -1,0 +1,276 @@
+r"""Losses V(Delta) of the margin, one small class each.
+
+A loss knows its own formula and nothing of saddle points. The classes with a
+compiled twin in `replica.kernels` carry its integer ``code``; `SmoothLoss` is
+the door for a loss of your own.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, log_expit
+
+from replica import checks, kernels
+
+__all__ = [
+    "Exponential",
+    "HardMargin",
+    "Hinge",
+    "Linear",
+    "Logistic",
+    "Loss",
+    "SmoothLoss",
+    "Square",
+    "SquaredHinge",
+]
+
+Array = NDArray[np.float64]
+Function = Callable[[Array], ArrayLike]
+
+
+class Loss(abc.ABC):
+    """A convex, differentiable-almost-everywhere function of the margin."""
+
+    #: Which compiled margin map serves this loss (None: the NumPy path).
+    code: ClassVar[int | None] = None
+    #: The name of the one parameter, if there is one.
+    parameter: ClassVar[str | None] = None
+    #: What the parameter must satisfy.
+    rule: ClassVar[checks.Rule] = checks.FINITE
+    #: Whether the parameter runs from Hebb (0) to maximum stability (inf).
+    interpolates: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def value(self, margin: ArrayLike) -> Array:
+        """V(Delta)."""
+
+    @abc.abstractmethod
+    def derivative(self, margin: ArrayLike) -> Array:
+        """V'(Delta); where V has a kink, the derivative from the right."""
+
+    @abc.abstractmethod
+    def curvature(self, margin: ArrayLike) -> Array:
+        """V''(Delta), without the point masses of a kink."""
+
+
+@dataclass(frozen=True)
+class Logistic(Loss):
+    r"""V(D) = log(1 + exp(-2 lam D)) / lam, the paper's eq. (1).
+
+    Parameters
+    ----------
+    lam : float or array
+        Sharpness, equal to the norm of the weights in units of sqrt(N) when
+        the loss is log(1 + exp(-2 Delta)); in [0, inf], where 0 stands for
+        the limit of Hebb and inf for that of maximum stability. The textbook loss
+        log(1 + exp(-z)) at weight norm \|w\| = sqrt(q N) is lam = sqrt(q)/2.
+    """
+
+    lam: ArrayLike
+    code = kernels.LOGISTIC
+    parameter = "lam"
+    rule = checks.SHARPNESS
+    interpolates = True
+
+    def value(self, margin: ArrayLike) -> Array:
+        return -log_expit(2 * np.multiply(self.lam, margin)) / np.asarray(self.lam)
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return -2 * expit(-2 * np.multiply(self.lam, margin))
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        y = 2 * np.multiply(self.lam, margin)
+        return 4 * np.asarray(self.lam) * expit(y) * expit(-y)
+
+
+@dataclass(frozen=True)
+class Exponential(Loss):
+    """V(D) = exp(-lam D) / lam; Hebb as lam -> 0, maximum stability as lam -> inf.
+
+    Parameters
+    ----------
+    lam : float or array
+        Sharpness, in [0, inf]; the ends stand for the two limits.
+    """
+
+    lam: ArrayLike
+    code = kernels.EXPONENTIAL
+    parameter = "lam"
+    rule = checks.SHARPNESS
+    interpolates = True
+
+    def value(self, margin: ArrayLike) -> Array:
+        return np.exp(-np.multiply(self.lam, margin)) / np.asarray(self.lam)
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return -np.exp(-np.multiply(self.lam, margin))
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        return np.asarray(self.lam) * np.exp(-np.multiply(self.lam, margin))
+
+
+@dataclass(frozen=True)
+class Linear(Loss):
+    """V(D) = -D, whose minimiser on the sphere is Hebb's rule."""
+
+    code = kernels.LINEAR
+
+    def value(self, margin: ArrayLike) -> Array:
+        return -np.asarray(margin, dtype=float)
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return np.full(np.shape(margin), -1.0)
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        return np.zeros(np.shape(margin))
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """V(D) = max(margin - D, 0); a fraction of the margins sits exactly at ``margin``.
+
+    Parameters
+    ----------
+    margin : float or array
+        Where the loss reaches zero; finite. It must exceed the maximum
+        stability, else many weights reach zero loss and none is *the* minimiser.
+    """
+
+    margin: ArrayLike = 1.0
+    code = kernels.HINGE
+    parameter = "margin"
+
+    def value(self, margin: ArrayLike) -> Array:
+        return np.maximum(np.subtract(self.margin, margin), 0.0)
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return np.where(np.less(margin, self.margin), -1.0, 0.0)
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        return np.zeros(np.broadcast_shapes(np.shape(margin), np.shape(self.margin)))
+
+
+@dataclass(frozen=True)
+class SquaredHinge(Loss):
+    """V(D) = max(margin - D, 0)**2 / 2.
+
+    Parameters
+    ----------
+    margin : float or array
+        Where the loss reaches zero; finite, and above the maximum stability.
+    """
+
+    margin: ArrayLike = 1.0
+    code = kernels.SQUARED_HINGE
+    parameter = "margin"
+
+    def value(self, margin: ArrayLike) -> Array:
+        return np.maximum(np.subtract(self.margin, margin), 0.0) ** 2 / 2
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return -np.maximum(np.subtract(self.margin, margin), 0.0)
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        return np.where(np.less_equal(margin, self.margin), 1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Square(Loss):
+    """V(D) = (margin - D)**2 / 2, least squares on labels ``margin * y``.
+
+    Parameters
+    ----------
+    margin : float or array
+        Target of the margin; positive.
+    """
+
+    margin: ArrayLike = 1.0
+    code = kernels.SQUARE
+    parameter = "margin"
+    rule = checks.POSITIVE
+
+    def value(self, margin: ArrayLike) -> Array:
+        return np.subtract(self.margin, margin) ** 2 / 2
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return np.subtract(margin, self.margin)
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        return np.ones(np.broadcast_shapes(np.shape(margin), np.shape(self.margin)))
+
+
+@dataclass(frozen=True)
+class HardMargin(Loss):
+    """The limit of maximum stability: no margin below kappa, kappa as large as possible.
+
+    Its second unknown is the stability kappa in place of x.
+    """
+
+    code = kernels.HARD_MARGIN
+
+    def value(self, margin: ArrayLike) -> Array:
+        return np.zeros(np.shape(margin))
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return np.zeros(np.shape(margin))
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        return np.zeros(np.shape(margin))
+
+
+@dataclass(frozen=True)
+class SmoothLoss(Loss):
+    """A convex, twice differentiable loss of your own.
+
+    Parameters
+    ----------
+    V, dV, d2V : callable
+        V(Delta), V'(Delta) and V''(Delta); each takes a float64 array and
+        returns one of the same shape. V'' must be non-negative, and V' must be
+        negative somewhere (a loss that never pushes margins up learns nothing).
+    name : str
+        For messages and tables.
+
+    Raises
+    ------
+    ValueError
+        If one of the three is missing or not callable.
+
+    Examples
+    --------
+    >>> from replica import Problem, SmoothLoss, Teacher, solve
+    >>> quartic = SmoothLoss(
+    ...     V=lambda d: (d - 2) ** 4 / 4,
+    ...     dV=lambda d: (d - 2) ** 3,
+    ...     d2V=lambda d: 3 * (d - 2) ** 2,
+    ... )
+    >>> solution = solve(Problem(alpha=5.0, loss=quartic, teacher=Teacher()))
+    """
+
+    V: Function
+    dV: Function
+    d2V: Function
+    name: str = field(default="a loss of the user's own", kw_only=True)
+
+    def __post_init__(self) -> None:
+        for which in ("V", "dV", "d2V"):
+            if not callable(getattr(self, which)):
+                raise ValueError(
+                    f"`{which}` must be a function of the margin (a smooth loss needs V and its "
+                    f"first two derivatives); got {getattr(self, which)!r}"
+                )
+
+    def value(self, margin: ArrayLike) -> Array:
+        return np.asarray(self.V(np.asarray(margin, dtype=float)), dtype=float)
+
+    def derivative(self, margin: ArrayLike) -> Array:
+        return np.asarray(self.dV(np.asarray(margin, dtype=float)), dtype=float)
+
+    def curvature(self, margin: ArrayLike) -> Array:
+        return np.asarray(self.d2V(np.asarray(margin, dtype=float)), dtype=float)

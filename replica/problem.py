@@ -1,0 +1,91 @@
+"""A problem: how many examples, which loss, which teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from replica import checks
+from replica.losses import Loss
+from replica.teachers import LabelModel, Teacher
+
+__all__ = ["Posed", "Problem"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    r"""The minimiser of a loss on the sphere \|w\|^2 = N, given alpha N labelled examples.
+
+    Parameters
+    ----------
+    alpha : float or array
+        Examples per dimension, P/N; positive.
+    loss : Loss
+        V of the margin (`replica.losses`); its parameter may be an array.
+    teacher : Teacher, LogisticTeacher or RandomLabels
+        Who gives the labels (`replica.teachers`); its parameters may be arrays.
+
+    All arrays broadcast together.
+    """
+
+    alpha: ArrayLike
+    loss: Loss
+    teacher: LabelModel = field(default_factory=Teacher)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.loss, Loss):
+            raise ValueError(f"`loss` must be a Loss such as Logistic(lam=1.0); got {self.loss!r}")
+        if not isinstance(self.teacher, LabelModel):
+            raise ValueError(
+                f"`teacher` must be a Teacher, LogisticTeacher or RandomLabels; "
+                f"got {self.teacher!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A problem that went through the door: flat float64 arrays of one length."""
+
+    problem: Problem
+    shape: tuple[int, ...]
+    alpha: Array
+    parameter: Array
+    signal: Array
+    noise: Array
+    complaints: checks.Complaints
+
+    def __len__(self) -> int:
+        return len(self.alpha)
+
+
+def pose(problem: Problem) -> Posed:
+    """Check, broadcast and flatten a problem.
+
+    Raises
+    ------
+    ValueError
+        For a scalar problem with a bad number, or arrays that do not broadcast.
+    """
+    loss, teacher = problem.loss, problem.teacher
+    given = {"alpha": (problem.alpha, checks.POSITIVE), **teacher.parameters()}
+    if loss.parameter is not None:
+        given[loss.parameter] = (getattr(loss, loss.parameter), loss.rule)
+    shape, flat = checks.broadcast({name: value for name, (value, _) in given.items()})
+    complaints = checks.Complaints(shape)
+    for name, (_, rule) in given.items():
+        complaints.check(name, flat[name], rule)
+    size = len(flat["alpha"])
+    signal, noise = teacher.mixture(flat)
+    return Posed(
+        problem=problem,
+        shape=shape,
+        alpha=flat["alpha"],
+        parameter=flat[loss.parameter] if loss.parameter else np.zeros(size),
+        signal=np.broadcast_to(signal, (size, signal.shape[1])),
+        noise=np.broadcast_to(noise, (size, noise.shape[1])),
+        complaints=complaints,
+    )
