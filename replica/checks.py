@@ -19,27 +19,37 @@ __all__ = ["Complaints", "Rule", "broadcast", "numbers"]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a number must satisfy: an interval, and the words that say it."""
+    """What a number must satisfy: an interval, perhaps single points, and words for it."""
 
     low: float
     high: float
     words: str
     low_open: bool = False
     high_open: bool = False
+    also: tuple[float, ...] = ()
 
     def holds(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each value lies in the interval (nan never does)."""
+        """Whether each value is allowed (nan never is)."""
         above = values > self.low if self.low_open else values >= self.low
         below = values < self.high if self.high_open else values <= self.high
-        return above & below
+        return (above & below) | np.isin(values, self.also)
 
 
-POSITIVE = Rule(0.0, np.inf, "must be positive and finite", low_open=True, high_open=True)
-SHARPNESS = Rule(0.0, np.inf, "must be non-negative (0 is Hebb, inf is maximum stability)")
-POSITIVE_OR_INF = Rule(0.0, np.inf, "must be positive (inf is allowed)", low_open=True)
+# The ranges of alpha and lam are those over which the solver has been tried; it loses
+# digits of log x, not of the error, like 1e-16/sqrt(alpha) below alpha = 1e-3.
+ALPHA = Rule(1e-15, 1e15, "must be positive and finite, between 1e-15 and 1e15")
+SHARPNESS = Rule(
+    1e-30,
+    1e20,
+    "must be non-negative: 0 (Hebb), between 1e-30 and 1e20, or inf (maximum stability)",
+    also=(0.0, np.inf),
+)
+RATIO = Rule(1e-30, 1e20, "must be positive: between 1e-30 and 1e20, or inf", also=(np.inf,))
 FLIP = Rule(0.0, 0.5, "must lie in [0, 0.5] (0.5 is random labels)")
 NOISE = Rule(0.0, np.inf, "must be non-negative (inf is random labels)")
-FINITE = Rule(-np.inf, np.inf, "must be finite", low_open=True, high_open=True)
+SLOPE = Rule(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
+MARGIN = Rule(-1e6, 1e6, "must be finite, between -1e6 and 1e6")
+TARGET = Rule(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
 
 
 def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:

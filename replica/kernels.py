@@ -337,12 +337,12 @@ def panels(code, parameter, b, c, signal, noise, flat, refine, whole, breaks, ed
             if last >= reach:
                 break
             here = reach
-            if breaks[i] < np.inf and rate * breaks[i] < edge + reach:
+            if breaks[i] < np.inf and rate * breaks[i] < reach - zero:
                 here = min(steep_offset(code, edge, rate * breaks[i]), reach)
             if last < zero < here:
-                n = _march(last, zero, edges, n)
+                n = _march(code, last, zero, zero, edges, n)
                 last = zero
-            n = _march(last, here, edges, n)
+            n = _march(code, last, here, zero, edges, n)
             last = here
             if n >= len(edges) - 3 or not np.isfinite(here):
                 return 0
@@ -370,13 +370,19 @@ def panels(code, parameter, b, c, signal, noise, flat, refine, whole, breaks, ed
 
 
 @njit(cache=True, nogil=True)
-def _march(left, right, edges, n):
-    """Panels from ``left`` (already there) to ``right``, wider where u has decayed."""
+def _march(code, left, right, zero, edges, n):
+    """Panels from ``left`` (already there) to ``right``, wider where u varies little.
+
+    That is right of the edge, where u has decayed, and for the logistic loss at
+    negative margins (left of ``zero``), where V is a straight line.
+    """
     at = left
     # An iterate far from any solution may ask for more panels than there is room for;
     # the caller then finds the last edge short of ``right`` and gives up on it.
     while right - at > ETA_WIDTH and n < len(edges) - 3:
         width = max(ETA_WIDTH, 0.6 * at)
+        if code == LOGISTIC and at < zero:
+            width = max(ETA_WIDTH, 0.5 * (zero - at))
         if at + 1.3 * width >= right:
             at = 0.5 * (at + right)
             edges[n] = at
@@ -452,7 +458,7 @@ def moments(code, parameter, a, b, signal, noise, flat, centre, node, weight, re
                     u = q / rate
                     t = y / rate - u
                     curved = q * r / (1.0 + q * r)
-                    slope = u * (1.0 - curved)
+                    slope = u / (1.0 + q * r)
                     dv = half * weight[j] * (1.0 + q * r) / rate
                 else:
                     t, y = v, v

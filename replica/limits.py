@@ -81,7 +81,7 @@ def master_curve(ell: ArrayLike) -> Any:
     """
     shape, flat = checks.broadcast({"ell": ell})
     complaints = checks.Complaints(shape)
-    complaints.check("ell", flat["ell"], checks.POSITIVE_OR_INF)
+    complaints.check("ell", flat["ell"], checks.RATIO)
     complaints.warn()
     value = np.full(len(flat["ell"]), np.nan)
     endless = np.isinf(flat["ell"])

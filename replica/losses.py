@@ -42,9 +42,15 @@ class Loss(abc.ABC):
     #: The name of the one parameter, if there is one.
     parameter: ClassVar[str | None] = None
     #: What the parameter must satisfy.
-    rule: ClassVar[checks.Rule] = checks.FINITE
+    rule: ClassVar[checks.Rule] = checks.MARGIN
     #: Whether the parameter runs from Hebb (0) to maximum stability (inf).
     interpolates: ClassVar[bool] = False
+
+    def with_parameter(self, values: ArrayLike) -> Loss:
+        """The same loss with another value, or an array of values, of its parameter."""
+        if self.parameter is None:
+            return self
+        return type(self)(**{self.parameter: values})
 
     @abc.abstractmethod
     def value(self, margin: ArrayLike) -> Array:
@@ -193,7 +199,7 @@ class Square(Loss):
     margin: ArrayLike = 1.0
     code = kernels.SQUARE
     parameter = "margin"
-    rule = checks.POSITIVE
+    rule = checks.TARGET
 
     def value(self, margin: ArrayLike) -> Array:
         return np.subtract(self.margin, margin) ** 2 / 2

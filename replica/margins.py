@@ -251,7 +251,6 @@ def _field(
         with compilation.notice(kernels.field_of_margin):
             kernels.field_of_margin(loss.code, parameter, b, margin, t, slope)
         return t, slope
-    if loss.parameter is not None:
-        loss = type(loss)(**{loss.parameter: parameter})
+    loss = loss.with_parameter(parameter)
     x = np.exp(z[:, 1])
     return margin + x * loss.derivative(margin), 1 + x * loss.curvature(margin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,6 +46,19 @@ class Problem:
                 f"got {self.teacher!r}"
             )
 
+    def part(self, shape: tuple[int, ...], key: Any) -> Problem:
+        """The problems at ``key`` of the array of ``shape`` that this one broadcasts to."""
+
+        def take(value: ArrayLike) -> Any:
+            return np.broadcast_to(checks.numbers("parameter", value), shape)[key]
+
+        loss, teacher = self.loss, self.teacher
+        if loss.parameter is not None:
+            loss = loss.with_parameter(take(getattr(loss, loss.parameter)))
+        numbers = {name: take(value) for name, (value, _) in teacher.parameters().items()}
+        teacher = teacher.with_parameters(numbers)
+        return Problem(alpha=take(self.alpha), loss=loss, teacher=teacher)
+
 
 @dataclass(frozen=True)
 class Posed:
@@ -71,7 +85,7 @@ def pose(problem: Problem) -> Posed:
         For a scalar problem with a bad number, or arrays that do not broadcast.
     """
     loss, teacher = problem.loss, problem.teacher
-    given = {"alpha": (problem.alpha, checks.POSITIVE), **teacher.parameters()}
+    given = {"alpha": (problem.alpha, checks.ALPHA), **teacher.parameters()}
     if loss.parameter is not None:
         given[loss.parameter] = (getattr(loss, loss.parameter), loss.rule)
     shape, flat = checks.broadcast({name: value for name, (value, _) in given.items()})

@@ -223,7 +223,7 @@ def hebb(alpha: ArrayLike) -> LearningRule:
     alpha : float or array
         Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.POSITIVE)
+    flat, complaints = _door("alpha", alpha, checks.ALPHA)
     return _rule(flat, complaints, np.sqrt(2 * flat / np.pi))
 
 
@@ -289,7 +289,7 @@ def gibbs(alpha: ArrayLike) -> LearningRule:
     alpha : float or array
         Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.POSITIVE)
+    flat, complaints = _door("alpha", alpha, checks.ALPHA)
     a2 = _gibbs_slope(flat) ** 2
     # R = q = a^2/(1 + a^2): 1 - R^2 = (1 + 2 a^2)/(1 + a^2)^2
     return _rule(flat, complaints, a2 / np.sqrt(1 + 2 * a2))
@@ -303,7 +303,7 @@ def bayes_optimal(alpha: ArrayLike) -> LearningRule:
     alpha : float or array
         Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.POSITIVE)
+    flat, complaints = _door("alpha", alpha, checks.ALPHA)
     return _rule(flat, complaints, _gibbs_slope(flat))
 
 
@@ -318,7 +318,7 @@ def optimal_norm(alpha: ArrayLike) -> OptimalNorm:
     alpha : float or array
         Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.POSITIVE)
+    flat, complaints = _door("alpha", alpha, checks.ALPHA)
     good = np.flatnonzero(~complaints.bad)
     n = len(flat)
     lam, overlap, eps, error = (np.full(n, np.nan) for _ in range(4))

@@ -55,7 +55,7 @@ class Record:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Problem):
-                parts[field.name] = value
+                parts[field.name] = value.part(self.shape, key)
                 continue
             part = value[key]
             if isinstance(part, np.generic):

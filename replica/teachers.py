@@ -29,6 +29,10 @@ class LabelModel(abc.ABC):
     def parameters(self) -> dict[str, tuple[ArrayLike, checks.Rule]]:
         """Every parameter with the rule that it obeys."""
 
+    def with_parameters(self, values: dict[str, Array]) -> LabelModel:
+        """The same kind of teacher with other parameters."""
+        return type(self)(**values)
+
     @abc.abstractmethod
     def mixture(self, parameters: dict[str, Array]) -> tuple[Array, Array]:
         """Weights and noise levels, each (n, K); what the weights lack of 1 is random labels."""
@@ -99,7 +103,10 @@ class LogisticTeacher(LabelModel):
     def parameters(self) -> dict[str, tuple[ArrayLike, checks.Rule]]:
         if np.ndim(self.slope) != 0:
             raise ValueError(f"`slope` must be one number; got shape {np.shape(self.slope)}")
-        return {"slope": (self.slope, checks.POSITIVE)}
+        return {"slope": (self.slope, checks.SLOPE)}
+
+    def with_parameters(self, values: dict[str, Array]) -> LabelModel:
+        return self  # its slope is one number, whatever the shape of the problem
 
     def mixture(self, parameters: dict[str, Array]) -> tuple[Array, Array]:
         node, weight = np.polynomial.legendre.leggauss(self._NODES)
