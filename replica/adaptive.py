@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 
 #: A panel is done when halving it changes each integral by less than this part of the whole.
 SPLIT_TOLERANCE = 1e-14
+#: First cuts where u has fallen by factors exp(LEVEL), down to 1e-18.
+LEVEL, LEVELS = 3.0, 14
 #: Rounds of halving: from panels of width 3 down to widths of 1e-8.
 ROUNDS = 28
 #: The sum stops splitting at so many panels: rounding noise, not structure.
@@ -56,6 +58,11 @@ def proximal(loss: SmoothLoss, x: Array, t: Array) -> Array:
     ``x`` and ``t`` are arrays of one shape. The left side increases with D.
     """
     low, high = t - 1.0, t + 1.0
+    with np.errstate(over="ignore", invalid="ignore"):  # far from the root x V' may overflow
+        return _proximal(loss, x, t, low, high)
+
+
+def _proximal(loss: SmoothLoss, x: Array, t: Array, low: Array, high: Array) -> Array:
     for _ in range(60):
         short = high + x * loss.derivative(high) < t
         if not short.any():
@@ -123,6 +130,7 @@ class _Point:
         edges = proximal(self.loss, np.full_like(fields, self.x), fields)
         if edges[0] < 0 < edges[-1]:  # so that whole panels have negative margins
             edges = np.unique(np.append(edges, 0.0))
+        edges = np.unique(np.concatenate([edges, self._levels(edges[0], edges[-1])]))
         left, right = edges[:-1], edges[1:]
         values = self._panels(left, right, node, weight)
         total = np.zeros(values.shape[1])
@@ -141,6 +149,20 @@ class _Point:
                 break
         total += values.sum(axis=0)
         return total
+
+    def _levels(self, low: float, high: float) -> Array:
+        """Margins at which u has fallen to exp(-3), exp(-6), ... of its largest value.
+
+        V is convex, so u falls from left to right. Without these cuts a decay far
+        narrower than the first panels could slip between their nodes.
+        """
+        target = np.exp(-LEVEL * np.arange(1, LEVELS)) * self.loss.derivative(np.array([low]))
+        left, right = np.full(LEVELS - 1, low), np.full(LEVELS - 1, high)
+        for _ in range(50):
+            middle = 0.5 * (left + right)
+            above = self.loss.derivative(middle) < target
+            left, right = np.where(above, middle, left), np.where(above, right, middle)
+        return 0.5 * (left + right)
 
     @property
     def _decisive(self) -> list[int]:

@@ -98,6 +98,11 @@ class PerceptronEquations:
         )
 
     @property
+    def compiled(self) -> bool:
+        """Whether the integrals come from `replica.kernels` (else from `replica.adaptive`)."""
+        return not isinstance(self.loss, SmoothLoss)
+
+    @property
     def storage(self) -> NDArray[np.bool_]:
         """Points whose labels know nothing of the teacher."""
         return ~np.any(self.signal > 0, axis=1)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import elementwise
-from scipy.special import erfc, ndtr, ndtri, owens_t
+from scipy.special import erf, erfc, ndtr, ndtri, owens_t
 
 __all__ = ["cdf", "pdf", "quantile", "sample"]
 
@@ -27,12 +27,20 @@ def pdf(t: Array, weight: Array, slope: Array) -> Array:
 
 
 def cdf(t: Array, weight: Array, slope: Array) -> Array:
-    """P(field <= t), to an absolute accuracy of 1e-15: Phi(t) - 2 sum_k w_k T(t, c_k).
+    """P(field <= t) = Phi(t) - 2 sum_k w_k T(t, c_k), eq. (10), T being Owen's function.
 
-    T is Owen's function (A. Azzalini, Scand. J. Statist. 12 (1985) 171).
+    For c > 1 Owen's identity for T(t, c) + T(c t, 1/c) turns the difference into
+    Phi(c t) erf(t/sqrt 2) + 2 T(c t, 1/c), which keeps its relative accuracy
+    where the fields of the wrong sign number 1/c.
     """
-    below = ndtr(t) - 2 * np.sum(weight * owens_t(t[:, None], slope), axis=1)
-    return np.clip(below, 0.0, 1.0)
+    h, c = np.broadcast_arrays(t[:, None], slope)
+    steep = c > 1
+    gentle = ndtr(h) - 2 * owens_t(h, np.where(steep, 0.0, c))
+    with np.errstate(over="ignore"):
+        ch = np.where(steep, c * h, 0.0)
+    sharp = ndtr(ch) * erf(h / np.sqrt(2)) + 2 * owens_t(ch, 1 / np.where(steep, c, 1.0))
+    random = (1 - weight.sum(axis=1)) * ndtr(t)
+    return np.clip(random + np.sum(weight * np.where(steep, sharp, gentle), axis=1), 0.0, 1.0)
 
 
 def quantile(p: Array, weight: Array, slope: Array) -> Array:

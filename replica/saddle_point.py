@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import elementwise
 
-from replica import existence, kernels
+from replica import adaptive, existence, kernels
 from replica.equations import PerceptronEquations
 from replica.losses import HardMargin, Linear, Loss
 from replica.margins import Margins
@@ -283,7 +283,9 @@ def _observables(
     # |d log eps / d log c|, between 0 and 1; in the scaling limit eps is 1/c itself
     c = np.exp(z[:, 0])
     lever = np.ones_like(c) if equations.flat else c / ((1 + c * c) * np.arctan2(1.0, c))
-    rounding = ROUNDING * ((np.abs(s) + np.abs(q)) / np.abs(det) + 1)
+    rounding = (ROUNDING if equations.compiled else adaptive.SPLIT_TOLERANCE) * (
+        (np.abs(s) + np.abs(q)) / np.abs(det) + 1
+    )
     error = lever * (np.abs(step[:, 0]) + rounding) + 2.3e-16
     slope = np.full(len(which), np.nan)
     if equations.loss.interpolates:
