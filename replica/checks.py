@@ -59,12 +59,19 @@ def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
         if array.dtype.kind not in "biuf":
             if array.dtype.kind != "O":
                 raise TypeError
+            if any(item is None for item in array.flat):  # numpy would read nan
+                raise TypeError
             array = np.asarray(array, dtype=np.float64)
         return array.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(
             f"`{name}` must be a real number or an array of real numbers; got {value!r}"
         ) from None
+
+
+def show(value: float) -> str:
+    """The shortest digits that name this double; integers without a point."""
+    return repr(float(value)).removesuffix(".0")
 
 
 class Complaints:
@@ -88,7 +95,7 @@ class Complaints:
             At once, if the problem is a single scalar.
         """
         for index, value in zip(which, values, strict=True):
-            reason = f"{sentence}; got {value:.17g}"
+            reason = f"{sentence}; got {show(value)}"
             if self.shape == ():
                 raise ValueError(reason)
             if self.reasons[index] == "":

@@ -36,7 +36,7 @@ def cdf(t: Array, weight: Array, slope: Array) -> Array:
     h, c = np.broadcast_arrays(t[:, None], slope)
     steep = c > 1
     gentle = ndtr(h) - 2 * owens_t(h, np.where(steep, 0.0, c))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # inf * 0 is not used
         ch = np.where(steep, c * h, 0.0)
     sharp = ndtr(ch) * erf(h / np.sqrt(2)) + 2 * owens_t(ch, 1 / np.where(steep, c, 1.0))
     random = (1 - weight.sum(axis=1)) * ndtr(t)

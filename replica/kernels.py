@@ -194,14 +194,24 @@ def loss_value(code, parameter, margin):
 
 @njit(cache=True, nogil=True)
 def kinks(code, k, b):
-    """The at most two fields at which D0(t) bends (inf: none)."""
+    """At most three fields, ascending: where D0(t) bends, and where it changes sign.
+
+    Of the losses that are explicit in t; inf where there are fewer.
+    """
     if code == HARD_MARGIN:
-        return exp(b), inf
+        return exp(b), inf, inf
+    x = exp(b)
+    if code == LINEAR:
+        return -x, inf, inf
     if code == HINGE:
-        return k - exp(b), k
+        if k > 0.0:
+            return -x, k - x, k
+        return k - x, k, 0.0
     if code == SQUARED_HINGE:
-        return k, inf
-    return inf, inf
+        if k > 0.0:
+            return -x * k, k, inf
+        return k, 0.0, inf
+    return -x * k, inf, inf
 
 
 @njit(cache=True, nogil=True)
@@ -347,11 +357,11 @@ def panels(code, parameter, b, c, signal, noise, flat, refine, whole, breaks, ed
             if n >= len(edges) - 3 or not np.isfinite(here):
                 return 0
     else:
-        first, second = kinks(code, parameter, b)
+        first, second, third = kinks(code, parameter, b)
         edges[0] = breaks[0]
         n = 1
         for i in range(1, m):
-            for kink in (first, second):
+            for kink in (first, second, third):
                 if breaks[i - 1] < kink < breaks[i]:
                     edges[n] = kink
                     n += 1

@@ -98,7 +98,7 @@ class Margins:
         """
         p = checks.numbers("p", p)
         if not np.all((p >= 0) & (p <= 1)):
-            raise ValueError(f"`p` must lie in [0, 1]; got {p[~((p >= 0) & (p <= 1))][0]:.17g}")
+            raise ValueError(f"`p` must lie in [0, 1]; got {checks.show(p[~((p >= 0) & (p <= 1))][0])}")
         return self._evaluate("p", p, self._quantile)
 
     def mean(self) -> float | Array:

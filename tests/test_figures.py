@@ -1,0 +1,305 @@
+"""Figures: the numbers they draw, that they can be read, and when they are drawn again."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib import rcParams
+from matplotlib.text import Text
+from scipy.integrate import trapezoid
+
+from replica import early_law, master_curve
+from validation import figures, stamp, style
+from validation.__main__ import main
+from validation.figures import figure1, figure2, figure6
+
+#: A minimum read off a grid with steps h in log lam lies within h^2/8 times the curvature
+#: of log eps, which is below 1: 1e-3 for the coarsest grid, 40 points a decade.
+GRID = 1e-3
+#: Trapezoidal rule on the grid of figure 6, whose finest peak has 30 points in its width.
+QUADRATURE = 1e-4
+#: How close curves and limits have to be before we speak of a collapse.
+COLLAPSE = 1e-3
+
+SCRIPTS = {"figure1": figure1, "figure2": figure2, "figure6": figure6}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return {name: script.compute() for name, script in SCRIPTS.items()}
+
+
+@pytest.fixture(scope="module")
+def drawings(data):
+    drawn = {}
+    with style.context():
+        for name, script in SCRIPTS.items():
+            drawn[name] = script.draw(data[name])
+            drawn[name].draw_without_rendering()
+    return drawn
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+# ------------------------------------------------------------------------- figure 1
+
+
+def test_the_star_of_figure_1_is_the_minimum_of_its_curve(data):
+    d = data["figure1"]
+    assert d.optimal_error < d.error.min() < d.optimal_error * (1 + GRID)
+    assert d.bayes_gap <= d.zoom_gap.min() < d.bayes_gap + GRID
+
+
+def test_the_minimum_is_above_bayes_by_a_small_gap_that_is_never_zero(data):
+    d = data["figure1"]
+    assert d.bayes_gap == pytest.approx(5.33e-4, rel=1e-3)  # docs/theory.md
+    assert 0 < d.smallest_gap < d.bayes_gap < d.largest_gap < 6.3e-4
+
+
+def test_the_curve_of_figure_1_runs_from_hebb_to_maximum_stability(data):
+    d = data["figure1"]
+    assert d.bayes < d.error.min()
+    assert 0 < d.hebb - d.error[0] < 1e-3
+    assert 0 < d.max_stability - d.error[-1] < 2e-4
+    assert d.approach == pytest.approx(0.102, rel=0.01)
+
+
+# ------------------------------------------------------------------------- figure 2
+
+
+def test_the_stars_of_figure_2_are_minima_of_the_drawn_curves(data):
+    d = data["figure2"]
+    lowest = d.error.min(axis=1)
+    assert np.all(d.optimal_error <= lowest)
+    assert np.all(lowest < d.optimal_error * (1 + GRID))
+    at = d.lam[d.error.argmin(axis=1)]
+    assert np.all(np.abs(np.log(at / d.optimal_lam)) < np.log(d.lam[1] / d.lam[0]))
+
+
+def test_the_curves_collapse_on_both_limits(data):
+    d = data["figure2"]
+    assert d.alpha[-1] >= 1e6
+    assert d.early_spread[-1] < COLLAPSE
+    assert d.master_spread[-1] < COLLAPSE
+    # the distance from the early law is about 0.8 lam/alpha, that from the master curve
+    # about 0.051/lam^2: at one lam the curves come closer with alpha
+    assert np.all(np.diff(np.abs(d.early_gap[3:, d.lam < 0.1]), axis=0) < 0)
+    large = d.lam[None, :] / d.alpha[:, None] > 1
+    assert np.all(np.diff(np.max(np.abs(d.master_gap), axis=1, where=large, initial=0.0)) < 0)
+
+
+def test_another_exponent_does_not_collapse_them(data):
+    d = data["figure2"]
+    inside = d.lam < 10
+    for exponent in (0.49, 0.51):
+        scaled = d.alpha[-3:, None] ** exponent * d.error[-3:, inside]
+        assert np.ptp(scaled, axis=0).max() > 10 * COLLAPSE * scaled.max()
+
+
+def test_the_two_limits_match_with_exponent_one_half(data):
+    d = data["figure2"]
+    assert early_law(1e6) * 1e3 == pytest.approx(d.constant, rel=1e-6)
+    assert master_curve(1e-8) * 1e-4 == pytest.approx(d.constant, rel=1e-6)
+    assert np.all(np.diff(d.steepest) > 0)
+    assert np.all(d.steepest < 0.5)
+    assert d.steepest[-1] > 0.4999
+
+
+def test_the_optimum_is_a_power_law_at_large_alpha_only(data):
+    d = data["figure2"]
+    assert d.lam_law.exponent == pytest.approx(1, abs=1e-4)
+    assert d.error_law.exponent == pytest.approx(-1, abs=1e-4)
+    assert d.lam_law(1e6) == pytest.approx(d.best_ell * 1e6, rel=1e-4)
+    assert d.error_law(1e6) == pytest.approx(d.best_value / 1e6, rel=1e-4)
+    assert d.small_ratio == pytest.approx([1.18583, 0.999, 0.90722, 0.88979], abs=5e-4)
+    assert np.all(np.diff(d.small_ratio) < 0)
+
+
+# ------------------------------------------------------------------------- figure 6
+
+
+def test_the_margins_integrate_to_one(data):
+    d = data["figure6"]
+    total = trapezoid(d.density, d.margin, axis=0)
+    assert total == pytest.approx(np.ones(len(d.lam)), abs=QUADRATURE)
+    limit = d.weight + trapezoid(d.limit_density, d.limit_margin)
+    assert limit == pytest.approx(1, abs=QUADRATURE)
+
+
+def test_the_density_drawn_has_the_mean_that_is_quoted(data):
+    d = data["figure6"]
+    mean = trapezoid(d.margin[:, None] * d.density, d.margin, axis=0)
+    assert mean == pytest.approx(d.mean_at, abs=QUADRATURE)
+    continuous = trapezoid(d.limit_margin * d.limit_density, d.limit_margin)
+    assert d.weight * d.kappa + continuous == pytest.approx(d.limit_mean, abs=QUADRATURE)
+
+
+def test_the_mean_falls_and_the_lower_edge_rises(data):
+    d = data["figure6"]
+    assert d.kappa == pytest.approx(1.2422583469, abs=1e-10)
+    assert np.all(np.diff(d.mean) < 0)
+    assert np.all(np.diff(d.edge) > 0)
+    assert d.mean[-1] > d.limit_mean > d.kappa > d.edge[-1]
+
+
+# ------------------------------------------------------------------------- drawing
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_text_is_smaller_than_eight_points(drawings, name):
+    for text in drawings[name].findobj(Text):
+        assert text.get_fontsize() >= 8 or not text.get_text()
+
+
+def _points(axes):
+    """Points along the curves of a panel, in pixels."""
+    for line in axes.lines:
+        if len(line.get_xdata()) > 2 and line.get_linestyle() != "None":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                yield line.get_transform().transform(line.get_xydata())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_neither_insets_nor_words_cover_a_curve(drawings, name):
+    figure = drawings[name]
+    renderer = figure.canvas.get_renderer()
+    for axes in figure.axes:
+        boxes = [inset.get_tightbbox(renderer) for inset in axes.child_axes]
+        boxes += [
+            text.get_window_extent(renderer)
+            for text in axes.texts
+            if text.get_text() and text.get_rotation() == 0
+        ]
+        if axes.get_legend() is not None:
+            boxes.append(axes.get_legend().get_window_extent(renderer))
+        for box in boxes:
+            for points in _points(axes):
+                assert not np.any(box.contains(*points.T)), box
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_data_are_frozen_and_finite(data, name):
+    record = data[name]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.alpha = 1.0
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if not dataclasses.is_dataclass(value):
+            assert np.all(np.isfinite(value)), field.name
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_caption_says_where_the_theory_corrects_the_paper(data, name):
+    caption = SCRIPTS[name].caption(data[name])
+    assert caption.startswith(f"Figure {name[-1]}")
+    assert "Where the theory corrects the paper." in caption
+    assert "Eq. (12)" in caption
+    assert max(map(len, caption.splitlines())) <= 92
+
+
+def test_the_style_leaves_no_trace_and_takes_none():
+    before = dict(rcParams)
+    with style.context():
+        assert rcParams["font.size"] == 9.0
+        assert rcParams["lines.marker"] == "None"
+    assert dict(rcParams) == before
+
+
+# ------------------------------------------------------------------- the command line
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures") / "made"
+    result = run("figures", "--output", folder)
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:2] for line in result.output.splitlines()] == [
+        [name, "drawn:"] for name in figures.FIGURES
+    ]
+    return folder
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_files_are_whole_and_carry_their_title(output, name):
+    title = figures.FIGURES[name].encode()
+    png = (output / f"{name}.png").read_bytes()
+    pdf = (output / f"{name}.pdf").read_bytes()
+    assert png.startswith(b"\x89PNG\r\n")
+    assert title in png
+    width = int.from_bytes(png[16:20], "big")
+    assert width in (round(style.COLUMN * 300), round(style.FULL * 300))
+    assert len(png) > 5e4
+    assert pdf.startswith(b"%PDF-")
+    assert title in pdf
+    assert b"CreationDate" not in pdf
+    assert len(pdf) > 1e4
+    assert not list(output.glob(".*"))
+
+
+def test_a_second_run_skips_and_imports_nothing_heavy(output):
+    code = (
+        "import sys; from validation.__main__ import main\n"
+        f"main(['figures', '--output', {str(output)!r}], standalone_mode=False)\n"
+        "assert not {'matplotlib', 'numba', 'numpy', 'replica', 'rich'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{name}  up to date" for name in figures.FIGURES]
+
+
+def test_force_draws_again_the_same_bytes(output):
+    files = [output / f"figure1{suffix}" for suffix in (*stamp.suffixes, ".json")]
+    before = [(file.read_bytes(), file.stat().st_mtime_ns) for file in files]
+    assert "figure1  drawn" in run("figure1", "--force", "--output", output).output
+    for file, (content, written) in zip(files, before, strict=True):
+        assert file.read_bytes() == content
+        assert file.stat().st_mtime_ns > written
+
+
+def test_a_figure_is_out_of_date_if_files_or_sources_change(output, monkeypatch):
+    assert stamp.is_fresh("figure1", output)
+    caption = output / "figure1.txt"
+    text = caption.read_text()
+    caption.write_text(text + "edited")
+    assert not stamp.is_fresh("figure1", output)
+    caption.write_text(text)
+    assert stamp.is_fresh("figure1", output)
+    note = output / "figure1.json"
+    whole = note.read_text()
+    for broken in ("", "[]", json.dumps({**json.loads(whole), "files": {}})):
+        note.write_text(broken)
+        assert not stamp.is_fresh("figure1", output)
+    note.write_text(whole)
+    monkeypatch.setattr(stamp, "fingerprint", lambda: "of other sources")
+    assert not stamp.is_fresh("figure1", output)
+
+
+def test_an_unknown_figure_is_named_with_those_that_exist():
+    result = run("figure3")
+    assert result.exit_code == 2
+    assert "no figure `figure3`; choose one of figure1, figure2, figure6" in result.output
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(stamp, "_render", lambda name: {f"{name}.txt": b""})
+    (tmp_path / "file").write_text("")
+    assert run("figure1", "--output", tmp_path / "file").exit_code == 2
+    result = run("figure1", "--output", tmp_path / "file" / "below")
+    assert result.exit_code == 1
+    assert "Error: cannot write figure1: Not a directory" in result.output
+
+
+def test_help_has_examples_and_every_claim():
+    result = run("--help")
+    assert result.exit_code == 0
+    assert "python -m validation figures" in result.output
+    assert "Exit codes" in result.output
+    for name in figures.FIGURES:
+        assert figures.FIGURES[name] in " ".join(run(name, "--help").output.split())
