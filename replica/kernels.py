@@ -17,6 +17,15 @@ from math import erfc, exp, inf, log, log1p, pi, sqrt
 import numpy as np
 from numba import njit
 
+
+def kernel(function):
+    """Compile on first use, keep the machine code on disk where there is a place for it."""
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither this folder nor a cache folder of the user can be written
+        return njit(nogil=True)(function)
+
+
 # -------------------------------------------------------------------------------------------------
 # Codes: losses, and columns of the moments
 # -------------------------------------------------------------------------------------------------
@@ -59,13 +68,13 @@ MARGINS = 2  # all, with panels over the whole window of t
 # -------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_steep(code):
     """Whether the margin variable is used: the proximal point has no closed form."""
     return code in (LOGISTIC, EXPONENTIAL)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def softplus(y):
     """log(1 + exp(y)), without overflow or cancellation."""
     if y > 0.0:
@@ -73,7 +82,7 @@ def softplus(y):
     return log1p(exp(y))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rate_and_edge(code, lam, b):
     """Rate and L of a steep loss: y = rate * D, q = exp(L - softplus(y))."""
     if code == LOGISTIC:
@@ -81,7 +90,7 @@ def rate_and_edge(code, lam, b):
     return lam, b + log(lam)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def origin(edge):
     """Where the offset eta = y - origin starts.
 
@@ -91,7 +100,7 @@ def origin(edge):
     return edge if edge > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def steep(code, edge, eta):
     """y, q and r = d softplus / dy at offset ``eta`` from `origin`."""
     if edge > 0.0:
@@ -113,7 +122,7 @@ def steep(code, edge, eta):
     return y, exp(edge) / (1.0 + e), e / (1.0 + e)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def steep_offset(code, edge, at):
     """Solve y - q(y) = at for the offset eta of y, by Newton in w = log q.
 
@@ -149,7 +158,7 @@ def steep_offset(code, edge, at):
     return at + q
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def explicit(code, k, b, t):
     """u, du/db and 1 - D0' of a loss whose proximal point is piecewise linear in t."""
     if code == LINEAR:
@@ -174,7 +183,7 @@ def explicit(code, k, b, t):
     return 0.0, 0.0, 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def loss_value(code, parameter, margin):
     """V(D)."""
     if code == LOGISTIC:
@@ -192,7 +201,7 @@ def loss_value(code, parameter, margin):
     return 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def kinks(code, k, b):
     """At most three fields, ascending: where D0(t) bends, and where it changes sign.
 
@@ -214,7 +223,7 @@ def kinks(code, k, b):
     return -x * k, inf, inf
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def proximal(code, parameter, b, t, out):
     """D0(t) for flat arrays of one length."""
     for i in range(len(t)):
@@ -233,7 +242,7 @@ def proximal(code, parameter, b, t, out):
                     out[i] = parameter[i]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def field_of_margin(code, parameter, b, margin, field, slope):
     """t(D) = D + x V'(D) and dt/dD for a steep loss, flat arrays of one length."""
     for i in range(len(margin)):
@@ -261,13 +270,13 @@ ETA_REACH = 40.0
 MAX_BREAKS, MAX_EDGES = 4096, 8192
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def slope_of_teacher(c, sigma):
     """c_k = R / sqrt(1 + sigma^2 - R^2), from c = R / sqrt(1 - R^2)."""
     return c / sqrt(1.0 + sigma * sigma * (1.0 + c * c))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def field_breaks(c, signal, noise, flat, breaks):
     """Break points in t, ascending: the windows of every c_k inside that of the Gaussian."""
     narrow = 1.0
@@ -298,7 +307,7 @@ def field_breaks(c, signal, noise, flat, breaks):
     return n + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _stretch(left, right, narrow, graded, breaks, n):
     """Points from ``left`` up to but without ``right``; doubling scales if graded."""
     if right - left < 1e-9:
@@ -327,7 +336,7 @@ def _stretch(left, right, narrow, graded, breaks, n):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def panels(code, parameter, b, c, signal, noise, flat, refine, whole, breaks, edges):
     """Panel edges in eta (steep losses) or t (others); returns how many, 0 if too many.
 
@@ -379,7 +388,7 @@ def panels(code, parameter, b, c, signal, noise, flat, refine, whole, breaks, ed
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _march(code, left, right, zero, edges, n):
     """Panels from ``left`` (already there) to ``right``, wider where u varies little.
 
@@ -413,7 +422,7 @@ INV_SQRT_2PI = 1.0 / sqrt(2.0 * pi)
 INV_SQRT_2 = sqrt(0.5)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def moments(code, parameter, a, b, signal, noise, flat, centre, node, weight, refine, full, out):
     """Fill ``out`` (n, N_NEWTON or N_MOMENTS) for n points; columns as numbered above.
 

@@ -97,8 +97,9 @@ class Margins:
             If ``p`` leaves [0, 1].
         """
         p = checks.numbers("p", p)
-        if not np.all((p >= 0) & (p <= 1)):
-            raise ValueError(f"`p` must lie in [0, 1]; got {checks.show(p[~((p >= 0) & (p <= 1))][0])}")
+        outside = ~((p >= 0) & (p <= 1))
+        if outside.any():
+            raise ValueError(f"`p` must lie in [0, 1]; got {checks.show(p[outside][0])}")
         return self._evaluate("p", p, self._quantile)
 
     def mean(self) -> float | Array:

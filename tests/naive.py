@@ -1,5 +1,7 @@
 """Slow twins of the fast code, written as the formulas stand: scipy only."""
 
+import itertools
+
 import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
@@ -30,7 +32,7 @@ def integrate(function, breaks):
     ends = [-12.0, *sorted(b for b in breaks if -12 < b < 12), 12.0]
     return sum(
         quad(function, a, b, epsabs=1e-13, epsrel=1e-12, limit=200)[0]
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
+        for a, b in itertools.pairwise(ends)
     )
 
 

@@ -1,5 +1,7 @@
 """P(Delta): one distribution, seen through density, quantiles, moments and samples."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,7 +70,7 @@ def expectation(margins, function):
     cuts = pieces(margins)
     total = sum(
         quad(lambda d: margins.pdf(d) * function(d), a, b, epsabs=1e-12, epsrel=1e-11, limit=200)[0]
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in itertools.pairwise(cuts)
     )
     atom = margins.atom
     return total + (atom.weight * function(atom.position) if atom.weight > 0 else 0.0)

@@ -1,5 +1,7 @@
 """The two limits of many examples, against the full solver at alpha up to 1e8."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,7 +80,7 @@ def test_early_law_is_its_integral(log_lam):
             lambda t: np.exp(-t * t / 2) / np.sqrt(2 * np.pi) * loss.derivative(t) ** 2,
             a, b, epsabs=1e-13 / lam, epsrel=1e-12,
         )[0]
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in itertools.pairwise(cuts)
         if b > a
     )  # fmt: skip
     assert early_law(lam) == pytest.approx(np.sqrt(integral / np.pi), rel=1e-11)
