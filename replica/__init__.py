@@ -4,6 +4,7 @@ Start with `logistic_teacher_student(alpha, lam)`; `solve(Problem(...))` is the
 general door, `replica.highprecision.certify` checks a value in mpmath.
 """
 
+from replica.general import solve
 from replica.limits import EARLY_LAW_CONSTANT, early_law, master_curve, master_optimum
 from replica.losses import (
     Exponential,
@@ -30,7 +31,6 @@ from replica.rules import (
     separability_capacity,
     storage_max_stability,
 )
-from replica.saddle_point import solve
 from replica.solution import ConvergenceError, Solution
 from replica.teachers import LogisticTeacher, RandomLabels, Teacher
 

@@ -1,10 +1,12 @@
 """When a problem has exactly one answer: capacity, reachable margins, convexity.
 
-Each function answers for flat arrays of checked numbers; `replica.saddle_point`
+Each function answers for flat arrays of checked numbers; `replica.general`
 turns the answers into refusals. Equation numbers are those of docs/theory.md.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +15,17 @@ from scipy.optimize import elementwise
 from replica import kernels
 from replica.equations import PerceptronEquations
 from replica.losses import HardMargin
-from replica.solver import newton
+from replica.saddle_point import solve_equations
 
-__all__ = ["maximum_stability", "separability_capacity", "square_loss_reach"]
+__all__ = ["maximum_stability", "refusals", "separability_capacity", "sharpness_limit"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 #: log c at the capacity of a teacher whose labels are random up to one in 1e15.
 _LOG_C = 40.0
+#: A limit of convexity beyond this is reported as infinite.
+LARGEST_LIMIT = 1e12
 
 
 def _half_second_moment(c: Array) -> Array:
@@ -82,13 +86,44 @@ def maximum_stability(alpha: Array, signal: Array, noise: Array) -> Array:
         equations = PerceptronEquations(
             HardMargin(), alpha[which], np.zeros(len(which)), signal[which], noise[which]
         )
-
-        def system(z: Array, index: NDArray[np.intp]) -> tuple[Array, Array]:
-            return equations.residuals(z, index, equations.moments(z, index, order=20))
-
-        root = newton(system, equations.start(), 1e-8)
-        kappa[which] = np.where(root.converged, np.exp(root.unknowns[:, 1]), np.nan)
+        found = solve_equations(equations)
+        kappa[which] = np.where(found.converged, np.exp(found.unknowns[:, 1]), np.nan)
     return kappa
+
+
+def sharpness_limit(equations: PerceptronEquations) -> Array:
+    """The sharpness at which the multiplier reaches 1, eq. (20); inf below capacity.
+
+    ``equations.parameter`` is ignored. At many examples the limit is about
+    1/sqrt(alpha) for random labels and of order 1 for a teacher; it diverges at
+    the capacity, and counts as infinite beyond `LARGEST_LIMIT`.
+    """
+    capacity = separability_capacity(equations.signal, equations.noise)
+    result = np.full(len(equations.alpha), np.inf)
+    which = np.flatnonzero(equations.alpha > capacity)
+    if len(which) == 0:
+        return result
+    part = equations.select(which)
+
+    def excess(log_lam: Array, index: Array) -> Array:
+        at = part.select(index.astype(int))
+        found = solve_equations(dataclasses.replace(at, parameter=np.exp(log_lam)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = np.log(found.columns.multiplier)
+        # given up on the way because the multiplier had passed 1
+        return np.where(found.beyond, 1.0, value)
+
+    index = np.arange(len(which), dtype=float)
+    low, high = np.full(len(which), -40.0), np.full(len(which), np.log(LARGEST_LIMIT))
+    bracket = elementwise.bracket_root(
+        excess, low + 39.0, low + 40.0, xmin=low, xmax=high, args=(index,)
+    )
+    root = elementwise.find_root(
+        excess, bracket.bracket, args=(index,), tolerances={"xatol": 1e-14, "xrtol": 1e-14}
+    )
+    found = np.where(root.success, np.exp(root.x), np.nan)
+    result[which] = np.where(~root.success & (excess(high, index) < 0), np.inf, found)
+    return result
 
 
 def square_loss_reach(alpha: Array, margin: Array, signal: Array, noise: Array) -> Mask:

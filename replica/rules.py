@@ -13,10 +13,11 @@ from scipy.special import erfcx, ndtr
 from replica import checks
 from replica.equations import gauss_legendre
 from replica.existence import separability_capacity as _capacity
+from replica.existence import sharpness_limit
+from replica.general import equations_of, solve
 from replica.losses import HardMargin, Logistic
 from replica.margins import Margins
 from replica.problem import Problem, pose
-from replica.saddle_point import equations_of, sharpness_limit, solve
 from replica.solution import CONVERGED, Record, Solution, shaped
 from replica.solver import newton
 from replica.teachers import RandomLabels, Teacher

@@ -1,23 +1,20 @@
-"""`solve`: the door from a problem to its solution."""
+"""Newton on the saddle-point equations: from a guess to the unknowns and their error.
+
+Flat arrays of checked numbers only; the door for users is `replica.general.solve`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import elementwise
 
-from replica import adaptive, existence, kernels
+from replica import adaptive, kernels
 from replica.equations import PerceptronEquations
-from replica.losses import HardMargin, Linear, Loss
-from replica.margins import Margins
-from replica.problem import Posed, Problem, pose
-from replica.solution import CONVERGED, ConvergenceError, Solution, shaped
 from replica.solver import Equations, newton, newton_step
 
-__all__ = ["equations_of", "sharpness_limit", "solve", "solve_equations"]
+__all__ = ["Columns", "Found", "solve_equations"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -31,84 +28,12 @@ TOLERANCE = 1e-8
 REFINE_ABOVE = 3e-13
 #: The part of an integral that rounding can move: 300 positive terms, each good to 2 ulp.
 ROUNDING = 6e-16
-#: How far above 1 the multiplier may come out by rounding at the limit itself.
-MULTIPLIER_SLACK = 1e-12
 #: Points solved at a time; bounds the memory for intermediate moments to a few MB.
 BLOCK = 8192
-#: Continuation multiplies the sharpness by at most this factor a step.
+#: Continuation starts at this sharpness, where Hebb's rule is a good guess, ...
+FIRST_SHARPNESS = 1e-3
+#: ... and multiplies it by at most this factor a step.
 STRIDE = 2.0
-
-
-def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
-    """Solve the replica-symmetric saddle-point equations at fixed norm.
-
-    Finds R and x of docs/theory.md eqs. (13)-(14), for one problem or for all
-    the entries of a broadcast array of problems, on all processors.
-
-    Parameters
-    ----------
-    problem : Problem
-        alpha, loss and teacher; arrays broadcast.
-    require_convex : bool
-        Refuse entries whose multiplier exceeds 1: there the norm is larger than
-        that of the unconstrained minimiser, the problem on the sphere is no
-        longer convex, and replica symmetry is not to be trusted.
-
-    Returns
-    -------
-    Solution
-
-    Raises
-    ------
-    ValueError
-        If arrays do not broadcast, or a scalar problem has a bad number or no
-        solution. In arrays such entries are nan, with the reason in ``status``.
-    ConvergenceError
-        If Newton and continuation both fail for a scalar problem.
-
-    Examples
-    --------
-    >>> from replica import Hinge, Problem, solve
-    >>> round(solve(Problem(alpha=5.0, loss=Hinge(margin=1.0))).generalization_error, 6)
-    0.095206
-    """
-    posed = pose(problem)
-    n = len(posed)
-    table = {field.name: np.full(n, np.nan) for field in dataclasses.fields(Columns)}
-    unknowns = np.full((n, 2), np.nan)
-    group, local = np.full(n, -1), np.zeros(n, dtype=np.intp)
-    iterations = np.zeros(n, dtype=np.int64)
-    failed = np.zeros(n, dtype=bool)
-    groups: list[PerceptronEquations] = []
-    for loss, which in _by_limit(posed):
-        which = _with_answer(loss, posed, which)
-        if len(which) == 0:
-            continue
-        equations = equations_of(posed, which, loss)
-        found = solve_equations(equations, require_convex)
-        unknowns[which], iterations[which] = found.unknowns, found.iterations
-        for name in table:
-            table[name][which] = getattr(found.columns, name)
-        group[which], local[which] = len(groups), np.arange(len(which))
-        groups.append(equations)
-        failed[which] = ~found.converged
-        if require_convex:
-            _refuse_nonconvex(posed, which, found)
-    bad = posed.complaints.bad
-    group[bad | failed] = -1
-    for name in table:
-        table[name][bad | failed] = np.nan
-    status = np.full(n, CONVERGED, dtype=object)
-    status[failed] = "not converged: Newton and continuation both stopped short"
-    status[bad] = posed.complaints.reasons[bad]
-    solution = _record(posed, table, unknowns, iterations, status, groups, group, local)
-    if posed.shape == () and failed[0]:
-        raise ConvergenceError(
-            f"the saddle point was not reached in {iterations[0]} iterations for {problem}; "
-            "the attribute `solution` holds the last iterate (log_c, log_x)",
-            solution,
-        )
-    return solution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,32 +75,6 @@ class Found:
         )
 
 
-def _by_limit(posed: Posed) -> list[tuple[Loss, Indices]]:
-    """The good entries by loss: sharpness 0 is Hebb, inf is maximum stability."""
-    good = ~posed.complaints.bad
-    loss = posed.problem.loss
-    if not loss.interpolates:
-        return [(loss, np.flatnonzero(good))]
-    zero, endless = posed.parameter == 0, np.isinf(posed.parameter)
-    return [
-        (loss, np.flatnonzero(good & ~zero & ~endless)),
-        (Linear(), np.flatnonzero(good & zero)),
-        (HardMargin(), np.flatnonzero(good & endless)),
-    ]
-
-
-def equations_of(posed: Posed, which: Indices, loss: Loss | None = None) -> PerceptronEquations:
-    """The equations of some entries of a posed problem, with their own or another loss."""
-    loss = posed.problem.loss if loss is None else loss
-    return PerceptronEquations(
-        loss,
-        posed.alpha[which],
-        posed.parameter[which],
-        np.ascontiguousarray(posed.signal[which]),
-        np.ascontiguousarray(posed.noise[which]),
-    )
-
-
 def _system(equations: PerceptronEquations) -> Equations:
     """Residuals and Jacobian as `newton` asks for them."""
 
@@ -214,13 +113,13 @@ def solve_equations(equations: PerceptronEquations, require_convex: bool = True)
 def _continue(
     equations: PerceptronEquations, require_convex: bool
 ) -> tuple[Array, NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Follow each point from a sharpness where Hebb is a good start to its own.
+    """Follow each point from a small sharpness to its own.
 
     Returns the unknowns, the iterations spent, which points arrived, and which
     (with ``require_convex``) were given up because the multiplier passed 1.
     """
     goal = equations.parameter
-    at = np.minimum(goal, 1e-3)
+    at = np.minimum(goal, FIRST_SHARPNESS)
     z = dataclasses.replace(equations, parameter=at).start()
     n = len(goal)
     spent = np.zeros(n, dtype=np.int64)
@@ -301,129 +200,4 @@ def _observables(
         slope=np.where(storage, 0.0, slope),
         error_estimate=np.where(storage, 0.0, error),
         residual=np.abs(residuals).max(axis=1),
-    )
-
-
-def _with_answer(loss: Loss, posed: Posed, which: Indices) -> Indices:
-    """Refuse the entries known beforehand to have no unique minimiser; the others."""
-    if len(which) == 0:
-        return which
-    arguments = (posed.alpha, posed.parameter, posed.signal, posed.noise)
-    part = (argument[which] for argument in arguments)
-    for mask, sentence, values in existence.refusals(loss.code, *part):
-        posed.complaints.refuse(which[mask], sentence, values[mask])
-    return which[~posed.complaints.bad[which]]
-
-
-def _refuse_nonconvex(posed: Posed, which: Indices, found: Found) -> None:
-    """Refuse the entries whose norm exceeds that of the unconstrained minimiser."""
-    with np.errstate(invalid="ignore"):
-        beyond = found.beyond | (found.columns.multiplier > 1 + MULTIPLIER_SLACK)
-    bad = which[beyond]
-    if len(bad) == 0:
-        return
-    loss = posed.problem.loss
-    if not loss.interpolates:
-        posed.complaints.refuse(
-            bad,
-            "`alpha` is too large for this loss: the norm sqrt(N) exceeds that of the "
-            "unconstrained minimiser and the problem is not convex",
-            posed.alpha[bad],
-        )
-        return
-    if posed.shape == ():
-        limit = sharpness_limit(equations_of(posed, bad))[0]
-        way_out = f"{limit:.10g}, the limit of convexity at this alpha"
-    else:
-        way_out = "the limit of convexity (`convexity_limit` computes it)"
-    posed.complaints.refuse(
-        bad,
-        f"`lam` must not exceed {way_out}: there the norm is that of the unconstrained minimiser",
-        posed.parameter[bad],
-    )
-
-
-def sharpness_limit(equations: PerceptronEquations) -> Array:
-    """The sharpness at which the multiplier reaches 1, eq. (20); inf below capacity.
-
-    ``equations.parameter`` is ignored. Found by a bracketed search in log lam.
-    """
-    capacity = existence.separability_capacity(equations.signal, equations.noise)
-    result = np.where(equations.alpha < capacity, np.inf, np.nan)
-    which = np.flatnonzero(equations.alpha >= capacity)
-    if len(which) == 0:
-        return result
-    part = equations.select(which)
-
-    def excess(log_lam: Array, index: Array) -> Array:
-        at = part.select(index.astype(int))
-        found = solve_equations(dataclasses.replace(at, parameter=np.exp(log_lam)), True)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.log(found.columns.multiplier)
-        return np.where(found.beyond, 1.0, value)
-
-    # At alpha = capacity the limit is infinite, just above it beyond 1e12; at alpha >> 1 it is
-    # about 1/sqrt(alpha).
-    low = np.full(len(which), -35.0)
-    bracket = elementwise.bracket_root(
-        excess,
-        low + 34.0,
-        low + 35.0,
-        xmin=low,
-        xmax=np.full(len(which), 27.0),
-        args=(np.arange(len(which), dtype=float),),
-    )
-    root = elementwise.find_root(
-        excess,
-        bracket.bracket,
-        args=(np.arange(len(which), dtype=float),),
-        tolerances={"xatol": 1e-14, "xrtol": 1e-14},
-    )
-    result[which] = np.where(root.success, np.exp(root.x), np.inf)
-    return result
-
-
-def _record(
-    posed: Posed,
-    table: dict[str, Array],
-    unknowns: Array,
-    iterations: NDArray[np.int64],
-    status: NDArray[np.object_],
-    groups: list[PerceptronEquations],
-    group: Indices,
-    local: Indices,
-) -> Solution:
-    solved = group >= 0
-    a, b = np.where(solved, unknowns.T, np.nan)
-    if posed.shape == () and not solved[0]:
-        a, b = unknowns.T  # the last iterate, for whoever catches the error
-    storage = solved & ~np.any(posed.signal > 0, axis=1)
-    c = np.exp(a)
-    c[storage], a[storage] = 0.0, -np.inf
-    r = c / np.sqrt(1 + c * c)
-    loss = posed.problem.loss
-    sharp = loss.interpolates & np.isinf(posed.parameter) | (loss.code == kernels.HARD_MARGIN)
-    flat = sharp & solved
-    if loss.interpolates:
-        # V is read off the limiting losses; V_lam itself is log(2)/lam -> inf and 0 (eq. 23)
-        table["train_loss"][solved & (posed.parameter == 0)] = np.inf
-
-    def field(values: NDArray[Any]) -> Any:
-        return shaped(np.asarray(values), posed.shape)
-
-    columns = {name: field(values) for name, values in table.items()}
-    return Solution(
-        alpha=field(posed.alpha.copy()),
-        lam=field(posed.parameter.copy() if loss.interpolates else np.full(len(posed), np.nan)),
-        overlap=field(r),
-        one_minus_overlap=field(1 / ((1 + c * c) * (1 + r))),
-        generalization_error=field(np.arctan2(1.0, c) / np.pi),
-        log_x=field(np.where(flat, np.inf, b)),
-        stability=field(np.where(flat, np.exp(np.where(flat, b, 0.0)), np.nan)),
-        iterations=field(iterations),
-        status=field(status),
-        margins=Margins(posed.shape, groups, group, local, unknowns),
-        log_c=field(a),
-        problem=posed.problem,
-        **columns,
     )

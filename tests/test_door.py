@@ -162,7 +162,7 @@ student = logistic_teacher_student  # short, for the table below
         (lambda: Problem(5, "logistic"), "`loss` must be a Loss such as"),
         (lambda: Problem(5, Logistic(1), 0.1), "`teacher` must be a Teacher"),
         (lambda: solve(Problem(5, Logistic(1), LogisticTeacher(-1))), "`slope` must be positive"),
-        (lambda: solve(Problem(5, Logistic(1), LogisticTeacher([1]))), "`slope` must be one number"),
+        (lambda: solve(Problem(5, Logistic(1), LogisticTeacher([1]))), "must be one number"),
         (
             lambda: solve(Problem(5, SmoothLoss(np.exp, np.exp, np.exp))),
             "`dV` must be negative at some margin",

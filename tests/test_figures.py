@@ -1,6 +1,7 @@
 """Figures: the numbers they draw, that they can be read, and when they are drawn again."""
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -167,22 +168,25 @@ def _points(axes):
                 yield line.get_transform().transform(line.get_xydata())
 
 
+def _boxes(axes, renderer):
+    """What lies over a panel: insets with their labels, words, a legend."""
+    boxes = [inset.get_tightbbox(renderer) for inset in axes.child_axes]
+    words = [text for text in axes.texts if text.get_text() and text.get_rotation() == 0]
+    boxes += [text.get_window_extent(renderer) for text in words]
+    if axes.get_legend() is not None:
+        boxes.append(axes.get_legend().get_window_extent(renderer))
+    return boxes
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_neither_insets_nor_words_cover_a_curve(drawings, name):
+def test_neither_insets_nor_words_cover_a_curve_or_each_other(drawings, name):
     figure = drawings[name]
-    renderer = figure.canvas.get_renderer()
     for axes in figure.axes:
-        boxes = [inset.get_tightbbox(renderer) for inset in axes.child_axes]
-        boxes += [
-            text.get_window_extent(renderer)
-            for text in axes.texts
-            if text.get_text() and text.get_rotation() == 0
-        ]
-        if axes.get_legend() is not None:
-            boxes.append(axes.get_legend().get_window_extent(renderer))
-        for box in boxes:
-            for points in _points(axes):
-                assert not np.any(box.contains(*points.T)), box
+        boxes = _boxes(axes, figure.canvas.get_renderer())
+        for box, other in itertools.combinations(boxes, 2):
+            assert not box.overlaps(other)
+        for box, points in itertools.product(boxes, _points(axes)):
+            assert not np.any(np.all((box.min < points) & (points < box.max), axis=1)), box
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -28,8 +28,8 @@ from replica import (
     solve,
     storage_max_stability,
 )
+from replica.general import equations_of
 from replica.problem import pose
-from replica.saddle_point import equations_of
 
 # Equality of two ways to the same double: a few hundred roundings.
 ROUNDING = 1e-13

@@ -19,8 +19,9 @@ from replica import (
     logistic_teacher_student,
     solve,
 )
+from replica.general import equations_of
 from replica.problem import pose
-from replica.saddle_point import CHECK_ORDER, ORDER, equations_of
+from replica.saddle_point import CHECK_ORDER, ORDER
 
 ONE = np.array([0])
 
@@ -84,9 +85,7 @@ def test_working_rule_is_converged_anywhere_newton_may_go(log_alpha, log_lam, fl
     z = equations_of(pose(problem), ONE).start()[0]
     fine = integrals(problem, z, order=CHECK_ORDER, refine=2)
     used = fine > 0  # no B without signal
-    np.testing.assert_allclose(
-        integrals(problem, z, order=ORDER)[used], fine[used], rtol=2e-13
-    )
+    np.testing.assert_allclose(integrals(problem, z, order=ORDER)[used], fine[used], rtol=2e-13)
 
 
 def test_mixture_of_teachers_needs_no_finer_panels():

@@ -20,8 +20,9 @@ from replica import (
     solve,
     storage_max_stability,
 )
+from replica.existence import sharpness_limit
+from replica.general import equations_of
 from replica.problem import pose
-from replica.saddle_point import equations_of, sharpness_limit
 
 PROMISE = 1e-12  # the accuracy that the README states
 

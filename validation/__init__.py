@@ -1,0 +1,1 @@
+"""Theory, simulation and experiment side by side: the figures of the paper and comparisons."""

@@ -1,0 +1,36 @@
+"""Captions: paragraphs set to a width, and numbers in a sentence."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+__all__ = ["CONVENTION", "EQUATION", "listed", "paragraphs"]
+
+WIDTH = 92
+
+#: The factor 2, which every caption with a norm on its axis has to state.
+CONVENTION = """
+    Theory only: no random numbers, no seeds. lam is the norm in units of sqrt(N), for the
+    loss log(1 + exp(-2 lam Delta))/lam; the textbook loss log(1 + exp(-z)) at weight norm
+    sqrt(q N) has lam = sqrt(q)/2.
+"""
+
+#: The printing error on the way to the saddle point.
+EQUATION = """
+    Eq. (12) of the paper lost a factor in print: (2 alpha/beta) int Dt H(-...) belongs in
+    front of the logarithm. Eq. (13), from which everything here is computed, is right.
+"""
+
+
+def paragraphs(*texts: str) -> str:
+    """Each text filled to the same width, an empty line between two."""
+    return "\n\n".join(textwrap.fill(" ".join(text.split()), WIDTH) for text in texts) + "\n"
+
+
+def listed(values: ArrayLike, spec: str) -> str:
+    """Numbers in one format, in a sentence: 1, 2 and 3."""
+    words = [format(value, spec) for value in np.ravel(np.asarray(values)).tolist()]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
