@@ -1,0 +1,28 @@
+"""The README's example prints what the README says."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def words(text):
+    """Split into numbers, rounded to the ten digits that every platform gives, and the rest."""
+    parts = re.split(r"(-?\d+\.\d+(?:e-?\d+)?)", " ".join(text.split()))
+    return [f"{float(p):.9e}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", p) else p for p in parts]
+
+
+def test_the_example_prints_what_the_readme_says():
+    code, output = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.S).groups()
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert words(printed.getvalue()) == words(output)
+    assert len(words(output)) > 20
+
+
+def test_files_that_the_readme_names_exist():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (Path(__file__).parents[1] / target).exists(), target
