@@ -38,6 +38,8 @@ class Rule:
 # The ranges of alpha and lam are those over which the solver has been tried; it loses
 # digits of log x, not of the error, like 1e-16/sqrt(alpha) below alpha = 1e-3.
 ALPHA = Rule(1e-15, 1e15, "must be positive and finite, between 1e-15 and 1e15")
+# Below this the curve is too flat for its minimum to be located in double precision.
+ALPHA_OF_OPTIMUM = Rule(1e-6, 1e15, "must be positive and finite, between 1e-6 and 1e15 here")
 SHARPNESS = Rule(
     1e-30,
     1e20,

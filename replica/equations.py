@@ -18,7 +18,7 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class PerceptronEquations:
         """Whether the integrals come from `replica.kernels` (else from `replica.adaptive`)."""
         return not isinstance(self.loss, SmoothLoss)
 
-    @property
+    @cached_property
     def storage(self) -> NDArray[np.bool_]:
         """Points whose labels know nothing of the teacher."""
         return ~np.any(self.signal > 0, axis=1)

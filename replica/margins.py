@@ -165,8 +165,8 @@ class Margins:
     def _var(self, equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
         centre = self._mean(equations, at, z, _)
         moments = _margin_moments(equations, at, z, centre)
-        # the mean of (D - centre) is rounding noise only
-        return moments[:, kernels.SQUARE_MEAN] - moments[:, kernels.MEAN] ** 2
+        # The mean of (D - centre) is rounding noise; below alpha = 1e-9 so is the variance.
+        return np.maximum(moments[:, kernels.SQUARE_MEAN] - moments[:, kernels.MEAN] ** 2, 0.0)
 
     def _atom_position(
         self, equations: PerceptronEquations, at: Indices, z: Array, _: Array

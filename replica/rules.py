@@ -312,14 +312,16 @@ def optimal_norm(alpha: ArrayLike) -> OptimalNorm:
     """The norm lam at which the generalization error of the logistic loss is smallest.
 
     Found as the zero of d log eps / d log lam, which is known analytically
-    (eq. 25): lam is good to about 1e-12, not to the square root of that.
+    (eq. 25), not as the smallest of values: lam is good to 1e-13 for alpha of order
+    1 and above, and to 1e-14/alpha below, where the curve becomes flat.
 
     Parameters
     ----------
     alpha : float or array
-        Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
+        Examples per dimension, at least 1e-6; else `ValueError`, or in arrays a marked
+        entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.ALPHA)
+    flat, complaints = _door("alpha", alpha, checks.ALPHA_OF_OPTIMUM)
     good = np.flatnonzero(~complaints.bad)
     n = len(flat)
     lam, overlap, eps, error = (np.full(n, np.nan) for _ in range(4))

@@ -1,0 +1,1 @@
+"""Timings and accuracies, side by side with a plain implementation: `python -m benchmarks`."""
