@@ -186,7 +186,8 @@ def _observables(
     rounding = (ROUNDING if equations.compiled else adaptive.SPLIT_TOLERANCE) * (
         (np.abs(s) + np.abs(q)) / np.abs(det) + 1
     )
-    error = lever * (np.abs(step[:, 0]) + rounding) + 2.3e-16
+    # a itself is rounded: at log c = 17 an ulp is 3.6e-15
+    error = lever * (np.abs(step[:, 0]) + rounding + np.spacing(np.abs(z[:, 0]))) + 2.3e-16
     slope = np.full(len(which), np.nan)
     if equations.loss.interpolates:
         f1_l = moments[:, kernels.STEP_DL] / moments[:, kernels.STEP]
