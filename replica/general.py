@@ -56,7 +56,7 @@ def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
     --------
     >>> from replica import Hinge, Problem, solve
     >>> round(solve(Problem(alpha=5.0, loss=Hinge(margin=1.0))).generalization_error, 6)
-    0.095206
+    0.132559
     """
     posed = pose(problem)
     n = len(posed)

@@ -1,9 +1,13 @@
 """The README's example prints what the README says."""
 
 import contextlib
+import doctest
+import importlib
 import io
 import re
 from pathlib import Path
+
+import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -26,3 +30,10 @@ def test_the_example_prints_what_the_readme_says():
 def test_files_that_the_readme_names_exist():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (Path(__file__).parents[1] / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["general", "losses", "rules"])
+def test_examples_in_docstrings(name):
+    failed, tried = doctest.testmod(importlib.import_module(f"replica.{name}"))
+    assert tried > 0
+    assert failed == 0
