@@ -34,6 +34,15 @@ from replica.rules import (
 from replica.solution import ConvergenceError, Solution
 from replica.teachers import LogisticTeacher, RandomLabels, Teacher
 
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("replica-learning")
+    raise AttributeError(f"module 'replica' has no attribute {name!r}")
+
+
 __all__ = [
     "EARLY_LAW_CONSTANT",
     "ConvergenceError",

@@ -57,6 +57,8 @@ TARGET = Rule(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
 def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     """``value`` as float64, or a ``ValueError`` that names the argument."""
     try:
+        if isinstance(value, np.ma.MaskedArray):  # numpy would drop the mask
+            raise TypeError
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             if array.dtype.kind != "O":

@@ -493,7 +493,7 @@ def _print_solution(solution: Solution, asked: dict[str, Any]) -> None:
     error = solution.generalization_error * solution.error_estimate
     lines: list[tuple[str, str, float]] = [
         ("generalization error", eps, solution.generalization_error),
-        ("its error estimate", letters("±", "+-"), float(f"{error:.1e}")),
+        ("its absolute error, estimated", letters("±", "+-"), float(f"{error:.1e}")),
         ("overlap with the teacher", "R", solution.overlap),
         ("one minus overlap", "1 - R", solution.one_minus_overlap),
     ]

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from replica import existence, kernels
 from replica.equations import PerceptronEquations
-from replica.losses import HardMargin, Linear, Loss
+from replica.losses import HardMargin, Linear, Logistic, Loss, SmoothLoss
 from replica.margins import Margins
 from replica.problem import Posed, Problem, pose
 from replica.saddle_point import Columns, Found, solve_equations
 from replica.solution import CONVERGED, ConvergenceError, Solution, shaped
+from replica.teachers import LogisticTeacher
 
 __all__ = ["equations_of", "solve"]
 
@@ -23,6 +24,8 @@ Indices = NDArray[np.intp]
 
 #: How far above 1 the multiplier may come out by rounding at the limit itself.
 MULTIPLIER_SLACK = 1e-12
+#: log x beyond which a loss that does not converge counts as one whose minimum is reached.
+RUNAWAY = 20.0
 
 
 def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
@@ -78,6 +81,7 @@ def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
         group[which], local[which] = len(groups), np.arange(len(which))
         groups.append(equations)
         failed[which] = ~found.converged
+        _refuse_runaways(posed, which, found)
         if require_convex:
             _refuse_nonconvex(posed, which, found)
     bad = posed.complaints.bad
@@ -134,6 +138,20 @@ def _with_answer(loss: Loss, posed: Posed, which: Indices) -> Indices:
     return which[~posed.complaints.bad[which]]
 
 
+def _refuse_runaways(posed: Posed, which: Indices, found: Found) -> None:
+    """Refuse the entries of a user's loss where x diverged: the minimum of V is reached."""
+    if not isinstance(posed.problem.loss, SmoothLoss):
+        return
+    gone = which[~found.converged & (found.unknowns[:, 1] > RUNAWAY)]
+    posed.complaints.refuse(
+        gone,
+        "`alpha` must be large enough that not every example can be given a margin at the minimum "
+        "of this loss: here log x diverges, many weights on the sphere reach it and the minimiser "
+        "is not unique",
+        posed.alpha[gone],
+    )
+
+
 def _refuse_nonconvex(posed: Posed, which: Indices, found: Found) -> None:
     """Refuse the entries whose norm exceeds that of the unconstrained minimiser."""
     with np.errstate(invalid="ignore"):
@@ -145,8 +163,10 @@ def _refuse_nonconvex(posed: Posed, which: Indices, found: Found) -> None:
     if not loss.interpolates:
         posed.complaints.refuse(
             bad,
-            "`alpha` is too large for this loss: the norm sqrt(N) exceeds that of the "
-            "unconstrained minimiser and the problem is not convex",
+            "`alpha` must be small enough for the norm sqrt(N) not to exceed that of the "
+            "unconstrained minimiser, where the problem is no longer convex (a larger margin, or "
+            "V of a multiple of the margin, asks for a larger norm; require_convex=False solves "
+            "regardless)",
             posed.alpha[bad],
         )
         return
@@ -154,7 +174,11 @@ def _refuse_nonconvex(posed: Posed, which: Indices, found: Found) -> None:
         limit = existence.sharpness_limit(equations_of(posed, bad))[0]
         way_out = f"{limit:.10g}, the limit of convexity at this alpha"
     else:
-        way_out = "the limit of convexity (`convexity_limit` computes it)"
+        named = isinstance(loss, Logistic) and not isinstance(
+            posed.problem.teacher, LogisticTeacher
+        )
+        how = "`convexity_limit` computes it" if named else "solve the entry alone to be told it"
+        way_out = f"the limit of convexity at this alpha ({how})"
     posed.complaints.refuse(
         bad,
         f"`lam` must not exceed {way_out}: there the norm is that of the unconstrained minimiser",

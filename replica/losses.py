@@ -246,7 +246,8 @@ class SmoothLoss(Loss):
     Raises
     ------
     ValueError
-        If one of the three is missing or not callable.
+        If one of the three is missing or not a function of arrays, if they are not
+        derivatives of one another, or if V'' is negative (on margins from -6 to 6).
 
     Examples
     --------
@@ -270,6 +271,48 @@ class SmoothLoss(Loss):
                 raise ValueError(
                     f"`{which}` must be a function of the margin (a smooth loss needs V and its "
                     f"first two derivatives); got {getattr(self, which)!r}"
+                )
+
+        self._check_derivatives()
+
+    def _check_derivatives(self) -> None:
+        """Compare V, V' and V'' with differences of one another, and V'' with zero."""
+        # bends of V at a few margins are allowed, and the grid avoids round numbers
+        margin = np.linspace(-6.03, 6.07, 61)
+        h = 1e-5
+        with np.errstate(all="ignore"):
+            ends = [margin - h, margin, margin + h]
+            try:
+                v, dv, d2v = (
+                    np.stack([f(d) for d in ends])
+                    for f in (self.value, self.derivative, self.curvature)
+                )
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    "`V`, `dV` and `d2V` must take a float64 array and return one of its shape; "
+                    f"got {error}"
+                ) from error
+            if not v.shape == dv.shape == d2v.shape == (3, len(margin)):
+                raise ValueError(
+                    "`V`, `dV` and `d2V` must return an array of the shape they are given; "
+                    f"got shapes {v.shape[1:]}, {dv.shape[1:]}, {d2v.shape[1:]} for {margin.shape}"
+                )
+            for name, claimed, values in (("dV", dv, v), ("d2V", d2v, dv)):
+                found = (values[2] - values[0]) / (2 * h)
+                noise = 1e-15 * np.abs(values[1]) / h
+                wrong = np.abs(found - claimed[1]) > 1e-4 * (np.abs(claimed[1]) + h) + 10 * noise
+                if wrong.sum() > len(margin) // 10:
+                    i = np.flatnonzero(wrong)[0]
+                    raise ValueError(
+                        f"`{name}` must be the derivative of `{'V' if name == 'dV' else 'dV'}`: "
+                        f"at margin {margin[i]:.4g} it is {claimed[1][i]:.6g}, differences give "
+                        f"{found[i]:.6g}; got {self.name}"
+                    )
+            if (d2v[1] < 0).any():
+                i = np.flatnonzero(d2v[1] < 0)[0]
+                raise ValueError(
+                    f"`d2V` must not be negative (the loss must be convex): at margin "
+                    f"{margin[i]:.4g}; got {d2v[1][i]:.6g}"
                 )
 
     def value(self, margin: ArrayLike) -> Array:

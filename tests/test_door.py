@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pickle
 
 import numpy as np
@@ -20,6 +21,7 @@ from replica import (
     RandomLabels,
     SmoothLoss,
     Square,
+    SquaredHinge,
     Teacher,
     bayes_optimal,
     convexity_limit,
@@ -121,6 +123,11 @@ def test_a_solution_is_frozen_and_travels():
         solution[1][0]
 
 
+def own_hinge(margin):
+    built_in = SquaredHinge(margin)
+    return SmoothLoss(built_in.value, built_in.derivative, built_in.curvature)
+
+
 student = logistic_teacher_student  # short, for the table below
 
 
@@ -157,7 +164,7 @@ student = logistic_teacher_student  # short, for the table below
         (lambda: solve(Problem(5, Hinge(0.1))), "must exceed the maximum stability 0.1967"),
         (lambda: solve(Problem(5, Hinge(np.nan))), "`margin` must be finite"),
         (lambda: solve(Problem(0.5, Square(0.1))), "`margin` must be large enough"),
-        (lambda: solve(Problem(5, Square(0.1))), "`alpha` is too large for this loss"),
+        (lambda: solve(Problem(5, Square(0.1))), "`alpha` must be small enough for the norm"),
         (lambda: solve(Problem(5, Square(-1))), "`margin` must be positive"),
         (lambda: Problem(5, "logistic"), "`loss` must be a Loss such as"),
         (lambda: Problem(5, Logistic(1), 0.1), "`teacher` must be a Teacher"),
@@ -167,6 +174,12 @@ student = logistic_teacher_student  # short, for the table below
             lambda: solve(Problem(5, SmoothLoss(np.exp, np.exp, np.exp))),
             "`dV` must be negative at some margin",
         ),
+        (lambda: SmoothLoss(np.sin, np.sin, np.cos), "`dV` must be the derivative of `V`"),
+        (lambda: SmoothLoss(np.exp, np.exp, np.sin), "`d2V` must be the derivative of `dV`"),
+        (lambda: SmoothLoss(np.cos, lambda d: -np.sin(d), lambda d: -np.cos(d)), "convex"),
+        (lambda: SmoothLoss(np.sum, np.exp, np.exp), "must return an array of the shape"),
+        (lambda: SmoothLoss(math.exp, math.exp, math.exp), "must take a float64 array"),
+        (lambda: solve(Problem(0.5, own_hinge(0.3))), "log x diverges, many weights"),
     ],
 )  # fmt: skip
 def test_bad_input_names_argument_rule_and_value(call, message):
@@ -200,15 +213,15 @@ def test_bad_entries_of_an_array_are_marked_and_the_others_kept():
         assert np.isnan(gardner_capacity([1.0, -1.0])[1])
 
 
-def test_a_solver_that_fails_says_so_and_shows_where_it_stood():
-    """V' of this loss jumps upwards: not convex, no saddle point."""
-    wrong = SmoothLoss(
-        V=lambda d: np.cos(5 * d), dV=lambda d: -5 * np.sin(5 * d), d2V=lambda d: 0 * d + 1e-9
-    )
-    with pytest.raises((ConvergenceError, ValueError)) as caught:
-        solve(Problem(1.0, wrong))
-    if isinstance(caught.value, ConvergenceError):
-        assert np.isfinite(caught.value.solution.log_x)
+def test_a_solver_that_fails_says_so_and_shows_where_it_stood(monkeypatch):
+    monkeypatch.setattr("replica.solver.HALVINGS", 0)
+    monkeypatch.setattr("replica.solver.LONGEST_STEP", 1e-6)
+    with pytest.raises(ConvergenceError, match="the saddle point was not reached in") as caught:
+        solve(Problem(1.0, Hinge(2.0)))
+    assert np.isfinite(caught.value.solution.log_x)
+    table = solve(Problem([1.0, -1.0], Hinge(2.0)))
+    assert table.status[0].startswith("not converged")
+    assert np.isnan(table.overlap).all()
 
 
 any_number = st.one_of(

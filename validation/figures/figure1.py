@@ -143,6 +143,7 @@ def _inset(inset: Axes, data: Data) -> None:
     inset.plot(data.optimal_lam, percent, **{**style.STAR, "ms": 5.5})
     inset.set(xlim=(data.zoom_lam[0], data.zoom_lam[-1]), ylim=(-0.17, 0.25), xticks=(4, 5, 6))
     inset.set_yticks((0.0, 0.1, 0.2))
+    inset.set_xlabel(r"$\lambda$", fontsize=style.SMALL, labelpad=0)
     inset.set_title(r"$\epsilon/\epsilon_{\rm Bayes}-1$  (%)", fontsize=style.SMALL, pad=3)
     inset.vlines(data.optimal_lam, 0, percent, color="black", lw=0.8)
     text = f"the minimum stays\n{percent:.3f}% above Bayes"

@@ -205,7 +205,7 @@ def caption(data: Data) -> str:
         the density is positive at every margin: in infinite dimension there is no minimum, and
         what rises is a low quantile. A sharp lower edge exists in the limit lam -> inf only.
         """,
-        f"(ii) {words.EQUATION} Here with R = 0; the density is eq. (17).",
+        f"(ii) {words.EQUATION} Here with R = 0; the density is the paper's eq. (17).",
         words.CONVENTION,
         """
         The right panel of the paper's figure shows a network, and has no counterpart here.
