@@ -1,6 +1,37 @@
-"""Reserved for the large-N simulations that check the theory; no code yet.
+"""Large perceptrons that check the theory, and share no code with it.
 
-The package will train perceptrons of finite size by gradient descent and compare
-nothing by itself: it never imports `replica`, so that an agreement between the two
-is an agreement between independent codes.
+Draw examples with `teacher_student` or `random_labels`, then learn them:
+`hebb_rule`, `minimize_at_norm`, `max_stability`, `bayes_optimal`,
+`gradient_descent`, `gradient_flow`; `over_seeds` repeats any of it.
 """
+
+from perceptron.data import Examples, random_labels, teacher_student
+from perceptron.descent import DescentError, gradient_descent, gradient_flow, largest_curvature
+from perceptron.ensemble import Ensemble, over_seeds
+from perceptron.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
+from perceptron.hebb import hebb_rule
+from perceptron.max_margin import MaximumStability, max_stability
+from perceptron.message_passing import BayesOptimal, bayes_optimal
+from perceptron.records import Learned, Trajectory
+
+__all__ = [
+    "BayesOptimal",
+    "DescentError",
+    "Ensemble",
+    "Examples",
+    "FixedNorm",
+    "Learned",
+    "MaximumStability",
+    "NoMinimiser",
+    "Trajectory",
+    "bayes_optimal",
+    "gradient_descent",
+    "gradient_flow",
+    "hebb_rule",
+    "largest_curvature",
+    "max_stability",
+    "minimize_at_norm",
+    "over_seeds",
+    "random_labels",
+    "teacher_student",
+]

@@ -94,7 +94,8 @@ def test_solve_table_shows_fifteen_digits_and_the_error():
     for number in numbers:
         assert f"{number:.15g}" in text.split()
     error = solution.error_estimate * solution.generalization_error
-    assert re.search(r"absolute error, estimated .* (\S+e-1\d)", text)[1] == f"{float(f'{error:.1e}'):.15g}"
+    shown = re.search(r"absolute error, estimated .* (\S+e-1\d)", text)[1]
+    assert shown == f"{float(f'{error:.1e}'):.15g}"
     assert "kappa" not in text
     assert "κ" not in text
 

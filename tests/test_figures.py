@@ -15,9 +15,10 @@ from matplotlib.text import Text
 from scipy.integrate import trapezoid
 
 from replica import early_law, master_curve
-from validation import figures, stamp, style
+from validation import agreement, figures, stamp, style
 from validation.__main__ import main
-from validation.figures import figure1, figure2, figure6
+from validation.figures import agreement as agreement_figure
+from validation.figures import figure1, figure2, figure6, trajectory
 
 #: A minimum read off a grid with steps h in log lam lies within h^2/8 times the curvature
 #: of log eps, which is below 1: 1e-3 for the coarsest grid, 40 points a decade.
@@ -27,7 +28,32 @@ QUADRATURE = 1e-4
 #: How close curves and limits have to be before we speak of a collapse.
 COLLAPSE = 1e-3
 
-SCRIPTS = {"figure1": figure1, "figure2": figure2, "figure6": figure6}
+SCRIPTS = {
+    "figure1": figure1,
+    "figure2": figure2,
+    "figure6": figure6,
+    "trajectory": trajectory,
+    "agreement": agreement_figure,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_simulations():
+    """The simulations at sizes of no use to anyone but tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure1, "N", 300)
+        patch.setattr(figure1, "STEPS", 10**4)
+        patch.setattr(figure6, "N", 100)
+        patch.setattr(figure6, "SEEDS", 6)
+        patch.setattr(trajectory, "N", 80)
+        patch.setattr(trajectory, "SEEDS", 4)
+        patch.setattr(trajectory, "ALPHAS", (1.0, 5.0))
+        patch.setattr(trajectory, "LAM", np.geomspace(0.1, 5, 7))
+        patch.setattr(agreement, "ALPHAS", (1.0, 5.0))
+        patch.setattr(agreement, "SIZES", {60: 6, 120: 5})
+        # tests/test_agreement.py judges; here few seeds would often be refused
+        patch.setattr(agreement_figure, "verdict", lambda data: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +93,8 @@ def test_the_minimum_is_above_bayes_by_a_small_gap_that_is_never_zero(data):
 def test_the_curve_of_figure_1_runs_from_hebb_to_maximum_stability(data):
     d = data["figure1"]
     assert d.bayes < d.error.min()
+    assert np.all(np.diff(d.trained_lam) > 0)
+    assert d.trained_step[-1] == pytest.approx(figure1.STEPS, rel=1e-6)
     assert 0 < d.hebb - d.error[0] < 1e-3
     assert 0 < d.max_stability - d.error[-1] < 2e-4
     assert d.approach == pytest.approx(0.102, rel=0.01)
@@ -189,7 +217,7 @@ def test_neither_insets_nor_words_cover_a_curve_or_each_other(drawings, name):
             assert not np.any(np.all((box.min < points) & (points < box.max), axis=1)), box
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"agreement"}))
 def test_data_are_frozen_and_finite(data, name):
     record = data[name]
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -200,7 +228,7 @@ def test_data_are_frozen_and_finite(data, name):
             assert np.all(np.isfinite(value)), field.name
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", ["figure1", "figure2", "figure6"])
 def test_the_caption_says_where_the_theory_corrects_the_paper(data, name):
     caption = SCRIPTS[name].caption(data[name])
     assert caption.startswith(f"Figure {name[-1]}")
@@ -228,6 +256,9 @@ def output(tmp_path_factory):
     assert [line.split()[:2] for line in result.output.splitlines()] == [
         [name, "drawn:"] for name in figures.FIGURES
     ]
+    rows = (folder / "agreement.csv").read_text().splitlines()
+    assert rows[0].startswith("alpha,lam,task,quantity,predicted,")
+    assert len(rows) > 50
     return folder
 
 
@@ -288,11 +319,13 @@ def test_a_figure_is_out_of_date_if_files_or_sources_change(output, monkeypatch)
 def test_an_unknown_figure_is_named_with_those_that_exist():
     result = run("figure3")
     assert result.exit_code == 2
-    assert "no figure `figure3`; choose one of figure1, figure2, figure6" in result.output
+    assert (
+        "no figure `figure3`; choose one of figure1, figure2, figure6, trajectory" in result.output
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(stamp, "_render", lambda name: {f"{name}.txt": b""})
+    monkeypatch.setattr(stamp, "_render", lambda name, full: ({f"{name}.txt": b""}, None))
     (tmp_path / "file").write_text("")
     assert run("figure1", "--output", tmp_path / "file").exit_code == 2
     result = run("figure1", "--output", tmp_path / "file" / "below")

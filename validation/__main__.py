@@ -45,6 +45,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option("--force", is_flag=True, help="Draw again even what is up to date.")(
         command
     )
+    command = click.option(
+        "--full", is_flag=True, help="Simulate at the paper's sizes where there is a simulation."
+    )(command)
     return click.option(
         "--output",
         type=click.Path(file_okay=False, path_type=Path),
@@ -67,8 +70,10 @@ def main() -> None:
 def _add(name: str, claim: str) -> None:
     @main.command(name=name, help=f"{claim}.", short_help=f"{claim}.")
     @_options
-    def command(output: Path, force: bool) -> None:
-        _draw([name], output, force)
+    def command(output: Path, force: bool, full: bool) -> None:
+        _draw([name], output, force, full)
+        if name == "agreement":
+            click.echo((output / f"{name}.txt").read_text(encoding="utf-8"))
 
 
 for _name, _claim in FIGURES.items():
@@ -77,14 +82,15 @@ for _name, _claim in FIGURES.items():
 
 @main.command(short_help="All of them.")
 @_options
-def figures(output: Path, force: bool) -> None:
+def figures(output: Path, force: bool, full: bool) -> None:
     """Draw every figure that is out of date."""
-    _draw(list(FIGURES), output, force)
+    _draw(list(FIGURES), output, force, full)
 
 
-def _draw(names: list[str], output: Path, force: bool) -> None:
+def _draw(names: list[str], output: Path, force: bool, full: bool) -> None:
     """Bring figures up to date, one line each."""
-    stale = [name for name in names if force or not stamp.is_fresh(name, output)]
+    stale = [name for name in names if force or not stamp.is_fresh(name, output, full=full)]
+    objections = []
     with _progress(len(stale)) as (say, advance):
         for name in names:
             if name not in stale:
@@ -92,11 +98,15 @@ def _draw(names: list[str], output: Path, force: bool) -> None:
                 continue
             advance(name)
             try:
-                stamp.update(name, output, force=True)
+                _, objection = stamp.update(name, output, force=True, full=full)
             except OSError as error:
                 _give_up(f"cannot write {name}: {error.strerror or error}: {error.filename}")
             say(f"{name}  drawn: {output / name}{{{','.join(stamp.suffixes)}}}")
+            if objection is not None:
+                objections.append(f"{name}: {objection}")
             advance("")
+    if objections:
+        _give_up("; ".join(objections))
 
 
 def _give_up(message: str) -> NoReturn:

@@ -22,10 +22,15 @@ from validation import figures
 __all__ = ["fingerprint", "is_fresh", "suffixes", "update"]
 
 #: Our packages and the foreign ones whose change may change a figure.
-SOURCES = ("replica", "validation")
+SOURCES = ("perceptron", "replica", "validation")
 LIBRARIES = ("matplotlib", "numba", "numpy", "scipy")
 
 suffixes = (".pdf", ".png", ".txt")
+
+
+def _names(name: str) -> list[str]:
+    """The files of a figure, its stamp apart."""
+    return sorted(name + suffix for suffix in (*suffixes, *figures.ATTACHMENTS.get(name, ())))
 
 
 @cache
@@ -45,13 +50,18 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def is_fresh(name: str, folder: Path) -> bool:
-    """Whether the files of a figure are there, whole, and made by these sources."""
+def is_fresh(name: str, folder: Path, *, full: bool = False) -> bool:
+    """Whether the files of a figure are there, whole, and made by these sources.
+
+    A figure in full stands for the shorter form too.
+    """
     try:
         stamp = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         if stamp["fingerprint"] != fingerprint():
             return False
-        if set(stamp["files"]) != {name + suffix for suffix in suffixes}:
+        if full and name in figures.SIMULATED and not stamp["full"]:
+            return False
+        if sorted(stamp["files"]) != _names(name):
             return False
         return all(
             hashlib.sha256((folder / file).read_bytes()).hexdigest() == known
@@ -61,11 +71,13 @@ def is_fresh(name: str, folder: Path) -> bool:
         return False  # no stamp, or one that cannot be read: draw again
 
 
-def update(name: str, folder: Path, *, force: bool = False) -> bool:
-    """Draw a figure unless it is up to date; whether it was drawn."""
-    if not force and is_fresh(name, folder):
-        return False
-    files = _render(name)
+def update(
+    name: str, folder: Path, *, force: bool = False, full: bool = False
+) -> tuple[bool, str | None]:
+    """Draw a figure unless it is up to date; whether it was drawn, and its objection if any."""
+    if not force and is_fresh(name, folder, full=full):
+        return False, None
+    files, objection = _render(name, full)
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         _write(folder / file, content)
@@ -73,19 +85,21 @@ def update(name: str, folder: Path, *, force: bool = False) -> bool:
         "figure": name,
         "title": figures.FIGURES[name],
         "fingerprint": fingerprint(),
+        "full": full,
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
-    # last, so that an interrupted run leaves the figure out of date
-    _write(folder / f"{name}.json", (json.dumps(stamp, indent=2) + "\n").encode())
-    return True
+    if objection is None:
+        # last, so that an interrupted run leaves the figure out of date
+        _write(folder / f"{name}.json", (json.dumps(stamp, indent=2) + "\n").encode())
+    return True, objection
 
 
-def _render(name: str) -> Mapping[str, bytes]:
-    """The files of a figure by name; the same bytes whenever it is called."""
+def _render(name: str, full: bool) -> tuple[Mapping[str, bytes], str | None]:
+    """The files of a figure by name, the same bytes whenever it is called; an objection."""
     from validation import style
 
     script, title = figures.load(name), figures.FIGURES[name]
-    data = script.compute()
+    data = script.compute(full) if name in figures.SIMULATED else script.compute()
     png, pdf = io.BytesIO(), io.BytesIO()
     with style.context():
         figure = script.draw(data)
@@ -94,11 +108,15 @@ def _render(name: str) -> Mapping[str, bytes]:
         figure.set_layout_engine("none")
         figure.savefig(png, format="png", dpi=style.DPI, metadata={"Title": title})
         figure.savefig(pdf, format="pdf", metadata={"Title": title, "CreationDate": None})
-    return {
+    files = {
         f"{name}.pdf": pdf.getvalue(),
         f"{name}.png": png.getvalue(),
         f"{name}.txt": script.caption(data).encode(),
     }
+    for suffix in figures.ATTACHMENTS.get(name, ()):
+        files[name + suffix] = script.attachments(data)[suffix]
+    objection = script.verdict(data) if hasattr(script, "verdict") else None
+    return files, objection
 
 
 def _write(path: Path, content: bytes) -> None:

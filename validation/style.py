@@ -40,6 +40,7 @@ __all__ = [
     "note",
     "panel",
     "scale",
+    "series",
 ]
 
 Array = NDArray[np.float64]
@@ -133,6 +134,12 @@ def scale(low: float, high: float) -> ScalarMappable:
 def panel(axes: Axes, letter: str, title: str = "") -> None:
     """The letter of a panel and what it shows, above it."""
     axes.set_title(f"({letter}) {title}".rstrip(), loc="left", pad=4)
+
+
+def series(count: int) -> NDArray[np.float64]:
+    """Colours (count, 4) for so many series in an order, by the same map."""
+    steps = np.geomspace(1.0, 10.0, count)
+    return np.asarray(scale(1.0, 10.0).to_rgba(steps))
 
 
 def note(axes: Axes, x: float, y: float, text: str, **options: Any) -> Text:

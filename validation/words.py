@@ -7,16 +7,19 @@ import textwrap
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["CONVENTION", "EQUATION", "listed", "paragraphs"]
+__all__ = ["CONVENTION", "EQUATION", "THEORY_ONLY", "listed", "paragraphs"]
 
 WIDTH = 92
 
 #: The factor 2, which every caption with a norm on its axis has to state.
 CONVENTION = """
-    Theory only: no random numbers, no seeds. lam is the norm in units of sqrt(N), for the
+    lam is the norm in units of sqrt(N), for the
     loss log(1 + exp(-2 lam Delta))/lam; the textbook loss log(1 + exp(-z)) at weight norm
     sqrt(q N) has lam = sqrt(q)/2.
 """
+
+#: For figures without a simulation.
+THEORY_ONLY = "Theory only: no random numbers, no seeds."
 
 #: The printing error on the way to the saddle point.
 EQUATION = """

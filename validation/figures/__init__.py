@@ -1,8 +1,9 @@
 """The figures by name: each is one script that makes one claim.
 
 A script computes numbers (`compute`), draws them (`draw`) and says what they
-show (`caption`); the three are apart so that tests can check numbers. Nothing
-heavy is imported before `load`.
+show (`caption`); the three are apart so that tests can check numbers. It may
+add files (`attachments`) and object to what it found (`verdict`). Scripts that
+simulate take `full`. Nothing heavy is imported before `load`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
-__all__ = ["FIGURES", "Script", "load"]
+__all__ = ["ATTACHMENTS", "FIGURES", "SIMULATED", "Script", "load"]
 
 #: Name of the script -> its claim, which is the title of the files as well.
 FIGURES: dict[str, str] = {
@@ -18,20 +19,33 @@ FIGURES: dict[str, str] = {
     "to maximum stability",
     "figure2": "Learning curves at fixed norm collapse onto two exact limits",
     "figure6": "As the norm grows the mean margin falls and the lower edge rises",
+    "trajectory": "Training at free norm leaves the curve of fixed norm, and returns to it",
+    "agreement": "Simulated perceptrons meet the theory within standard errors",
 }
+
+#: Files of a figure beside PDF, PNG and caption.
+ATTACHMENTS: dict[str, tuple[str, ...]] = {"agreement": (".csv",)}
+#: Figures that simulate: they have a longer form with the paper's sizes.
+SIMULATED = ("agreement", "figure1", "figure6", "trajectory")
 
 
 class Script(Protocol):
     """What the module of a figure offers."""
 
-    def compute(self) -> Any:
-        """The numbers, in a frozen dataclass."""
+    def compute(self, *full: bool) -> Any:
+        """The numbers, in a frozen dataclass; in full or not where it is `SIMULATED`."""
 
     def draw(self, data: Any) -> Any:
         """A matplotlib figure of them; call it within `validation.style.context`."""
 
     def caption(self, data: Any) -> str:
         """What is shown, with the numbers, in plain text."""
+
+    def attachments(self, data: Any) -> dict[str, bytes]:
+        """More files by suffix; where `ATTACHMENTS` names some."""
+
+    def verdict(self, data: Any) -> str | None:
+        """What is wrong with the numbers, if anything; optional."""
 
 
 def load(name: str) -> Script:

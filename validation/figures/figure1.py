@@ -1,4 +1,4 @@
-"""Error against norm at alpha = 5: from Hebb, past a minimum just above Bayes, to stability."""
+"""Error against norm at alpha = 5, fixed or grown by training: Hebb, optimum, stability."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from perceptron import gradient_descent, gradient_flow, largest_curvature, teacher_student
 from replica import bayes_optimal, hebb, logistic_teacher_student, max_stability, optimal_norm
 from validation import style, words
 
@@ -21,6 +24,10 @@ ALPHA = 5.0
 #: Range of the norm on the page, and in the inset around the minimum in units of lam_opt.
 LAM = (1e-2, 1e3)
 ZOOM = (0.72, 1.42)
+#: The trained perceptron: dimensions by default and in full, where every step is done.
+N, FULL_N = 4000, 1000
+#: Steps of gradient descent, as in the paper.
+STEPS = 10**6
 #: Where the gap to Bayes is surveyed for the caption.
 SURVEY = np.geomspace(1e-2, 1e6, 65)
 
@@ -47,6 +54,14 @@ class Data:
         The norm around the minimum, and eps/eps_Bayes - 1 there.
     approach : float
         lam (eps_max_stability - eps(lam)) at the right end of the curve.
+    trained_lam, trained_error, trained_step : (k,) array
+        Norm and error along the training of one perceptron with free norm, and the
+        steps of gradient descent done by then.
+    dimensions : int
+        N of that perceptron.
+    full : bool
+        Whether it was trained by every step of gradient descent; else by the flow
+        that these steps follow.
     """
 
     alpha: float
@@ -63,10 +78,22 @@ class Data:
     zoom_lam: Array
     zoom_gap: Array
     approach: float
+    trained_lam: Array
+    trained_error: Array
+    trained_step: Array
+    dimensions: int
+    full: bool
 
 
-def compute() -> Data:
-    """Solve the saddle point along the path, and the rules at its ends."""
+def compute(full: bool = False) -> Data:
+    """Solve the saddle point along the path, and the rules at its ends; train a perceptron."""
+    examples = teacher_student(FULL_N if full else N, ALPHA, seed=0)
+    rate = 0.1 / largest_curvature(examples)
+    if full:
+        trained = gradient_descent(examples, STEPS, rate)
+    else:
+        trained = gradient_flow(examples, until_time=STEPS * rate)
+    shown = trained.norm >= LAM[0]
     best = optimal_norm(ALPHA)
     lam = np.geomspace(*LAM, 301)
     zoom_lam = best.lam * np.linspace(*ZOOM, 141)
@@ -90,15 +117,21 @@ def compute() -> Data:
         zoom_lam=zoom_lam,
         zoom_gap=zoom / bayes - 1,
         approach=float(lam[-1] * (stable - error[-1])),
+        trained_lam=trained.norm[shown],
+        trained_error=trained.generalization_error[shown],
+        trained_step=trained.time[shown] / rate,
+        dimensions=examples.N,
+        full=full,
     )
 
 
 def draw(data: Data) -> Figure:
     """One column wide; the inset shows what the panel cannot resolve."""
-    figure = style.canvas(style.COLUMN, 2.75)
+    figure = style.canvas(style.COLUMN, 3.15)
     axes = figure.add_subplot()
     _rules(axes, data)
     axes.plot(data.lam, data.error, **style.THEORY, zorder=3)
+    _training(figure, axes, data)
     axes.plot(data.optimal_lam, data.optimal_error, **style.STAR)
     axes.set(
         xscale="log",
@@ -108,9 +141,29 @@ def draw(data: Data) -> Figure:
         ylabel=r"generalization error $\epsilon$",
         yticks=np.arange(0.08, 0.171, 0.02),
     )
-    axes.text(0.022, 0.1355, rf"$\alpha = {data.alpha:g}$", color=style.THEORY["color"])
+    axes.text(0.014, 0.127, "fixed norm", color=style.THEORY["color"])
+    axes.text(0.014, 0.117, rf"$\alpha = {data.alpha:g}$", color=style.THEORY["color"])
     _inset(axes.inset_axes((0.55, 0.365, 0.42, 0.42)), data)
     return figure
+
+
+def _training(figure: Figure, axes: Axes, data: Data) -> None:
+    """One perceptron whose norm grows while it learns, coloured by the steps it has done."""
+    points = np.stack([data.trained_lam, data.trained_error], axis=1)
+    norm = LogNorm(max(1.0, data.trained_step[0]), STEPS)
+    line = LineCollection(
+        list(np.stack([points[:-1], points[1:]], axis=1)),
+        cmap="plasma",
+        norm=norm,
+        array=data.trained_step[1:],
+        lw=2.2,
+        zorder=4,
+        capstyle="round",
+    )
+    axes.add_collection(line)
+    figure.colorbar(
+        line, ax=axes, location="top", label="training: steps of gradient descent", aspect=40
+    )
 
 
 def _rules(axes: Axes, data: Data) -> None:
@@ -161,6 +214,14 @@ def caption(data: Data) -> str:
         rule of maximum stability, {data.max_stability:.6f}, from which it still differs by
         {data.approach:.3f}/lam at lam = {data.lam[-1]:g}. Horizontal lines: the classical rules.
         Inset: relative distance to the Bayes-optimal error, {data.bayes:.6f}, around the minimum.
+        """,
+        f"""
+        Coloured: one perceptron of N = {data.dimensions} dimensions (one seed), inputs -1 and 1,
+        trained at free norm from w = 0 on log(1 + exp(-2 Delta)); lam is its norm |w|/sqrt(N).
+        {"Every one of the" if data.full else "The flow that is followed by the"} {STEPS:.0e} steps
+        of gradient descent, of size 0.1 over the largest curvature{
+            "" if data.full else "; draw with --full for the steps themselves"
+        }. It is not on the curve of fixed norm: see the figure `trajectory`.
         """,
         "Where the theory corrects the paper.",
         f"""

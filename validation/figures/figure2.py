@@ -411,5 +411,5 @@ def caption(data: Data) -> str:
         {data.smallest_gap:.1e} to {data.largest_gap:.2e} of its value.
         """,
         f"(iv) {words.EQUATION}",
-        words.CONVENTION,
+        f"{words.THEORY_ONLY} {words.CONVENTION.strip()}",
     )

@@ -1,4 +1,4 @@
-"""Storage at alpha = 0.4: the margins gather at kappa while their lower edge rises."""
+"""Storage at alpha = 0.4: margins gather at kappa, their lower edge rises; both simulated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from replica import logistic_storage
+from perceptron import minimize_at_norm, over_seeds, random_labels
+from replica import Margins, logistic_storage
 from validation import style, words
 
 __all__ = ["Data", "caption", "compute", "draw"]
@@ -23,6 +24,8 @@ LAM = np.array([0.3, 1.0, 3.0, 10.0, 30.0])
 RANGE = (0.1, 300.0)
 #: The lower edge is where this fraction of the margins lies below (a choice).
 EDGE = 1e-3
+#: The experiment: dimensions, seeds by default and in full, bins of equal expected count.
+N, SEEDS, FULL_SEEDS, BINS = 1000, 25, 250, 24
 #: Where the density is drawn; at the smallest norm 1e-6 of the mass lies outside.
 MARGIN = (-2.5, 6.5)
 
@@ -51,6 +54,14 @@ class Data:
         Mean margin at lam = inf.
     mean_at, edge_at : (k,) array
         Both at the norms drawn.
+    bins : (k, BINS + 1) array
+        Predicted quantiles of the margins at each norm.
+    counted, error : (k, BINS) array
+        Simulated density in the bins, and its standard error over the seeds.
+    place : (k, BINS) array
+        Where in its bin the predicted density equals its average over the bin.
+    seeds : int
+        How many.
     """
 
     alpha: float
@@ -67,10 +78,16 @@ class Data:
     limit_mean: float
     mean_at: Array
     edge_at: Array
+    bins: Array
+    place: Array
+    counted: Array
+    error: Array
+    seeds: int
 
 
-def compute() -> Data:
-    """Solve the storage problem and read the margins off its solutions."""
+def compute(full: bool = False) -> Data:
+    """Solve the storage problem and read the margins off its solutions; store random labels."""
+    seeds = FULL_SEEDS if full else SEEDS
     drawn = logistic_storage(ALPHA, LAM).margins
     limit = logistic_storage(ALPHA, np.inf).margins
     lam = np.geomspace(*RANGE, 141)
@@ -81,6 +98,18 @@ def compute() -> Data:
         np.concatenate([np.linspace(*MARGIN, 1201), kappa + np.linspace(-1, 1, 2001) ** 3 * 0.8])
     )
     above = np.linspace(kappa, MARGIN[1], 801)
+    # the outermost bins, which have no end, are left out
+    bins = np.asarray(drawn.quantile(np.linspace(0, 1, BINS + 3)[1:-1, None])).T
+
+    def count(seed: int) -> dict[str, Array]:
+        minima = minimize_at_norm(random_labels(N, ALPHA, seed), LAM)
+        found = [
+            np.histogram(minimum.margins, edges)[0] / (len(minimum.margins) * np.diff(edges))
+            for minimum, edges in zip(minima, bins, strict=True)
+        ]
+        return {"density": np.stack(found)}
+
+    counts = over_seeds(count, seeds)
     return Data(
         alpha=ALPHA,
         lam=LAM,
@@ -96,7 +125,20 @@ def compute() -> Data:
         limit_mean=float(limit.mean()),
         mean_at=np.asarray(drawn.mean()),
         edge_at=np.asarray(drawn.quantile(EDGE)),
+        bins=bins,
+        place=np.stack([_place(drawn[i], edges) for i, edges in enumerate(bins)]),
+        counted=counts.mean("density"),
+        error=counts.standard_error("density"),
+        seeds=seeds,
     )
+
+
+def _place(margins: Margins, edges: Array) -> Array:
+    """Where to draw the count of a wide bin (G. Lafferty and T. Wyatt, NIM A 355, 541 (1995))."""
+    fine = np.linspace(edges[:-1], edges[1:], 401)
+    average = np.diff(np.asarray(margins.cdf(edges))) / np.diff(edges)
+    nearest = np.argmin(np.abs(np.asarray(margins.pdf(fine)) - average), axis=0)
+    return fine[nearest, np.arange(len(average))]
 
 
 def draw(data: Data) -> Figure:
@@ -113,7 +155,11 @@ def _distributions(axes: Axes, data: Data, colours: Array) -> None:
     """P(Delta) for each norm, and the limit with its atom."""
     bottom, top = 5e-3, 300.0
     for lam, density, colour in zip(data.lam, data.density.T, colours, strict=True):
-        axes.plot(data.margin, density, color=colour, label=f"{lam:g}")
+        axes.plot(data.margin, density, color=colour, label=f"{lam:g}", lw=0.9)
+    for place, counted, error, colour in zip(
+        data.place, data.counted, data.error, colours, strict=True
+    ):
+        axes.errorbar(place, counted, error, fmt="o", ms=2.0, color=colour, lw=0.7, zorder=5)
     limit = {"color": "black", "lw": 1.1, "ls": style.STABLE["ls"], "zorder": 4}
     axes.plot(data.limit_margin, data.limit_density, **limit, label=r"$\infty$")
     axes.set(
@@ -193,10 +239,13 @@ def caption(data: Data) -> str:
         lam = {words.listed(data.lam, "g")} (solid lines, dark to light), and its limit
         lam -> inf (dashed): an atom at the largest stability, kappa = {data.kappa:.6f}, which
         holds the fraction {data.weight:.6f} of the examples (arrow; its height means nothing),
-        and the Gaussian tail above kappa. (b) The mean margin falls from {data.mean[0]:.4f} at
-        lam = {data.summary_lam[0]:g} towards {data.limit_mean:.6f} (solid), while the lower
-        edge, here the {100 * EDGE:g}% quantile, rises from {data.edge[0]:.4f} towards kappa
-        (dash-dotted; kappa is dashed). Dots: the norms of (a), with means
+        and the Gaussian tail above kappa. Dots: {data.seeds} simulated perceptrons of N = {N}
+        dimensions, {BINS} bins of equal expected count, with standard errors over the seeds, drawn
+        where the density equals its average over the bin. (b) The mean margin falls from
+        {data.mean[0]:.4f} at lam = {data.summary_lam[0]:g} towards {data.limit_mean:.6f}
+        (solid), while the lower edge, here the {100 * EDGE:g}% quantile, rises from
+        {data.edge[0]:.4f} towards kappa
+        (dash-dotted; kappa is dashed). Circles: the norms of (a), with means
         {words.listed(data.mean_at, ".4f")} and edges {words.listed(data.edge_at, ".4f")}.
         """,
         "Where the theory corrects the paper.",

@@ -1,0 +1,152 @@
+"""The same experiment for many seeds: mean, standard error and how many."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
+
+from perceptron import checks
+from perceptron.products import processors, thread_limit
+
+__all__ = ["Ensemble", "over_seeds"]
+
+Array = NDArray[np.float64]
+Experiment = Callable[[int], Mapping[str, ArrayLike]]
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Numbers measured for many seeds.
+
+    Attributes
+    ----------
+    seeds : (n,) int array
+        The seeds that were done, ascending.
+    values : dict of (n, ...) arrays
+        What the experiment returned, by name.
+    complete : bool
+        False if the run was interrupted; what was done is here.
+    """
+
+    seeds: NDArray[np.int64]
+    values: dict[str, Array]
+    complete: bool
+
+    @property
+    def n(self) -> int:
+        """How many seeds."""
+        return len(self.seeds)
+
+    def mean(self, name: str) -> Array:
+        """Mean over the seeds."""
+        return np.asarray(self.values[name].mean(axis=0))
+
+    def standard_error(self, name: str) -> Array:
+        """Standard deviation over sqrt(n); nan for a single seed."""
+        if self.n < 2:
+            return np.full(self.values[name].shape[1:], np.nan)
+        return np.asarray(self.values[name].std(axis=0, ddof=1) / np.sqrt(self.n))
+
+
+def over_seeds(
+    experiment: Experiment,
+    seeds: int | Iterable[int],
+    *,
+    executor: Executor | None = None,
+    progress: str | None = None,
+) -> Ensemble:
+    """Run ``experiment(seed)`` for every seed, side by side.
+
+    Parameters
+    ----------
+    experiment : callable
+        Takes a seed, returns numbers or arrays by name. For an executor of
+        processes it has to be picklable: a function of a module, not a lambda.
+    seeds : int or iterable of int
+        The seeds, or how many (0, 1, ...); at least one.
+    executor : concurrent.futures.Executor, optional
+        Any. By default threads, one a processor: the work is done in compiled
+        code that lets other threads run. Inside, each experiment has one thread.
+    progress : str, optional
+        Word for a progress bar with the remaining time, shown on a terminal only.
+
+    Raises
+    ------
+    ValueError
+        For bad seeds. What the experiment raises is raised here.
+
+    Notes
+    -----
+    An interruption (Ctrl-C) keeps what was done: the record is returned with
+    ``complete`` False, and a warning.
+    """
+    if isinstance(seeds, int | np.integer):
+        seeds = range(checks.count("seeds", seeds, 1, "at least 1"))
+    order = [checks.count("seeds", seed, 0, "non-negative integers") for seed in seeds]
+    if not order or len(set(order)) < len(order):
+        raise ValueError(f"`seeds` must be one or more different integers; got {order!r}")
+    own = ThreadPoolExecutor(min(processors(), len(order))) if executor is None else None
+    pool = executor or own
+    assert pool is not None
+    done: dict[int, Mapping[str, ArrayLike]] = {}
+    futures: dict[Future[Mapping[str, ArrayLike]], int] = {}
+    complete = False
+    try:
+        # two teams of BLAS threads on the same processors wait for one another: 20 times slower
+        with _bar(progress, len(order)) as advance, threadpool_limits(1, user_api="blas"):
+            futures = {pool.submit(_alone, experiment, seed): seed for seed in order}
+            for future in as_completed(futures):
+                done[futures[future]] = future.result()
+                advance()
+        complete = True
+    except KeyboardInterrupt:
+        warnings.warn(
+            f"interrupted: {len(done)} of {len(order)} seeds are kept", RuntimeWarning, stacklevel=2
+        )
+    finally:
+        for future in futures:
+            future.cancel()
+        if own is not None:
+            own.shutdown(wait=complete, cancel_futures=True)
+    seeds_done = sorted(done)
+    names = list(done[seeds_done[0]]) if done else []
+    values = {
+        name: np.stack([np.asarray(done[seed][name], dtype=float) for seed in seeds_done])
+        for name in names
+    }
+    return Ensemble(np.array(seeds_done, dtype=np.int64), values, complete)
+
+
+def _alone(experiment: Experiment, seed: int) -> Mapping[str, ArrayLike]:
+    """One seed in one thread: the others are busy with other seeds."""
+    with thread_limit(1), threadpool_limits(1, user_api="blas"):
+        return experiment(seed)
+
+
+@contextmanager
+def _bar(label: str | None, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar if there is a label and someone to see it."""
+    if label is None or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,325 @@
+"""Compiled loops over the examples. They neither check nor raise; numba lives nowhere else.
+
+A row of inputs is read once from memory: its product with the weights and its
+share of the result are computed while it is in the first-level cache. Eight
+rows go together, so that one load of a weight serves eight products.
+
+``fastmath`` lets sums be reordered and contracted, nothing else: the order is
+fixed at compile time, so results are reproducible to the bit, and nan and inf
+keep their meaning. Rows come in multiples of `ROWS`; the caller's last few are
+done one by one.
+"""
+
+import os
+from math import exp
+
+import numpy as np
+from llvmlite import ir
+from numba import config, njit, types
+from numba.extending import intrinsic
+
+#: Rows that share one pass over the weights.
+ROWS = 8
+FAST = {"reassoc", "contract", "nsz"}
+
+# What becomes of the product s = x.v / sqrt(N) before it multiplies the row again.
+LOGISTIC = 0  # y V'(y s), V' = -2 / (1 + exp(2 lam y s)): the gradient
+WEIGHTED = 1  # weight s: a product with X^T diag(weight) X / N
+FIELDS = 2  # nothing: the products alone
+COMBINE = 3  # weight, whatever s: X^T weight / sqrt(N)
+
+
+def kernel(function):
+    """Compile on first use, keep the machine code on disk where there is a place for it."""
+    try:
+        return njit(cache=True, nogil=True, fastmath=FAST)(function)
+    except RuntimeError:  # neither this folder nor a cache folder of the user can be written
+        return njit(nogil=True, fastmath=FAST)(function)
+
+
+@kernel
+def coefficient(mode, s, label, weight, lam):
+    """The number that multiplies the row again."""
+    if mode == LOGISTIC:
+        # cut off where exp is next to overflow, which is an error in plain Python
+        return -2.0 * label / (1.0 + exp(min(2.0 * lam * label * s, 709.0)))
+    if mode == WEIGHTED:
+        return weight * s
+    return weight
+
+
+@kernel
+def sweep(mode, inputs, labels, weights, lam, v, low, high, fields, out):
+    """Rows low..high: fields[i] = x_i.v / sqrt(N); out += sum_i coefficient_i x_i / sqrt(N).
+
+    inputs: (P, N) int8 or float32; labels: (P,) int8; weights: (P,) float64,
+    read by the modes that have weights; v and out: (N,), of one float type
+    that also sets the arithmetic; fields: (P,) float64.
+    """
+    n = inputs.shape[1]
+    scale = 1.0 / np.sqrt(n)
+    real = v.dtype.type
+    zero = real(0)
+    i = low
+    while i + ROWS <= high:
+        x0, x1, x2, x3 = inputs[i], inputs[i + 1], inputs[i + 2], inputs[i + 3]
+        x4, x5, x6, x7 = inputs[i + 4], inputs[i + 5], inputs[i + 6], inputs[i + 7]
+        if mode != COMBINE:
+            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = zero
+            for j in range(n):
+                vj = v[j]
+                s0 += real(x0[j]) * vj
+                s1 += real(x1[j]) * vj
+                s2 += real(x2[j]) * vj
+                s3 += real(x3[j]) * vj
+                s4 += real(x4[j]) * vj
+                s5 += real(x5[j]) * vj
+                s6 += real(x6[j]) * vj
+                s7 += real(x7[j]) * vj
+            fields[i] = s0 * scale
+            fields[i + 1] = s1 * scale
+            fields[i + 2] = s2 * scale
+            fields[i + 3] = s3 * scale
+            fields[i + 4] = s4 * scale
+            fields[i + 5] = s5 * scale
+            fields[i + 6] = s6 * scale
+            fields[i + 7] = s7 * scale
+        if mode != FIELDS:
+            c0 = real(scale * coefficient(mode, fields[i], labels[i], weights[i], lam))
+            c1 = real(scale * coefficient(mode, fields[i + 1], labels[i + 1], weights[i + 1], lam))
+            c2 = real(scale * coefficient(mode, fields[i + 2], labels[i + 2], weights[i + 2], lam))
+            c3 = real(scale * coefficient(mode, fields[i + 3], labels[i + 3], weights[i + 3], lam))
+            c4 = real(scale * coefficient(mode, fields[i + 4], labels[i + 4], weights[i + 4], lam))
+            c5 = real(scale * coefficient(mode, fields[i + 5], labels[i + 5], weights[i + 5], lam))
+            c6 = real(scale * coefficient(mode, fields[i + 6], labels[i + 6], weights[i + 6], lam))
+            c7 = real(scale * coefficient(mode, fields[i + 7], labels[i + 7], weights[i + 7], lam))
+            for j in range(n):
+                out[j] += (
+                    (c0 * real(x0[j]) + c1 * real(x1[j]))
+                    + (c2 * real(x2[j]) + c3 * real(x3[j]))
+                    + (c4 * real(x4[j]) + c5 * real(x5[j]))
+                    + (c6 * real(x6[j]) + c7 * real(x7[j]))
+                )
+        i += ROWS
+    while i < high:
+        x = inputs[i]
+        if mode != COMBINE:
+            s = zero
+            for j in range(n):
+                s += real(x[j]) * v[j]
+            fields[i] = s * scale
+        if mode != FIELDS:
+            c = real(scale * coefficient(mode, fields[i], labels[i], weights[i], lam))
+            for j in range(n):
+                out[j] += c * real(x[j])
+        i += 1
+
+
+# ------------------------------------------------------- many steps in one call
+#
+# One thread leads: it publishes the number of a step, takes parts of the rows
+# like everybody else, waits until all parts are done, and moves the weights.
+# A part belongs to whoever claims it first, so a thread that is late, or that
+# never comes, holds nobody up; its parts are done by the others. The sums of
+# the parts are added by the leader alone and in order: who did which part
+# leaves no trace in the result.
+
+#: Integers in `sync` stand a cache line apart, so that threads do not disturb each other.
+LINE = 8
+STEP = 0  # the step that is being done; negative: all go home
+DONE = LINE  # parts done since the start
+CLAIM = 2 * LINE  # and one line further for each part: the last step in which it was taken
+#: Looks at a number that does not change before the processor is offered to others,
+#: and before sleeping between looks. Choices: about 0.1 and 0.5 ms.
+SPINS, YIELDS = 2_000, 3_000
+SLEEP_US = 50
+
+#: Without threads of its own (no compiled code, or no POSIX) the leader does all parts.
+TEAMS = os.name == "posix" and not config.DISABLE_JIT
+
+
+def _pointer(context, builder, array_type, array, index):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+@intrinsic
+def load(typing_context, sync, index):
+    """sync[index], and all that its writer wrote before it."""
+
+    def codegen(context, builder, signature, values):
+        at = _pointer(context, builder, signature.args[0], values[0], values[1])
+        return builder.load_atomic(at, "acquire", 8)
+
+    return types.int64(sync, types.int64), codegen
+
+
+@intrinsic
+def store(typing_context, sync, index, value):
+    """sync[index] = value, seen after all that was written before it."""
+
+    def codegen(context, builder, signature, values):
+        at = _pointer(context, builder, signature.args[0], values[0], values[1])
+        builder.store_atomic(values[2], at, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(sync, types.int64, types.int64), codegen
+
+
+@intrinsic
+def add(typing_context, sync, index, value):
+    """sync[index] += value, in one piece."""
+
+    def codegen(context, builder, signature, values):
+        at = _pointer(context, builder, signature.args[0], values[0], values[1])
+        return builder.atomic_rmw("add", at, values[2], "acq_rel")
+
+    return types.int64(sync, types.int64, types.int64), codegen
+
+
+@intrinsic
+def claim(typing_context, sync, index, old, new):
+    """Whether sync[index] was old, and is now new."""
+
+    def codegen(context, builder, signature, values):
+        at = _pointer(context, builder, signature.args[0], values[0], values[1])
+        pair = builder.cmpxchg(at, values[2], values[3], "acq_rel", "acquire")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(sync, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def give_way(typing_context, microseconds):
+    """Offer the processor to others; for so long, unless 0."""
+
+    def codegen(context, builder, signature, values):
+        word = ir.IntType(32)
+        rest = builder.icmp_unsigned("!=", values[0], ir.Constant(values[0].type, 0))
+        with builder.if_else(rest) as (sleeps, yields):
+            with sleeps:
+                kind = ir.FunctionType(word, [word])
+                function = builder.module.declare_intrinsic("usleep", (), kind)
+                builder.call(function, [builder.trunc(values[0], word)])
+            with yields:
+                kind = ir.FunctionType(word, [])
+                function = builder.module.declare_intrinsic("sched_yield", (), kind)
+                builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+if config.DISABLE_JIT:  # one thread, which need not be careful
+
+    def load(sync, index):
+        """Plain twin of the intrinsic."""
+        return sync[index]
+
+    def store(sync, index, value):
+        """Plain twin of the intrinsic."""
+        sync[index] = value
+
+    def add(sync, index, value):
+        """Plain twin of the intrinsic."""
+        sync[index] += value
+
+    def claim(sync, index, old, new):
+        """Plain twin of the intrinsic."""
+        sync[index] = new
+        return True
+
+
+@kernel
+def wait(looks):
+    """Between two looks at a number that others will change; one more look."""
+    if looks >= YIELDS:
+        give_way(SLEEP_US)
+    elif looks >= SPINS:
+        give_way(0)
+    return looks + 1
+
+
+@kernel
+def take_parts(step, first, mode, inputs, labels, v, cuts, sync, fields, sums):
+    """Of this step, all parts that nobody else has claimed, beginning with part first.
+
+    The mode is handed down from the caller although it is always LOGISTIC:
+    where LLVM knows it, the loop in double precision takes three times as long.
+    That mode reads no weights, and the fields stand in for them.
+    """
+    parts = len(cuts) - 1
+    for i in range(parts):
+        k = (first + i) % parts
+        if claim(sync, CLAIM + LINE * k, step - 1, step):
+            sums[k] = 0
+            sweep(mode, inputs, labels, fields, 1.0, v, cuts[k], cuts[k + 1], fields, sums[k])
+            add(sync, DONE, 1)
+
+
+@kernel
+def lead(steps, learning_rate, w, total, mode, inputs, labels, v, cuts, sync, fields, sums):
+    """So many steps w <- w - learning_rate sum_mu V'(Delta) y x / sqrt(N), V at lam = 1.
+
+    w and total: (N,) float64; v: w in the precision of the sums; sums:
+    (parts, N); cuts: parts + 1 row numbers; sync: int64, which also counts the
+    steps; mode: LOGISTIC; the rest as in `sweep`.
+    """
+    parts, n = sums.shape
+    for _ in range(steps):
+        step = load(sync, STEP) + 1
+        store(sync, STEP, step)
+        take_parts(step, 0, mode, inputs, labels, v, cuts, sync, fields, sums)
+        looks = 0
+        while load(sync, DONE) < parts * step:
+            looks = wait(looks)
+        for j in range(n):
+            total[j] = sums[0, j]
+        for k in range(1, parts):
+            for j in range(n):
+                total[j] += sums[k, j]
+        for j in range(n):
+            w[j] -= learning_rate * total[j]
+            v[j] = w[j]
+
+
+@kernel
+def follow(first, mode, inputs, labels, v, cuts, sync, fields, sums):
+    """Take part in every step that is published, until told to go home."""
+    seen = looks = 0
+    while True:
+        step = load(sync, STEP)
+        if step < 0:
+            return
+        if step == seen:
+            looks = wait(looks)
+        else:
+            take_parts(step, first, mode, inputs, labels, v, cuts, sync, fields, sums)
+            seen, looks = step, 0
+
+
+@kernel
+def ascend(inputs, labels, squares, order, multipliers, v):
+    """One pass of exact line maximisations over the rows in ``order``.
+
+    Of sum(a) - |v|^2/2 with v = sum_i a_i y_i x_i / sqrt(N), a >= 0, which is the
+    dual of hard-margin learning: a_i rises by (1 - y_i x_i.v / sqrt(N)) / squares_i,
+    or falls to 0. squares: (P,) float64, |x_i|^2 / N; multipliers: (P,) float64
+    and v: (N,) float32, both updated.
+    """
+    n = inputs.shape[1]
+    scale = 1.0 / np.sqrt(n)
+    real = v.dtype.type
+    for k in range(order.size):
+        i = order[k]
+        x = inputs[i]
+        s = real(0)
+        for j in range(n):
+            s += real(x[j]) * v[j]
+        new = max(0.0, multipliers[i] + (1.0 - labels[i] * s * scale) / squares[i])
+        change = new - multipliers[i]
+        if change != 0.0:
+            multipliers[i] = new
+            c = real(change * labels[i] * scale)
+            for j in range(n):
+                v[j] += c * real(x[j])
