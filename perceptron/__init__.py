@@ -10,7 +10,7 @@ from perceptron.descent import DescentError, gradient_descent, gradient_flow, la
 from perceptron.ensemble import Ensemble, over_seeds
 from perceptron.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
 from perceptron.hebb import hebb_rule
-from perceptron.max_margin import MaximumStability, max_stability
+from perceptron.max_margin import MaximumStability, NotSeparable, max_stability
 from perceptron.message_passing import BayesOptimal, bayes_optimal
 from perceptron.records import Learned, Trajectory
 
@@ -23,6 +23,7 @@ __all__ = [
     "Learned",
     "MaximumStability",
     "NoMinimiser",
+    "NotSeparable",
     "Trajectory",
     "bayes_optimal",
     "gradient_descent",

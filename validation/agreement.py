@@ -255,7 +255,7 @@ def simulate(
         for n, seeds in sizes.items():
             say(f"{task}, alpha = {alpha:g}, N = {n}: {seeds} seeds")
             samples[task, alpha][n] = perceptron.over_seeds(
-                Experiment(task, alpha, n, levels), seeds, executor=executor, progress="seeds"
+                Experiment(task, alpha, n, levels), seeds, executor=executor
             )
     return samples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,13 +40,19 @@ class Data:
 def compute(full: bool = False) -> Data:
     """Simulate, extrapolate, compare; the controls are judged on the same samples."""
     sizes = agreement.FULL_SIZES if full else agreement.SIZES
-    samples = agreement.simulate(sizes)
+    samples = agreement.simulate(sizes, say=_say)
     comparisons = agreement.compare(samples)
     controls = {
         name: agreement.judge(agreement.compare(samples, factor, flip))
         for name, (factor, flip) in agreement.CONTROLS.items()
     }
     return Data(comparisons, agreement.judge(comparisons), controls, sizes)
+
+
+def _say(line: str) -> None:
+    """Minutes of silence are long: a line for each size, if someone is there to read it."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr)
 
 
 def verdict(data: Data) -> str | None:
