@@ -73,7 +73,8 @@ types: $(STAMP) ## check the types
 contracts: $(STAMP) ## check who imports whom
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(STAMP) ## run the benchmarks
+bench: $(STAMP) ## run the benchmarks (installs scikit-learn to compare with)
+	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[bench]'
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove figures, builds and caches; keep .venv

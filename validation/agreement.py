@@ -246,6 +246,7 @@ def simulate(
     problems = [("teacher", alpha) for alpha in alphas or ALPHAS]
     problems += [("storage", STORAGE_ALPHA)] if storage else []
     samples: Samples = {}
+    first = 0
     for task, alpha in problems:
         path = _path(task, alpha, 1.0, 0.0)
         levels = tuple(
@@ -255,8 +256,12 @@ def simulate(
         for n, seeds in sizes.items():
             say(f"{task}, alpha = {alpha:g}, N = {n}: {seeds} seeds")
             samples[task, alpha][n] = perceptron.over_seeds(
-                Experiment(task, alpha, n, levels), seeds, executor=executor
+                # one seed gives the same first rows at every alpha: no seed is used twice
+                Experiment(task, alpha, n, levels),
+                range(first, first + seeds),
+                executor=executor,
             )
+            first += seeds
     return samples
 
 
