@@ -61,6 +61,7 @@ def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
     >>> round(solve(Problem(alpha=5.0, loss=Hinge(margin=1.0))).generalization_error, 6)
     0.132559
     """
+    problem.loss.check()
     posed = pose(problem)
     n = len(posed)
     table = {field.name: np.full(n, np.nan) for field in dataclasses.fields(Columns)}

@@ -52,6 +52,9 @@ class Loss(abc.ABC):
             return self
         return type(self)(**{self.parameter: values})
 
+    def check(self) -> None:  # noqa: B027 - the built-in losses are right
+        """Raise `ValueError` if the loss is not what it claims to be."""
+
     @abc.abstractmethod
     def value(self, margin: ArrayLike) -> Array:
         """V(Delta)."""
@@ -246,8 +249,9 @@ class SmoothLoss(Loss):
     Raises
     ------
     ValueError
-        If one of the three is missing or not a function of arrays, if they are not
-        derivatives of one another, or if V'' is negative (on margins from -6 to 6).
+        If one of the three is missing; and from `solve` if they are not functions of
+        arrays, not derivatives of one another, or if V'' is negative (on margins from
+        -6 to 6).
 
     Examples
     --------
@@ -273,9 +277,7 @@ class SmoothLoss(Loss):
                     f"first two derivatives); got {getattr(self, which)!r}"
                 )
 
-        self._check_derivatives()
-
-    def _check_derivatives(self) -> None:
+    def check(self) -> None:
         """Compare V, V' and V'' with differences of one another, and V'' with zero."""
         # bends of V at a few margins are allowed, and the grid avoids round numbers
         margin = np.linspace(-6.03, 6.07, 61)

@@ -78,13 +78,23 @@ def test_one_size_is_refused():
         agreement.simulate({100: 5})
 
 
+def test_few_examples_a_dimension_ask_for_more_dimensions():
+    assert agreement.enlarged({250: 9, 500: 4}, 2.0) == {250: 9, 500: 4}
+    assert agreement.enlarged({250: 9, 500: 4}, 0.4) == {1000: 9, 2000: 4}
+
+
 def test_simulated_perceptrons_agree_and_the_controls_do_not():
-    """alpha = 2 and storage, at small sizes; `python -m validation agreement` does the rest."""
+    """alpha = 2 and storage, at small sizes; `python -m validation agreement` does the rest.
+
+    Two problems have some five independent directions, not the rule's twenty: the
+    chance that their rms exceeds 2 is that of chi^2_5 > 20, one in a thousand.
+    """
     samples = agreement.simulate({150: 60, 300: 30, 600: 15}, alphas=(2.0,))
     found = agreement.compare(samples)
     assert {c.quantity for c in found} >= {"error", "stability", "log train_loss", "margin mean"}
     verdict = agreement.judge(found)
-    assert verdict.passes, verdict
+    assert verdict.largest < agreement.LARGEST, verdict
+    assert verdict.rms < 2, verdict
     for factor, flip in agreement.CONTROLS.values():
         control = agreement.judge(agreement.compare(samples, factor, flip))
         assert not control.passes

@@ -128,6 +128,10 @@ def own_hinge(margin):
     return SmoothLoss(built_in.value, built_in.derivative, built_in.curvature)
 
 
+def own(V, dV, d2V):
+    return solve(Problem(5.0, SmoothLoss(V, dV, d2V)))
+
+
 student = logistic_teacher_student  # short, for the table below
 
 
@@ -174,11 +178,11 @@ student = logistic_teacher_student  # short, for the table below
             lambda: solve(Problem(5, SmoothLoss(np.exp, np.exp, np.exp))),
             "`dV` must be negative at some margin",
         ),
-        (lambda: SmoothLoss(np.sin, np.sin, np.cos), "`dV` must be the derivative of `V`"),
-        (lambda: SmoothLoss(np.exp, np.exp, np.sin), "`d2V` must be the derivative of `dV`"),
-        (lambda: SmoothLoss(np.cos, lambda d: -np.sin(d), lambda d: -np.cos(d)), "convex"),
-        (lambda: SmoothLoss(np.sum, np.exp, np.exp), "must return an array of the shape"),
-        (lambda: SmoothLoss(math.exp, math.exp, math.exp), "must take a float64 array"),
+        (lambda: own(np.sin, np.sin, np.cos), "`dV` must be the derivative of `V`"),
+        (lambda: own(np.exp, np.exp, np.sin), "`d2V` must be the derivative of `dV`"),
+        (lambda: own(np.cos, lambda d: -np.sin(d), lambda d: -np.cos(d)), "convex"),
+        (lambda: own(np.sum, np.exp, np.exp), "must return an array of the shape"),
+        (lambda: own(math.exp, math.exp, math.exp), "must take a float64 array"),
         (lambda: solve(Problem(0.5, own_hinge(0.3))), "log x diverges, many weights"),
     ],
 )  # fmt: skip

@@ -51,6 +51,7 @@ def small_simulations():
         patch.setattr(trajectory, "LAM", np.geomspace(0.1, 5, 7))
         patch.setattr(agreement, "ALPHAS", (1.0, 5.0))
         patch.setattr(agreement, "SIZES", {60: 6, 120: 5})
+        patch.setattr(agreement, "FEWEST_EXAMPLES", 60)
         # tests/test_agreement.py judges; here few seeds would often be refused
         patch.setattr(agreement_figure, "verdict", lambda data: None)
         yield

@@ -10,8 +10,8 @@ hundred degrees of freedom where a single size has ten.
 **The rule.** Agreement means max |z| < 4.5 and rms z < 1.5. Of 160 independent
 normal numbers the largest exceeds 4.5 once in a thousand runs; the quantities of
 one alpha are measured on the same examples and so are correlated, which makes
-large values rarer still and their rms vary more: with some twenty independent
-directions it has a standard deviation of 0.16 around 1.
+large values rarer still and their rms vary more: with two or three independent
+directions an alpha it has a standard deviation of about 0.2 around 1.
 
 **The control.** Two wrong theories have to fail the same rule on the same data: one
 that reads the norm with a factor of 2, as whoever forgets the 2 of
@@ -46,6 +46,7 @@ LAMS = (0.3, 1.0, 3.0, 10.0)
 #: Levels at which the distribution of the margins is compared.
 LEVELS = (0.1, 0.5, 0.9)
 #: Seeds for each N. By default two minutes on two cores; in full about half an hour.
+#: Where there are few examples a dimension the N are larger, see `enlarged`.
 SIZES = {250: 96, 500: 48, 1000: 24}
 FULL_SIZES = {500: 64, 1000: 32, 2000: 16, 4000: 8}
 #: The rule.
@@ -210,6 +211,17 @@ def _path(task: str, alpha: float, factor: float, flip: float) -> Solution:
 
 # ------------------------------------------------------------------------ the comparison
 
+#: The smallest number of examples: a fluctuation of kappa, about P^(-1/2), has to be smaller
+#: than the width of the margins that lam = 10 leaves, else m(N) is not a + b/N.
+FEWEST_EXAMPLES = 400
+
+
+def enlarged(sizes: dict[int, int], alpha: float) -> dict[int, int]:
+    """The same seeds at N larger by an integer, so that all have `FEWEST_EXAMPLES`."""
+    factor = int(np.ceil(FEWEST_EXAMPLES / (alpha * min(sizes))))
+    return {factor * n: seeds for n, seeds in sizes.items()}
+
+
 Samples = dict[tuple[str, float], dict[int, perceptron.Ensemble]]
 
 
@@ -226,7 +238,7 @@ def simulate(
     Parameters
     ----------
     sizes : dict
-        Number of seeds by N; at least two sizes.
+        Number of seeds by N, which `enlarged` may multiply; at least two sizes.
     executor : concurrent.futures.Executor, optional
         Where the seeds run.
     say : callable
@@ -253,7 +265,7 @@ def simulate(
             tuple(float(path[i].margins.quantile(p)) for p in LEVELS) for i in range(len(LAMS))
         )
         samples[task, alpha] = {}
-        for n, seeds in sizes.items():
+        for n, seeds in enlarged(sizes, alpha).items():
             say(f"{task}, alpha = {alpha:g}, N = {n}: {seeds} seeds")
             samples[task, alpha][n] = perceptron.over_seeds(
                 # one seed gives the same first rows at every alpha: no seed is used twice

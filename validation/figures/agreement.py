@@ -185,9 +185,10 @@ def caption(data: Data) -> str:
         Agreement of simulated perceptrons with the theory. Minimisers of the logistic loss at
         lam = {", ".join(f"{lam:g}" for lam in agreement.LAMS)}, Hebb, maximum stability and
         approximate message passing (Bayes-optimal) on fresh examples with components -1 and 1:
-        {sizes} at each alpha. (a) z: the mean extrapolated to 1/N = 0 minus the prediction, in
-        standard errors; shaded: 1 and 2; dashed: the limit of the rule. (b) The error at lam = 1
-        against 1/N; open symbols: extrapolated.
+        {sizes} at each alpha (N larger by an integer where that leaves fewer than
+        {agreement.FEWEST_EXAMPLES} examples). (a) z: the mean extrapolated to 1/N = 0 minus the
+        prediction, in standard errors; shaded: 1 and 2; dashed: the limit of the rule. (b) The
+        error at lam = 1 against 1/N; open symbols: extrapolated.
         """,
         f"""
         Rule: max |z| < {agreement.LARGEST:g} and rms z < {agreement.LARGEST_RMS:g}. Found over
