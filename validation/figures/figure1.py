@@ -221,7 +221,9 @@ def caption(data: Data) -> str:
         {"Every one of the" if data.full else "The flow that is followed by the"} {STEPS:.0e} steps
         of gradient descent, of size 0.1 over the largest curvature{
             "" if data.full else "; draw with --full for the steps themselves"
-        }. It is not on the curve of fixed norm: see the figure `trajectory`.
+        }. It is a single sample, whose error around the minimum scatters by about
+        {100 / np.sqrt(data.dimensions):.1f}%, and may fall below what is best on average; and it is
+        not on the curve of fixed norm: see the figure `trajectory`.
         """,
         "Where the theory corrects the paper.",
         f"""
