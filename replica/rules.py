@@ -177,7 +177,7 @@ class OptimalNorm(Record):
     bayes_gap : float
         eps_opt / eps_Bayes - 1: small (below 7e-4) but never zero.
     error_estimate : float
-        Bound on the relative error of ``generalization_error``.
+        Of the relative error of ``generalization_error``, as in `Solution`.
     status : str
         "converged", or why there is no answer.
     """

@@ -45,7 +45,7 @@ STORAGE_ALPHA = 0.4
 LAMS = (0.3, 1.0, 3.0, 10.0)
 #: Levels at which the distribution of the margins is compared.
 LEVELS = (0.1, 0.5, 0.9)
-#: Seeds for each N. By default two minutes on two cores; in full about half an hour.
+#: Seeds for each N. By default two minutes on two cores; in full some twenty.
 #: Where there are few examples a dimension the N are larger, see `enlarged`.
 SIZES = {250: 96, 500: 48, 1000: 24}
 FULL_SIZES = {500: 64, 1000: 32, 2000: 16, 4000: 8}
