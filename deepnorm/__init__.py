@@ -1,5 +1,6 @@
-"""Reserved for norms of PyTorch models and sweeps over them; no code yet.
+"""Learning curves of deep networks: from a table of norms and test errors to exponents.
 
-The package will need the optional dependency ``torch`` (``pip install
-"replica-learning[deep]"``), and is the only one here that will.
+`deepnorm fit` reads the table and writes numbers, figures and a report; the figures are in
+`deepnorm.figures`. Neither needs torch. Norms of PyTorch models and sweeps over them are
+reserved, with the optional dependency (``pip install "replica-learning[deep]"``).
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,15 @@ from typing import Any, NoReturn
 
 import click
 
-from validation import stamp
-from validation.figures import FIGURES
+from validation import settings, stamp
+from validation.figures import FIGURES, OF_CURVES
 
 Report = Callable[[str], None]
+
+NO_CURVES = (
+    "needs the paper's learning curves: name the folder that holds paper_curves/ with "
+    f"--data or {settings.VARIABLE}"
+)
 
 EPILOG = """\b
 Examples:
@@ -21,6 +27,11 @@ Examples:
   python -m validation figure2 --output paper/figures
   python -m validation figures --force
 
+Figures 3, 4, 8 and 9 and the tables are of the learning curves that the paper's
+authors published. Name the folder that holds them, as paper_curves/, with --data
+or REPLICA_LEARNING_DATA; without it `figures` leaves them out and says so.
+
+\b
 Every figure NAME becomes NAME.png (300 dpi), NAME.pdf, NAME.txt (its caption)
 and NAME.json (by which a later run knows that it is up to date).
 
@@ -46,6 +57,13 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         command
     )
     command = click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        envvar=settings.VARIABLE,
+        metavar="FOLDER",
+        help="Where the paper's learning curves are.",
+    )(command)
+    command = click.option(
         "--full", is_flag=True, help="Simulate at the paper's sizes where there is a simulation."
     )(command)
     return click.option(
@@ -70,9 +88,11 @@ def main() -> None:
 def _add(name: str, claim: str) -> None:
     @main.command(name=name, help=f"{claim}.", short_help=f"{claim}.")
     @_options
-    def command(output: Path, force: bool, full: bool) -> None:
+    def command(output: Path, force: bool, full: bool, data: Path | None) -> None:
+        if name in OF_CURVES and not _has_curves(data):
+            _give_up(f"{name} {NO_CURVES}")
         _draw([name], output, force, full)
-        if name == "agreement":
+        if name in ("agreement", "tables"):
             click.echo((output / f"{name}.txt").read_text(encoding="utf-8"))
 
 
@@ -82,9 +102,19 @@ for _name, _claim in FIGURES.items():
 
 @main.command(short_help="All of them.")
 @_options
-def figures(output: Path, force: bool, full: bool) -> None:
+def figures(output: Path, force: bool, full: bool, data: Path | None) -> None:
     """Draw every figure that is out of date."""
-    _draw(list(FIGURES), output, force, full)
+    there = _has_curves(data)
+    _draw([name for name in FIGURES if there or name not in OF_CURVES], output, force, full)
+    for name in () if there else OF_CURVES:
+        click.echo(f"{name}  left out: it {NO_CURVES}")
+
+
+def _has_curves(data: Path | None) -> bool:
+    """Whether the paper's learning curves are there; an option counts before the environment."""
+    if data is not None:
+        os.environ[settings.VARIABLE] = str(data)
+    return settings.folder() is not None
 
 
 def _draw(names: list[str], output: Path, force: bool, full: bool) -> None:

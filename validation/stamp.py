@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from validation import figures
+from validation import figures, settings
 
 __all__ = ["fingerprint", "is_fresh", "suffixes", "update"]
 
 #: Our packages and the foreign ones whose change may change a figure.
-SOURCES = ("perceptron", "replica", "validation")
-LIBRARIES = ("matplotlib", "numba", "numpy", "scipy")
+SOURCES = ("deepnorm", "perceptron", "replica", "validation")
+LIBRARIES = ("matplotlib", "numba", "numpy", "pandas", "scipy")
 
 suffixes = (".pdf", ".png", ".txt")
 
@@ -50,6 +50,13 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def _data(name: str) -> str:
+    """Digest of the learning curves that a figure is drawn from; empty if it needs none."""
+    if name not in figures.OF_CURVES:
+        return ""
+    return settings.digest()
+
+
 def is_fresh(name: str, folder: Path, *, full: bool = False) -> bool:
     """Whether the files of a figure are there, whole, and made by these sources.
 
@@ -57,7 +64,7 @@ def is_fresh(name: str, folder: Path, *, full: bool = False) -> bool:
     """
     try:
         stamp = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        if stamp["fingerprint"] != fingerprint():
+        if stamp["fingerprint"] != fingerprint() or stamp["data"] != _data(name):
             return False
         if full and name in figures.SIMULATED and not stamp["full"]:
             return False
@@ -85,6 +92,7 @@ def update(
         "figure": name,
         "title": figures.FIGURES[name],
         "fingerprint": fingerprint(),
+        "data": _data(name),
         "full": full,
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }

@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["CONVENTION", "EQUATION", "THEORY_ONLY", "listed", "paragraphs"]
+__all__ = ["AUTHORS_CURVES", "CONVENTION", "EQUATION", "THEORY_ONLY", "listed", "paragraphs"]
 
 WIDTH = 92
 
@@ -16,6 +16,13 @@ CONVENTION = """
     lam is the norm in units of sqrt(N), for the
     loss log(1 + exp(-2 lam Delta))/lam; the textbook loss log(1 + exp(-z)) at weight norm
     sqrt(q N) has lam = sqrt(q)/2.
+"""
+
+#: For figures of curves that are not ours.
+AUTHORS_CURVES = """
+    Curves: the averages over seeds that the paper's authors published with their code; no seed of
+    ours. The norm is the one that they logged, which is not eq. (2) of the paper: single
+    exponents depend on that, the product gamma_1 gamma_2 much less.
 """
 
 #: For figures without a simulation.
@@ -30,7 +37,10 @@ EQUATION = """
 
 def paragraphs(*texts: str) -> str:
     """Each text filled to the same width, an empty line between two."""
-    return "\n\n".join(textwrap.fill(" ".join(text.split()), WIDTH) for text in texts) + "\n"
+    filled = (
+        textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False) for text in texts
+    )
+    return "\n\n".join(filled) + "\n"
 
 
 def listed(values: ArrayLike, spec: str) -> str:

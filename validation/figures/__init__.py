@@ -11,20 +11,28 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
-__all__ = ["ATTACHMENTS", "FIGURES", "SIMULATED", "Script", "load"]
+__all__ = ["ATTACHMENTS", "FIGURES", "OF_CURVES", "SIMULATED", "Script", "load"]
 
 #: Name of the script -> its claim, which is the title of the files as well.
 FIGURES: dict[str, str] = {
     "figure1": "The logistic loss at fixed norm runs from Hebb through the optimum "
     "to maximum stability",
     "figure2": "Learning curves at fixed norm collapse onto two exact limits",
+    "figure3": "Early learning curves of deep networks against the norm are nearly one",
+    "figure4": "Learning curves of deep networks collapse in units of their optimum",
+    "figure5": "Two power laws in one: three regimes of the test error",
     "figure6": "As the norm grows the mean margin falls and the lower edge rises",
+    "figure8": "The exponents of the paper, by its authors' recipe",
+    "figure9": "The predicted exponent of the test error beside the measured one",
+    "tables": "Published exponents come back, and depend on the choice of windows",
     "trajectory": "Training at free norm leaves the curve of fixed norm, and returns to it",
     "agreement": "Simulated perceptrons meet the theory within standard errors",
 }
 
 #: Files of a figure beside PDF, PNG and caption.
-ATTACHMENTS: dict[str, tuple[str, ...]] = {"agreement": (".csv",)}
+ATTACHMENTS: dict[str, tuple[str, ...]] = {"agreement": (".csv",), "tables": (".csv",)}
+#: Figures of the paper's own learning curves, which a folder of data has to hold.
+OF_CURVES = ("figure3", "figure4", "figure8", "figure9", "tables")
 #: Figures that simulate: they have a longer form with the paper's sizes.
 SIMULATED = ("agreement", "figure1", "figure6", "trajectory")
 

@@ -1,0 +1,5 @@
+"""`python -m deepnorm`."""
+
+from deepnorm.cli import main
+
+main(prog_name="deepnorm")

@@ -1,0 +1,17 @@
+"""The paper's figures as functions of analyses, each a script that makes one claim.
+
+`draw` takes one `replica.scaling.Analysis`, or several by title (a panel each), and
+returns a matplotlib Figure; `caption` says what it shows, with its numbers. Call `draw`
+and save within `deepnorm.figures.style.context()`.
+
+===========  =====================================================  ============
+module       shows                                                  in the paper
+===========  =====================================================  ============
+curves       test error against norm, and its early power law       Figure 3
+collapse     the curves in units of their optimum                   Figure 4
+combined     test error at the optimum: three regimes of P          Figure 5
+fits         where the two exponents come from                      Figure 8
+exponents    the predicted exponent beside the measured one         Figure 9
+choices      what the exponents would have been                     not there
+===========  =====================================================  ============
+"""

@@ -1,0 +1,93 @@
+"""What the exponents would have been with another window or another smallest P."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from deepnorm.figures import panels, style
+from deepnorm.tables import rows
+from replica.scaling import Analysis
+
+__all__ = ["caption", "draw"]
+
+ADMISSIBLE: style.Style = {"ls": "none", "marker": "o", "ms": 3.0, "color": "#0072B2", "zorder": 4}
+REJECTED: style.Style = {**ADMISSIBLE, "color": "#999999", "mfc": "white", "mew": 0.7, "zorder": 3}
+CHOSEN: style.Style = {**panels.STAR, "zorder": 5}
+INTERVAL: style.Style = {"color": "#999999", "alpha": 0.35, "lw": 0, "zorder": 1}
+
+
+def draw(analysis: Analysis) -> Figure:
+    """A panel for each exponent: its value by choice, beside the statistical interval."""
+    growth = "gamma_2_elbow" if analysis.settings["gamma_2_of"] == "elbows" else "gamma_2"
+    symbols = {
+        "gamma_1": r"\gamma_1",
+        growth: r"\gamma_2" if growth == "gamma_2" else r"\gamma_2^{\rm elbow}",
+        "gamma_pred": r"\gamma_{\rm pred}",
+        "gamma_meas": r"\gamma_{\rm meas}",
+    }
+    figure = style.canvas(style.FULL, 2.5)
+    scan = {name: analysis.choices[analysis.choices["exponent"] == name] for name in symbols}
+    axes = figure.subplots(1, len(symbols))
+    for panel, (name, symbol) in zip(axes, symbols.items(), strict=True):
+        if name == "gamma_pred":
+            count = _products(panel, scan["gamma_1"], scan[growth])
+        else:
+            count = _values(panel, scan[name])
+        estimate = getattr(analysis, name)
+        if np.isfinite(estimate.error):
+            panel.axvspan(estimate.low, estimate.high, **INTERVAL)
+        panel.set(xlabel=f"${symbol}$", ylim=(1.06 * count + 1, -0.06 * count))
+        panel.locator_params(axis="x", nbins=4)
+        panel.locator_params(axis="y", integer=True)
+    axes[0].set_ylabel("choice, as in the table")
+    axes[2].set_ylabel(r"choice of $\gamma_1$")
+    figure.legend(
+        handles=[
+            Line2D([], [], **CHOSEN, label="chosen"),
+            Line2D([], [], **ADMISSIBLE, label="admissible"),
+            Line2D([], [], **REJECTED, label="rejected by the data"),
+            Patch(**INTERVAL, label="95%, statistical"),
+        ],
+        loc="outside lower center",
+        ncols=4,
+    )
+    return figure
+
+
+def _values(axes: Axes, scan: pd.DataFrame) -> int:
+    """The values of one exponent, from the first choice of the table down; their number."""
+    value, place = scan["value"].to_numpy(), np.arange(1, len(scan) + 1)
+    good, chosen = scan["admissible"].to_numpy(bool), scan["chosen"].to_numpy(bool)
+    axes.plot(value[~good], place[~good], **REJECTED)
+    axes.plot(value[good & ~chosen], place[good & ~chosen], **ADMISSIBLE)
+    axes.plot(value[chosen], place[chosen], **CHOSEN)
+    return len(scan)
+
+
+def _products(axes: Axes, early: pd.DataFrame, growth: pd.DataFrame) -> int:
+    """Products of admissible choices: for each gamma_1 from the least gamma_2 to the largest."""
+    gamma_2 = growth.loc[growth["admissible"].astype(bool), "value"]
+    for place, row in enumerate(rows(early), start=1):
+        if row.admissible and len(gamma_2):
+            ends = np.array([row.value * gamma_2.min(), row.value * gamma_2.max()])
+            axes.plot(ends, [place, place], color=ADMISSIBLE["color"], lw=1.0, zorder=4)
+            if row.chosen:
+                own = growth.loc[growth["chosen"].astype(bool), "value"]
+                axes.plot(row.value * own, [place] * len(own), **CHOSEN)
+    return len(early)
+
+
+def caption(analysis: Analysis) -> str:
+    """What is shown."""
+    return (
+        f"Each of the {len(analysis.choices)} choices that were tried, and the exponent that it "
+        "would have given; for the predicted exponent a line from the smallest to the largest "
+        "product with an admissible gamma_2. Admissible are the choices that describe the data "
+        "about as well as the one chosen; half the range of their values is the systematic error. "
+        "Grey: the 95% interval, which is statistical and knows nothing of choices."
+    )

@@ -1,0 +1,84 @@
+"""Test error against norm: the early part is one power law for every P (Figure 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from deepnorm.figures import panels, style
+from deepnorm.figures.panels import LN10
+from deepnorm.tables import rows
+from replica.scaling import Analysis
+
+__all__ = ["caption", "draw"]
+
+ELBOW: style.Style = {
+    "ls": "none",
+    "marker": "o",
+    "ms": 3.0,
+    "mfc": "white",
+    "mec": "black",
+    "mew": 0.6,
+    "zorder": 6,
+}
+
+
+def draw(analyses: panels.Analyses) -> Figure:
+    """One panel for each analysis: curves, minima, elbows and the early law."""
+    found = panels.titled(analyses)
+    grid = panels.grid(list(found), 3.8 if len(found) == 1 else 2.65)
+    for axes, analysis in zip(grid.axes, found.values(), strict=True):
+        _panel(axes, analysis)
+    handles = [Line2D([], [], **panels.STAR, label="minimum")]
+    if any(analysis.optima["at_end"].any() for analysis in found.values()):
+        handles.append(Line2D([], [], **panels.AT_END, label="lowest at the end of training"))
+    if any(analysis.joint is not None for analysis in found.values()):
+        handles.append(Line2D([], [], **style.LIMIT, label="early law, the same for all $P$"))
+        handles.append(Line2D([], [], **ELBOW, label=r"elbow $\lambda_{\rm elbow}(P)$"))
+    grid.key(handles)
+    return grid.figure
+
+
+def _panel(axes: Axes, analysis: Analysis) -> None:
+    """The curves of one analysis."""
+    colours = panels.colours(axes, analysis)
+    for mean, row in zip(analysis.means, rows(analysis.optima), strict=True):
+        x, spread = mean.log_norm / LN10, panels.NORMAL_95 * np.sqrt(mean.variance)
+        colour = colours.to_rgba(np.asarray(mean.P))
+        band = mean.error * np.exp(-spread), mean.error * np.exp(spread)
+        axes.fill_between(x, *band, color=colour, alpha=0.2, lw=0)
+        axes.plot(x, mean.error, color=colour, lw=1.0)
+        axes.plot(
+            row.log_lam_min / LN10, row.eps_opt, **(panels.AT_END if row.at_end else panels.STAR)
+        )
+        if np.isfinite(row.log_elbow):
+            at = np.interp(row.log_elbow, mean.log_norm, mean.error)
+            axes.plot(row.log_elbow / LN10, at, **ELBOW)
+    if analysis.joint is not None:
+        x = np.linspace(analysis.joint.start, analysis.joint.elbow.max(), 100)
+        axes.plot(x / LN10, analysis.joint.early(x), **style.LIMIT)
+    panels.norm_scale(axes.xaxis, np.concatenate([m.log_norm for m in analysis.means]) / LN10)
+    panels.log_scale(axes.yaxis, np.concatenate([m.error for m in analysis.means]))
+    axes.set(xlabel=r"norm $\lambda$", ylabel=r"test error $\epsilon$")
+    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1))
+
+
+def caption(analyses: panels.Analyses) -> str:
+    """What is shown."""
+    found = panels.titled(analyses)
+    text = (
+        "Test error against norm for every P (colour), averaged over seeds at equal norm; "
+        "shaded: 95% band of the mean. Stars: minima; hollow where the lowest point is the end "
+        "of training, so that the minimum may lie further on."
+    )
+    if any(analysis.joint is not None for analysis in found.values()):
+        text += (
+            " Dashed: the early power law that all P share, fitted to all curves at once; "
+            "circles: the elbow, where a curve leaves it. gamma_1 is given with its statistical "
+            "and its systematic error."
+        )
+    if any(analysis.joint is not None and analysis.joint.drift for analysis in found.values()):
+        text += " Where the early law moves with P, that of the largest P is drawn."
+    return text

@@ -1,0 +1,110 @@
+"""Where the exponents come from: local power laws, and lam_opt against P (Figure 8)."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from deepnorm.figures import panels, style
+from deepnorm.figures.collapse import rescaled
+from deepnorm.figures.panels import LN10
+from deepnorm.tables import rows
+from replica.scaling import Analysis
+
+__all__ = ["caption", "draw"]
+
+LOCAL: style.Style = {"color": "black", "ls": (0, (3, 1.5)), "lw": 0.8, "zorder": 4}
+ELBOW: style.Style = {
+    "ls": "none",
+    "marker": "s",
+    "ms": 3.0,
+    "mfc": "white",
+    "mew": 0.7,
+    "color": "#777777",
+}
+
+
+def draw(analyses: panels.Analyses) -> Figure:
+    """One row for each analysis: local fits on the left, lam_opt(P) on the right."""
+    found = panels.titled(analyses)
+    figure = style.canvas(style.FULL, 3.4 if len(found) == 1 else 1.95 * len(found))
+    cells = figure.subplots(len(found), 2, squeeze=False)
+    grid = panels.Grid(figure, list(cells.ravel()))
+    for i, (title, analysis) in enumerate(found.items()):
+        letter = chr(ord("a") + i)
+        style.panel(cells[i, 0], f"{letter}1", title)
+        style.panel(cells[i, 1], f"{letter}2", title)
+        _local(cells[i, 0], analysis)
+        _optima(cells[i, 1], analysis)
+    handles = [
+        Line2D([], [], **LOCAL, label="power law in its window"),
+        Line2D([], [], **panels.STAR, label=r"$\lambda_{\rm opt}$"),
+        Line2D([], [], **panels.AT_END, label="end of training"),
+        Line2D([], [], **panels.MEASURED, label="fit and its band"),
+    ]
+    if any(analysis.optima["log_elbow"].notna().any() for analysis in found.values()):
+        handles.append(Line2D([], [], **ELBOW, label=r"$\lambda_{\rm elbow}$"))
+    grid.key(handles)
+    return figure
+
+
+def _local(axes: Axes, analysis: Analysis) -> None:
+    """Rescaled curves, each with the straight line through its window."""
+    rescaled(axes, analysis)
+    for fit in rows(analysis.local_fits):
+        x = np.array([fit.log_ratio_low, fit.log_ratio_high])
+        axes.plot(x / LN10, np.exp(fit.intercept - fit.gamma * x), **LOCAL)
+    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1))
+
+
+def _optima(axes: Axes, analysis: Analysis) -> None:
+    """lam_opt and the elbow against P, and the power law from which gamma_2 comes."""
+    table = analysis.optima
+    P, log_P, at_end = (
+        table["P"].to_numpy(),
+        np.log(table["P"].to_numpy()),
+        table["at_end"].to_numpy(),
+    )
+    y, error = table["log_lam_opt"].to_numpy(), table["log_lam_opt_error"].to_numpy()
+    elbow, elbow_error = table["log_elbow"].to_numpy(), table["log_elbow_error"].to_numpy()
+    axes.errorbar(P, elbow / LN10, elbow_error / LN10, **ELBOW, elinewidth=0.7)
+    axes.errorbar(P, y / LN10, error / LN10, ls="none", ecolor="black", elinewidth=0.7)
+    axes.plot(P[at_end], y[at_end] / LN10, **panels.AT_END)
+    axes.plot(P[~at_end], y[~at_end] / LN10, **panels.STAR)
+    by_elbow = analysis.settings["gamma_2_of"] == "elbows"
+    slope = analysis.gamma_2_elbow if by_elbow else analysis.gamma_2
+    if np.isfinite(slope.value):
+        if by_elbow:
+            y, error = elbow, elbow_error
+        fitted = (analysis.settings["gamma_2_from"] <= P) & np.isfinite(y)
+        if analysis.method == "default" and not (
+            by_elbow or "optimum" in analysis.settings["chosen_by_user"]
+        ):
+            fitted &= ~at_end
+        at = np.linspace(log_P[fitted][0], log_P[fitted][-1], 50)
+        line, half = panels.power_law(log_P[fitted], y[fitted], error[fitted], slope, at)
+        low, high = (line - half) / LN10, (line + half) / LN10
+        axes.fill_between(np.exp(at), low, high, **panels.MEASURED_BAND)
+        axes.plot(np.exp(at), line / LN10, **panels.MEASURED)
+    panels.log_scale(axes.xaxis, P)
+    shown = np.concatenate([table["log_lam_opt"], elbow[np.isfinite(elbow)]])
+    panels.norm_scale(axes.yaxis, shown / LN10)
+    axes.set(xlabel=r"training examples $P$", ylabel=r"$\lambda_{\rm opt}$")
+    symbol = r"\gamma_2^{\rm elbow}" if by_elbow else r"\gamma_2"
+    panels.remark(axes, panels.exponent(symbol, slope))
+
+
+def caption(analyses: panels.Analyses) -> str:
+    """What is shown."""
+    panels.titled(analyses)
+    return (
+        "Left: the curves in units of their optimum; dashed: a straight line through the "
+        "logarithms in the window of each curve, whose slope is its own gamma_1; a curve without "
+        "one has too few records there. Right: the norm at the minimum against P (stars, hollow "
+        "where it is the end of training), with one standard error; squares: the elbow. Line: "
+        "the power law through those that were fitted, with the 95% band of its height and slope, "
+        "to which the systematic error is added in quadrature. Errors of exponents are the "
+        "statistical and the systematic one."
+    )

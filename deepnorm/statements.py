@@ -1,0 +1,180 @@
+"""What an analysis says, in rows of words and numbers: the terminal and the report share them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from deepnorm.tables import rows
+from deepnorm.words import places, power_of_ten, rounded
+
+if TYPE_CHECKING:
+    from replica.scaling import Analysis, Estimate, Regimes
+
+__all__ = [
+    "MEANINGS",
+    "Row",
+    "exponents",
+    "forecast",
+    "headline",
+    "laws",
+    "optima",
+    "standing_out",
+    "thresholds",
+]
+
+#: Every estimate: the law whose exponent it is, and what that says.
+MEANINGS = {
+    "gamma_1": ("eps ~ lam^-gamma_1", "early power law, the same for all P"),
+    "gamma_2": ("lam_opt ~ P^gamma_2", "norm at the minimum"),
+    "gamma_pred": ("gamma_1 gamma_2", "predicted exponent of the test error"),
+    "gamma_meas": ("eps_opt ~ P^-gamma_meas", "measured exponent of the test error"),
+    "gamma_2_elbow": ("lam_elbow ~ P^gamma_2", "norm at the elbow"),
+    "drift": ("k_1 ~ P^-drift", "how the early law moves with P"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An exponent as it is printed."""
+
+    name: str
+    law: str
+    meaning: str
+    value: str
+    error: str
+    interval: str
+    systematic: str
+    statement: str
+
+
+def headline(analysis: Analysis) -> str:
+    """What was analysed, in one line."""
+    P, seeds = analysis.optima["P"], analysis.optima["seeds"]
+    few, many = int(seeds.min()), int(seeds.max())
+    number = f"{few}" if few == many else f"{few} to {many}"
+    curves = "averaged over seeds beforehand" if analysis.averaged else f"{number} seeds each"
+    return f"{len(P)} values of P from {P.min():g} to {P.max():g}, {curves}"
+
+
+def exponents(analysis: Analysis) -> list[Row]:
+    """The exponents in the order of `MEANINGS`."""
+    found = [_row(name, getattr(analysis, name)) for name in MEANINGS]
+    if analysis.settings["gamma_2_of"] == "elbows":
+        return [
+            replace(r, law="gamma_1 gamma_2_elbow") if r.name == "gamma_pred" else r for r in found
+        ]
+    return found
+
+
+def _row(name: str, estimate: Estimate) -> Row:
+    """An estimate, rounded to its statistical error."""
+    value, error = rounded(estimate.value, estimate.error)
+    digits = places(error)
+    known = math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    systematic = estimate.systematic
+    return Row(
+        name=name,
+        law=MEANINGS[name][0],
+        meaning=MEANINGS[name][1],
+        value=value,
+        error=error,
+        interval=f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}" if known else "-",
+        systematic=f"{systematic:.{max(digits, 1)}f}" if math.isfinite(systematic) else "-",
+        statement=_statement(estimate),
+    )
+
+
+def _statement(estimate: Estimate) -> str:
+    """How far the number can be believed."""
+    if estimate.reason:
+        return f"nothing can be concluded: {estimate.reason}"
+    if math.isnan(estimate.value):
+        return "nothing can be concluded"
+    if math.isnan(estimate.systematic):
+        return "there is no other choice to compare with: its systematic error is not known"
+    if estimate.systematic > estimate.error:
+        return "the choice of window and smallest P matters more than the noise"
+    return "the noise matters more than the choice of window and smallest P"
+
+
+def standing_out(analysis: Analysis) -> list[str]:
+    """Every flag, and every reason that no flag tells already."""
+    said = list(analysis.flags)
+    for name in MEANINGS:
+        reason = getattr(analysis, name).reason
+        if reason and not any(reason in flag for flag in said):
+            said.append(f"{name}: nothing can be concluded: {reason}")
+    return said
+
+
+def optima(analysis: Analysis) -> list[dict[str, Any]]:
+    """The optimum of each P; norms as mantissa and power of ten."""
+    told = []
+    for row in rows(analysis.optima):
+        marks = [word for word, on in (("at end", row.at_end), ("flat", row.flat)) if on]
+        told.append(
+            {
+                "P": f"{row.P:g}",
+                "seeds": "-" if analysis.averaged else f"{row.seeds:g}",
+                "lam_opt": power_of_ten(row.log_lam_opt),
+                "lam_error": _short(row.log_lam_opt_error),
+                "eps_opt": f"{row.eps_opt:.4g}",
+                "eps_error": _short(row.log_eps_opt_error),
+                "elbow": power_of_ten(row.log_elbow) if math.isfinite(row.log_elbow) else None,
+                "elbow_error": _short(row.log_elbow_error),
+                "marks": ", ".join(marks),
+            }
+        )
+    return told
+
+
+def forecast(analysis: Analysis) -> list[dict[str, str]]:
+    """The forecasts by P, both routes; empty if there is none."""
+    if analysis.forecast is None:
+        return []
+    return [
+        {
+            "P": f"{row.P:g}",
+            "measured": f"{row.measured:.3g}" if math.isfinite(row.measured) else "-",
+            "combined": f"{row.combined:.3g}",
+            "combined_interval": f"{row.combined_low:.3g} to {row.combined_high:.3g}",
+            "combined_z": _short(row.combined_z),
+            "direct": f"{row.direct:.3g}",
+            "direct_interval": f"{row.direct_low:.3g} to {row.direct_high:.3g}",
+            "direct_z": _short(row.direct_z),
+        }
+        for row in rows(analysis.forecast.table)
+    ]
+
+
+def laws(analysis: Analysis) -> list[str]:
+    """Collapse, thresholds and forecast, a line each."""
+    found = analysis.collapse
+    lines = [
+        f"collapse of P >= {found.from_P:g}: S = {found.quality:.3g}, rms = {found.rms:.2g} "
+        f"(not rescaled: {found.quality_raw:.3g}, {found.rms_raw:.2g})"
+    ]
+    if analysis.regimes is not None:
+        lines.append("power law of P between " + " and ".join(thresholds(analysis.regimes)))
+    lines += [
+        f"forecast at P = {row['P']}, measured {row['measured']}: {row['combined']} "
+        f"({row['combined_interval']}) by eq. (6), {row['direct']} ({row['direct_interval']}) "
+        "by the power law of the minima"
+        for row in forecast(analysis)
+    ]
+    return lines
+
+
+def thresholds(regimes: Regimes) -> tuple[str, str]:
+    """P_- and P_+, or their 95% limits."""
+    minus, plus = regimes.P_minus, regimes.P_plus
+    return (
+        f"P_- = {minus:.3g}" if minus > 0 else f"P_- < {regimes.P_minus_high:.3g}",
+        f"P_+ = {plus:.3g}" if math.isfinite(plus) else f"P_+ > {regimes.P_plus_low:.3g}",
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if math.isfinite(value) else "-"

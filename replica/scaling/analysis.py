@@ -1,0 +1,420 @@
+"""From a table of learning curves to everything it says, and what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from replica.scaling import extrapolation, paper
+from replica.scaling.averages import average
+from replica.scaling.collapse import collapse
+from replica.scaling.curves import Curves
+from replica.scaling.exponents import Exponents, Question, exponents
+from replica.scaling.optima import neighbourhood, of_seeds
+from replica.scaling.pipeline import BEFORE_ELBOW, lines_table, minima, seen, straight
+from replica.scaling.records import Analysis, Basis, Collapse, Forecast, MeanCurve, Regimes
+from replica.scaling.regimes import regimes
+from replica.scaling.resampling import Progress
+
+__all__ = ["analyse", "forecast"]
+
+Array = NDArray[np.float64]
+
+#: A law whose chi2 per degree of freedom is above this does not describe the curves. A choice.
+POOR = 3.0
+#: Standard errors at which a drift, or a disagreement, is spoken of.
+NOTED = 3.0
+#: Values of P that have to remain when the largest are held out, and the part held out.
+REMAINING, HELD_OUT = 5, 0.25
+#: Values of P below which a power law with offset has nothing left to be judged by.
+FEWEST_WITH_OFFSET = 5
+
+OFFSETS = {"auto": None, "yes": True, "no": False}
+
+
+def analyse(
+    curves: Curves,
+    *,
+    method: str = "default",
+    window: tuple[float, float] | None = None,
+    gamma_1_from: float | None = None,
+    gamma_2_from: float | None = None,
+    optimum: Mapping[float, float] | None = None,
+    offset: str = "auto",
+    bootstrap: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Exponents of learning curves, with errors, and how far they can be believed.
+
+    The default method averages the seeds at equal norm, finds the minimum of each curve, fits
+    one early power law with an elbow for each P to all curves up to their minima, and fits power
+    laws of P to the minima; windows are chosen by the rule of eq. (S7). Statistical errors
+    come from a bootstrap over seeds through all of it, or from leaving out one P at a time where
+    curves came averaged. docs/scaling.md derives each step.
+
+    Parameters
+    ----------
+    curves : Curves
+        From `read_curves` or `curves_from_table`.
+    method : str
+        "default", or "paper" for the recipe of D'Amico, Bocchi and Negri (2025), which needs
+        a ``window``.
+    window : (float, float), optional
+        For the paper's recipe: the range of lam/lam_opt in which straight lines are fitted.
+    gamma_1_from, gamma_2_from : float, optional
+        The smallest P for the early law and for lam_opt(P); by rule (default) or all (paper).
+    optimum : mapping of float to float, optional
+        The user's own lam_opt for each P, used for gamma_2 in place of the minima of the curves.
+    offset : str
+        Whether the early law may tend to a floor: "yes", "no", or "auto" (both are tried).
+    bootstrap : int
+        Repetitions on other seeds, at least 20.
+    seed : int
+        Of the random choice of seeds.
+    progress : callable, optional
+        Called with the repetitions done and to do.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or the curves bear no analysis at all.
+    """
+    if method not in ("default", "paper"):
+        raise ValueError(f'`method` must be "default" or "paper"; got {method!r}')
+    own = _own_optimum(curves, optimum)
+    for name, first in (("gamma_1_from", gamma_1_from), ("gamma_2_from", gamma_2_from)):
+        if first is not None and not first <= curves.P[-1]:
+            raise ValueError(
+                f"`{name}` must not lie above the largest P, {curves.P[-1]:g}; got {first!r}"
+            )
+    if method == "paper":
+        if window is None:
+            raise ValueError('`window` of lam/lam_opt is needed by method="paper", e.g. (0, 0.3)')
+        return paper.recipe(curves, window, gamma_1_from, gamma_2_from, own)
+    if window is not None:
+        raise ValueError(f'`window` belongs to method="paper"; got {window!r}')
+    if offset not in OFFSETS:
+        raise ValueError(f"`offset` must be one of {', '.join(OFFSETS)}; got {offset!r}")
+    if bootstrap < 20:
+        raise ValueError(f"`bootstrap` must be at least 20 for an error bar; got {bootstrap!r}")
+    question = Question(
+        averaged=curves.averaged,
+        gamma_1_from=gamma_1_from,
+        gamma_2_from=gamma_2_from,
+        own=own,
+        offset=OFFSETS[offset],
+        bootstrap=bootstrap,
+        seed=seed,
+        progress=progress,
+    )
+    means = average(curves)
+    found = exponents(means, question)
+    combined = _regimes(means, found)
+    return Analysis(
+        method="default",
+        means=means,
+        averaged=curves.averaged,
+        optima=_optima(means, found, own),
+        joint=found.laws[0].law if found.laws else None,
+        gamma_1=found.gamma_1,
+        gamma_2=found.gamma_2,
+        gamma_pred=found.gamma_pred,
+        gamma_meas=found.gamma_meas,
+        gamma_2_elbow=found.gamma_2_elbow,
+        drift=found.drift,
+        covariance=_covariance(found),
+        difference=_difference(found),
+        collapse=_collapse(means, found),
+        regimes=combined,
+        forecast=_held_out(means, question),
+        choices=found.table(),
+        settings=_settings(found, question, neighbourhood(means)),
+        flags=_flags(curves, means, found, combined),
+        local_fits=_local_fits(means, found),
+        samples=found.samples,
+        basis=_basis(means, found, combined),
+    )
+
+
+def forecast(analysis: Analysis, P: ArrayLike) -> Forecast:
+    """Test error at the optimum for other, usually larger, P, with 95% intervals.
+
+    Raises
+    ------
+    ValueError
+        If a P is not positive, or the analysis bears no forecast.
+    """
+    wanted = np.atleast_1d(np.asarray(P, dtype=np.float64))
+    if not np.all((wanted > 0) & np.isfinite(wanted)):
+        raise ValueError(f"`P` must be positive and finite; got {P!r}")
+    if analysis.basis is None:
+        why = analysis.gamma_pred.reason or 'method="paper" has no errors to go by'
+        raise ValueError(f"`analysis` bears no forecast: {why}")
+    return extrapolation.predict(analysis.basis, wanted)
+
+
+def _own_optimum(curves: Curves, optimum: Mapping[float, float] | None) -> Array | None:
+    """Logarithms of the user's own lam_opt, by P."""
+    if optimum is None:
+        return None
+    given = {float(P): float(norm) for P, norm in optimum.items()}
+    missing = [f"{P:g}" for P in curves.P.tolist() if P not in given]
+    if missing:
+        raise ValueError(
+            f"`optimum` needs a norm for every P of the curves; it lacks P = {', '.join(missing)}"
+        )
+    for P, norm in given.items():
+        if not (norm > 0 and np.isfinite(norm)):
+            raise ValueError(f"`optimum` must be positive and finite; got {norm!r} at P = {P:g}")
+    return np.log([given[P] for P in curves.P.tolist()])
+
+
+def _optima(means: Sequence[MeanCurve], found: Exponents, own: Array | None) -> pd.DataFrame:
+    """One row for each P."""
+    P = np.array([mean.P for mean in means])
+    log_lam = np.array([end.log_norm for end in found.ends])
+    log_eps = np.array([end.log_error for end in found.ends])
+    used = log_lam if own is None else own
+    seeds = np.array(
+        [
+            of_seeds(mean, neighbourhood(means)) if mean.seeds > 1 else (np.nan, np.nan)
+            for mean in means
+        ]
+    )
+    log_elbow = np.full(len(P), np.nan)
+    if found.laws:
+        log_elbow[np.isin(P, found.laws[0].law.P)] = found.laws[0].law.elbow
+    with np.errstate(over="ignore"):
+        lam = np.exp(used)
+    return pd.DataFrame(
+        {
+            "P": P,
+            "seeds": [mean.seeds for mean in means],
+            "log_lam_opt": used,
+            "log_lam_opt_error": np.nan
+            if own is not None
+            else found.error(found.growth, found.samples.log_lam_opt),
+            "lam_opt": lam,
+            "eps_opt": np.exp(log_eps),
+            "log_eps_opt_error": found.error(found.fall, found.samples.log_eps_opt),
+            "at_end": [end.at_end for end in found.ends],
+            "flat": [end.flat for end in found.ends],
+            "log_lam_min": log_lam,
+            "seed_log_lam_opt": seeds[:, 0],
+            "seed_log_lam_opt_error": seeds[:, 1],
+            "log_elbow": log_elbow,
+            "log_elbow_error": found.error(found.elbow, found.samples.log_elbow),
+        }
+    )
+
+
+def _covariance(found: Exponents) -> pd.DataFrame:
+    names = ["gamma_1", "gamma_2", "gamma_pred", "gamma_meas"]
+    return pd.DataFrame(found.covariance, index=names, columns=names)
+
+
+def _difference(found: Exponents) -> float:
+    """(gamma_pred - gamma_meas) in standard errors, with their covariance."""
+    c = found.covariance
+    variance = c[2, 2] + c[3, 3] - 2 * c[2, 3]
+    if not variance > 0:
+        return float("nan")
+    return float((found.gamma_pred.value - found.gamma_meas.value) / np.sqrt(variance))
+
+
+def _collapse(means: Sequence[MeanCurve], found: Exponents) -> Collapse:
+    first = found.laws[0].window.from_P if found.laws else means[0].P
+    log_lam = np.array([end.log_norm for end in found.ends])
+    log_eps = np.array([end.log_error for end in found.ends])
+    return collapse(means, log_lam, log_eps, from_P=first)
+
+
+def _regimes(means: Sequence[MeanCurve], found: Exponents) -> Regimes | None:
+    """The combined law through the optima that lie inside their curves."""
+    used = found.inside
+    if found.gamma_pred.reason or found.by_elbow or np.count_nonzero(used) < FEWEST_WITH_OFFSET:
+        return None
+    if np.ptp(found.growth.log_y) == 0 or np.ptp(found.fall.log_y[used]) == 0:
+        return None
+    return regimes(
+        np.array([mean.P for mean in means])[used],
+        found.growth.log_y,
+        found.growth.variance,
+        found.fall.log_y[used],
+        found.fall.variance[used],
+        found.gamma_1.value,
+        found.gamma_2.value,
+    )
+
+
+def _basis(means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None) -> Basis | None:
+    """What a forecast goes by; the minima from the P of the direct law on."""
+    if found.gamma_pred.reason or found.gamma_meas.reason:
+        return None
+    P = np.array([mean.P for mean in means])
+    take = found.fall.choices[0].from_P <= P
+    offset, slope = -np.inf, found.used.slope
+    if combined is not None and combined.q2 > 0:
+        offset = float(np.log(combined.q2)) - combined.log_k2
+    return Basis(
+        P=P[take],
+        log_eps_opt=found.fall.log_y[take],
+        variance=found.fall.variance[take],
+        repeated=found.samples.log_eps_opt[:, take],
+        present=found.samples.present[:, take],
+        gamma_1=found.gamma_1.value,
+        gamma_2=slope,
+        gamma_1_samples=found.samples.gamma_1,
+        gamma_2_samples=slope + found.used.widen * (found.used.repeated - slope),
+        q1=combined.q1 if combined is not None else 0.0,
+        log_offset=offset,
+        extra=found.used.extra * found.gamma_1.value**2,
+        disagreement=abs(_difference(found)),
+        samples=found.samples,
+    )
+
+
+def _held_out(means: Sequence[MeanCurve], question: Question) -> Forecast | None:
+    """The largest P predicted from the others, and compared with what was measured there."""
+    count = max(1, int(HELD_OUT * len(means)))
+    kept = means[: len(means) - count]
+    if len(kept) < REMAINING:
+        return None
+    own = None if question.own is None else question.own[: len(kept)]
+    first = question.gamma_1_from if (question.gamma_1_from or 0) <= kept[-1].P else None
+    second = question.gamma_2_from if (question.gamma_2_from or 0) <= kept[-3].P else None
+    asked = replace(question, own=own, gamma_1_from=first, gamma_2_from=second, progress=None)
+    fewer = exponents(kept, asked)
+    basis = _basis(kept, fewer, _regimes(kept, fewer))
+    if basis is None:
+        return None
+    rest = means[len(kept) :]
+    ends = minima(rest, neighbourhood(means))
+    return extrapolation.predict(
+        basis,
+        [mean.P for mean in rest],
+        [end.log_error for end in ends],
+        # of the mean curve, read off several records: an upper bound
+        [float(np.sqrt(np.median(mean.variance))) for mean in rest],
+    )
+
+
+def _settings(found: Exponents, question: Question, rise: float) -> dict[str, object]:
+    """What was decided, and by whom."""
+    window = found.laws[0].window if found.laws else None
+    return {
+        "start": window.start if window else None,
+        "gamma_1_from": window.from_P if window else None,
+        "offset": window.offset if window else None,
+        "drift": window.drift if window else None,
+        "gamma_2_from": found.used.choices[0].from_P if found.used.choices else None,
+        "gamma_meas_from": found.fall.choices[0].from_P if found.fall.choices else None,
+        "gamma_2_of": "elbows" if found.by_elbow else "optima",
+        "rise": rise,
+        "errors": "leaving out one P at a time" if question.averaged else "bootstrap over seeds",
+        "bootstrap": None if question.averaged else question.bootstrap,
+        "seed": None if question.averaged else question.seed,
+        "chosen_by_user": [
+            name
+            for name, value in (
+                ("gamma_1_from", question.gamma_1_from),
+                ("gamma_2_from", question.gamma_2_from),
+                ("offset", question.offset),
+                ("optimum", question.own),
+            )
+            if value is not None
+        ],
+    }
+
+
+def _local_fits(means: Sequence[MeanCurve], found: Exponents) -> pd.DataFrame:
+    """A straight line through each rescaled curve between the start of the law and its elbow."""
+    rows = []
+    if found.laws:
+        law = found.laws[0].law
+        elbows = dict(zip(law.P.tolist(), law.elbow.tolist(), strict=True))
+        for mean, end in zip(means, found.ends, strict=True):
+            if mean.P not in elbows:
+                continue
+            last = elbows[mean.P] - BEFORE_ELBOW / law.rate
+            line = straight(mean, end.log_norm, end.log_error, law.start, last)
+            if line is not None:
+                rows.append(line)
+    return lines_table(rows)
+
+
+def _flags(
+    curves: Curves, means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None
+) -> tuple[str, ...]:
+    """Statements of what stands out and of what cannot be concluded."""
+    flags = list(curves.notes)
+    for name in ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift"):
+        reason = getattr(found, name).reason
+        if reason:
+            flags.append(f"{name} cannot be concluded: {reason}")
+    at_end = [f"{m.P:g}" for m, e in zip(means, found.ends, strict=True) if e.at_end]
+    if at_end:
+        flags.append(
+            f"at_end: the error is lowest at the end of the records for P = {', '.join(at_end)}; "
+            "there lam_opt and eps_opt are those of the end of training"
+        )
+    at_start = [f"{m.P:g}" for m, e in zip(means, found.ends, strict=True) if e.at_start]
+    if at_start:
+        flags.append(f"at_start: the error never falls for P = {', '.join(at_start)}")
+    flat = [f"{m.P:g}" for m, e in zip(means, found.ends, strict=True) if e.flat and not e.at_end]
+    if flat:
+        flags.append(
+            f"flat: for P = {', '.join(flat)} the error stays within its noise of the minimum over "
+            "more than a quarter of the curve; lam_opt is poorly determined there"
+        )
+    if found.by_elbow and not found.gamma_pred.reason:
+        flags.append("gamma_pred is made with the elbows, lam_elbow(P), in place of lam_opt(P)")
+    if found.laws:
+        law = found.laws[0].law
+        ratio = law.chi2 / law.dof
+        if ratio > POOR:
+            flags.append(
+                f"poor_law: chi2 per degree of freedom of the joint law is {ratio:.3g}: no window "
+                "holds a power law, common to all P, within the noise of the curves; gamma_1 "
+                "depends on the window, see its systematic error"
+            )
+        unseen = [
+            f"{P:g}"
+            for P, ok in zip(law.P.tolist(), seen(law, means).tolist(), strict=True)
+            if not ok
+        ]
+        if unseen:
+            flags.append(
+                f"early_law_unseen: the records of P = {', '.join(unseen)} begin too close to the "
+                "elbow, or past it, to show the early law"
+            )
+    drift = found.drift
+    if found.laws and found.laws[0].window.drift:
+        flags.append(
+            "drifting_law: the curves share no early law that is the same for all P; gamma_1 is "
+            "that of a law that moves with P"
+        )
+    if abs(drift.value) > NOTED * drift.error:
+        flags.append(
+            f"drift: the early law moves with P, k1 ~ P^-kappa with kappa = {drift.value:.3g} +- "
+            f"{drift.error:.2g}; eq. (6) takes it as the same for all P: gamma_pred lacks kappa, "
+            f"and gamma_pred + kappa = {found.gamma_pred.value + drift.value:.4g}"
+        )
+    difference = _difference(found)
+    if abs(difference) > NOTED:
+        flags.append(
+            f"disagreement: gamma_pred and gamma_meas differ by {abs(difference):.1f} statistical "
+            "standard errors"
+        )
+    for name, q, p in (
+        ("q1", combined.q1, combined.q1_p) if combined else ("q1", 0.0, 1.0),
+        ("q2", combined.q2, combined.q2_p) if combined else ("q2", 0.0, 1.0),
+    ):
+        if q > 0:
+            flags.append(f"{name} = 0 is rejected (p = {p:.2g}): {name} = {q:.3g}")
+    return tuple(flags)

@@ -1,0 +1,276 @@
+"""Whether curves fall on one another in units of their optimum, and on which curve.
+
+Everything is done in logarithms: a curve is Y = ln(error) against X = ln(norm), and
+rescaling is a shift.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from replica import checks
+from replica.scaling.records import Collapse, MeanCurve
+
+__all__ = ["collapse", "houdayer_hartmann", "master_curve"]
+
+Array = NDArray[np.float64]
+
+#: A normal variable lies within this many standard deviations 95% of the time.
+BAND = 1.96
+
+
+def houdayer_hartmann(
+    x: Sequence[ArrayLike], y: Sequence[ArrayLike], sigma: Sequence[ArrayLike] | None = None
+) -> float:
+    r"""Distance of each curve to the others, in units of the errors: about 1 for a collapse.
+
+    .. math:: S = \frac1N \sum_{ij} \frac{(y_{ij} - Y_{ij})^2}{\sigma_{ij}^2 + dY_{ij}^2}
+
+    Y_ij and its error dY_ij are the value at x_ij of the weighted straight line through the two
+    points next to x_ij, one on each side, of every other curve that has them; points
+    where there is no such curve do not count. (J. Houdayer and A. K. Hartmann, Phys. Rev. B 70,
+    014418 (2004), appendix.)
+
+    Parameters
+    ----------
+    x, y : sequence of (n_i,) arrays
+        The curves; each x increases. Numbers of points may differ.
+    sigma : sequence of (n_i,) arrays, optional
+        Standard errors of y, taken as independent. Without them all points weigh the same, and
+        the result is the root mean square of y_ij - Y_ij, in units of y.
+
+    Returns
+    -------
+    float
+        S, or the root mean square; nan where no point lies within the range of another curve.
+
+    Raises
+    ------
+    ValueError
+        If there are unequal numbers of curves or of points, if an x does not increase, if an
+        entry is not finite, or if an error is not positive.
+    """
+    xs, ys, errors = _curves("x", x, "y", y, sigma)
+    if len(xs) < 2:
+        return float("nan")
+    owner = np.repeat(np.arange(len(xs)), [len(curve) for curve in xs])
+    X, Y = np.concatenate(xs), np.concatenate(ys)
+    K, Kx, Kxx, Ky, Kxy = np.zeros((5, len(X)))
+    for i, (own_x, own_y, own_error) in enumerate(zip(xs, ys, errors, strict=True)):
+        if len(own_x) < 2:
+            continue
+        inside = np.flatnonzero((owner != i) & _reached(own_x, X))
+        left = np.searchsorted(own_x, X[inside], side="right") - 1
+        left = np.minimum(left, len(own_x) - 2)  # the last point has no right neighbour
+        for side in (left, left + 1):
+            # Measured from x_ij, so that the line's value there is its intercept.
+            u, w = own_x[side] - X[inside], own_error[side] ** -2
+            K[inside] += w
+            Kx[inside] += w * u
+            Kxx[inside] += w * u * u
+            Ky[inside] += w * own_y[side]
+            Kxy[inside] += w * u * own_y[side]
+    met = K > 0
+    if not np.any(met):
+        return float("nan")
+    K, Kx, Kxx, Ky, Kxy = K[met], Kx[met], Kxx[met], Ky[met], Kxy[met]
+    determinant = K * Kxx - Kx**2
+    distance = Y[met] - (Kxx * Ky - Kx * Kxy) / determinant
+    if sigma is None:
+        return float(np.sqrt(np.mean(distance**2)))
+    variance = np.concatenate(errors)[met] ** 2 + Kxx / determinant
+    return float(np.mean(distance**2 / variance))
+
+
+def master_curve(
+    log_ratio: Sequence[ArrayLike],
+    log_phi: Sequence[ArrayLike],
+    sigma: Sequence[ArrayLike] | None = None,
+    *,
+    points: int = 101,
+) -> pd.DataFrame:
+    """The curve that rescaled curves share: their mean in ln at equal ln(lam/lam_opt).
+
+    Curves are interpolated linearly; all count the same. The band holds 95% of the curves:
+    phi exp(+-1.96 s), where s^2 is the variance over the curves or, if larger, the mean of
+    their own (a few curves may lie close together by chance).
+
+    Parameters
+    ----------
+    log_ratio, log_phi : sequence of (n_i,) arrays
+        ln(norm/lam_opt), increasing, and ln(error/eps_opt).
+    sigma : sequence of (n_i,) arrays, optional
+        Standard errors of `log_phi`.
+    points : int
+        Points of the grid, which covers what at least two curves reach; at least 2.
+
+    Returns
+    -------
+    DataFrame
+        Columns `log_ratio`, `phi`, `low`, `high`, `curves`; places that fewer than two curves
+        reach are left out, and it is empty where there are no others.
+
+    Raises
+    ------
+    ValueError
+        As `houdayer_hartmann`, or if there are fewer than two `points`.
+    """
+    if points < 2:
+        raise ValueError(f"`points` must be at least 2; got {points}")
+    xs, ys, errors = _curves("log_ratio", log_ratio, "log_phi", log_phi, sigma)
+    shared = [
+        (max(a[0], b[0]), min(a[-1], b[-1]))
+        for a, b in itertools.combinations(xs, 2)
+        if max(a[0], b[0]) < min(a[-1], b[-1])
+    ]
+    grid = np.empty(0)
+    if shared:
+        grid = np.linspace(min(low for low, _ in shared), max(high for _, high in shared), points)
+    values = np.full((len(xs), len(grid)), np.nan)
+    own = np.zeros_like(values)
+    for i, (x, y, error) in enumerate(zip(xs, ys, errors, strict=True)):
+        reached = _reached(x, grid)
+        values[i, reached] = np.interp(grid[reached], x, y)
+        if sigma is not None:
+            own[i, reached] = np.interp(grid[reached], x, error) ** 2
+    curves = np.count_nonzero(~np.isnan(values), axis=0)
+    kept = curves >= 2
+    grid, values, own, curves = grid[kept], values[:, kept], own[:, kept], curves[kept]
+    middle = np.nansum(values, axis=0) / curves
+    spread = np.nansum((values - middle) ** 2, axis=0) / (curves - 1)
+    half = BAND * np.sqrt(np.maximum(spread, own.sum(axis=0) / curves))
+    return pd.DataFrame(
+        {
+            "log_ratio": grid,
+            "phi": np.exp(middle),
+            "low": np.exp(middle - half),
+            "high": np.exp(middle + half),
+            "curves": curves,
+        }
+    )
+
+
+def collapse(
+    means: Sequence[MeanCurve],
+    log_lam_opt: ArrayLike,
+    log_eps_opt: ArrayLike,
+    *,
+    from_P: float = 0.0,
+) -> Collapse:
+    """How well mean curves collapse in units of their optima, and how well as they are.
+
+    The same curves, those of P >= `from_P`, serve both. Errors are those of the mean curves,
+    taken as independent; the errors of the optima are not part of them, so that a
+    collapse may give a quality above 1 if the optima are known less well than the curves.
+
+    Parameters
+    ----------
+    means : sequence of MeanCurve
+        One for each P.
+    log_lam_opt, log_eps_opt : (m,) array
+        ln(lam_opt) and ln(eps_opt) of each.
+    from_P : float
+        The smallest P to take part.
+
+    Returns
+    -------
+    Collapse
+        Qualities are nan and the master curve is empty where fewer than two curves take part or
+        none reaches the range of another.
+
+    Raises
+    ------
+    ValueError
+        If the optima are not as many finite numbers as there are curves.
+    """
+    optima = []
+    for name, given in (("log_lam_opt", log_lam_opt), ("log_eps_opt", log_eps_opt)):
+        values = checks.numbers(name, given)
+        if values.shape != (len(means),):
+            raise ValueError(
+                f"`{name}` must have one value for each of the {len(means)} curves; "
+                f"got shape {values.shape}"
+            )
+        _finite(name, values)
+        optima.append(values)
+    used = [i for i, mean in enumerate(means) if from_P <= mean.P]
+    raw_x = [means[i].log_norm for i in used]
+    raw_y = [np.log(means[i].error) for i in used]
+    errors = [np.sqrt(means[i].variance) for i in used]
+    x = [curve - optima[0][i] for i, curve in zip(used, raw_x, strict=True)]
+    y = [curve - optima[1][i] for i, curve in zip(used, raw_y, strict=True)]
+    return Collapse(
+        quality=houdayer_hartmann(x, y, errors),
+        quality_raw=houdayer_hartmann(raw_x, raw_y, errors),
+        rms=houdayer_hartmann(x, y),
+        rms_raw=houdayer_hartmann(raw_x, raw_y),
+        from_P=min((means[i].P for i in used), default=float("nan")),
+        master=master_curve(x, y, errors),
+    )
+
+
+def _reached(x: Array, places: Array) -> NDArray[np.bool_]:
+    """Which places lie within the range of a curve."""
+    first, last = x[0], x[-1]
+    return np.asarray((places >= first) & (places <= last))
+
+
+def _curves(
+    x_name: str,
+    x: Sequence[ArrayLike],
+    y_name: str,
+    y: Sequence[ArrayLike],
+    sigma: Sequence[ArrayLike] | None,
+) -> tuple[list[Array], list[Array], list[Array]]:
+    """Checked curves, with errors of 1 where none are given."""
+    xs = _columns(x_name, x)
+    ys = _columns(y_name, y, xs)
+    errors = (
+        [np.ones_like(curve) for curve in xs] if sigma is None else _columns("sigma", sigma, xs)
+    )
+    for i, curve in enumerate(xs):
+        if np.any(np.diff(curve) <= 0):
+            row = int(np.argmax(np.diff(curve) <= 0))
+            raise ValueError(
+                f"`{x_name}[{i}]` must increase; got {checks.show(curve[row + 1])} after "
+                f"{checks.show(curve[row])}: sort the curve, and average points at equal x"
+            )
+        if np.any(errors[i] <= 0):
+            row = int(np.argmax(errors[i] <= 0))
+            raise ValueError(
+                f"`sigma[{i}]` must be positive; got {checks.show(errors[i][row])} at row {row}"
+            )
+    return xs, ys, errors
+
+
+def _columns(
+    name: str, curves: Sequence[ArrayLike], like: Sequence[Array] | None = None
+) -> list[Array]:
+    """One-dimensional arrays of finite numbers, as many and as long as others."""
+    columns = [checks.numbers(f"{name}[{i}]", curve) for i, curve in enumerate(curves)]
+    if like is not None and len(columns) != len(like):
+        raise ValueError(f"`{name}` must have as many curves as x; got {len(columns)}")
+    for i, column in enumerate(columns):
+        if column.ndim != 1 or len(column) == 0:
+            raise ValueError(
+                f"`{name}[{i}]` must be a one-dimensional array that is not empty; "
+                f"got shape {column.shape}"
+            )
+        if like is not None and len(column) != len(like[i]):
+            raise ValueError(
+                f"`{name}[{i}]` must have as many points as x; got {len(column)} for {len(like[i])}"
+            )
+        _finite(f"{name}[{i}]", column)
+    return columns
+
+
+def _finite(name: str, values: Array) -> None:
+    """Raise `ValueError` for the first entry that is not finite."""
+    if not np.all(np.isfinite(values)):
+        row = int(np.argmin(np.isfinite(values)))
+        raise ValueError(f"`{name}` must be finite; got {checks.show(values[row])} at row {row}")

@@ -1,0 +1,200 @@
+"""One law for the learning curves of every P: an early power law that they share, and elbows.
+
+    ln(error - q) = ln k - kappa ln P - gamma x + (bend/rate) softplus(rate (x - elbow_P))
+
+in x = ln(norm), eq. (S5): local exponent gamma early, gamma - bend past the elbow.
+The fit is weighted least squares of ln(error), by Levenberg and Marquardt's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.special import expit
+
+from replica.scaling.records import JointLaw
+
+__all__ = ["Records", "fit", "gather"]
+
+Array = NDArray[np.float64]
+
+#: Places of log_k, gamma, bend, ln(rate), offset and drift among the parameters; elbows follow.
+LOG_K, GAMMA, BEND, RATE, OFFSET, DRIFT, ELBOWS = range(7)
+#: Elbows per range of ln(norm) that `rate` may resolve: between a straight line that only
+#: just bends and a corner sharper than records lie apart. A choice.
+SOFTEST, SHARPEST = 2.0, 400.0
+MOST_STEPS = 60
+#: Relative gain of chi2 in an accepted step below which the fit has converged.
+ENOUGH = 1e-8
+
+
+@dataclass(frozen=True)
+class Records:
+    """Points of several curves: all in one array, with the row of their P.
+
+    Attributes
+    ----------
+    P : (m,) array
+    x, y, weight : (n,) array
+        ln(norm), ln(error) and one over the standard error of the latter.
+    row : (n,) array of int
+        Index into ``P``.
+    start : float
+    """
+
+    P: Array
+    x: Array
+    y: Array
+    weight: Array
+    row: NDArray[np.intp]
+    start: float
+
+
+def gather(
+    P: Sequence[float],
+    log_norm: Sequence[Array],
+    log_error: Sequence[Array],
+    variance: Sequence[Array],
+    start: float,
+    ends: Sequence[float],
+) -> Records:
+    """The records of each curve between `start` and its own end."""
+    keep = [(x >= start) & (x <= end) for x, end in zip(log_norm, ends, strict=True)]
+    return Records(
+        P=np.asarray(P, dtype=np.float64),
+        x=np.concatenate([x[k] for x, k in zip(log_norm, keep, strict=True)]),
+        y=np.concatenate([y[k] for y, k in zip(log_error, keep, strict=True)]),
+        weight=np.concatenate([v[k] for v, k in zip(variance, keep, strict=True)]) ** -0.5,
+        row=np.repeat(np.arange(len(keep)), [np.count_nonzero(k) for k in keep]),
+        start=start,
+    )
+
+
+def fit(
+    records: Records,
+    *,
+    offset: bool = False,
+    drift: bool = False,
+    guess: Array | None = None,
+    thorough: bool = False,
+) -> tuple[JointLaw, Array]:
+    """The law that fits best, and its parameters as a guess for a neighbouring fit.
+
+    Parameters
+    ----------
+    records : Records
+    offset, drift : bool
+        Whether the floor q of the error, and the drift kappa of the early law with P, are
+        free; zero otherwise. The floor is never negative.
+    guess : (6 + m,) array, optional
+        Where to begin; else, or if ``thorough``, several sharpnesses of the elbow are tried.
+    """
+    free = np.ones(ELBOWS + len(records.P), dtype=bool)
+    free[[OFFSET, DRIFT]] = offset, drift
+    firsts = _guesses(records) if guess is None or thorough else []
+    if guess is not None:
+        firsts.append(guess.copy())
+        firsts[-1][[OFFSET, DRIFT]] *= offset, drift  # what is not free is zero
+    tries = [_minimize(records, first, free) for first in firsts]
+    parameters, chi2 = min(tries, key=lambda result: result[1])
+    law = JointLaw(
+        P=records.P,
+        log_k=float(parameters[LOG_K]),
+        gamma=float(parameters[GAMMA]),
+        bend=float(parameters[BEND]),
+        rate=float(np.exp(parameters[RATE])),
+        offset=float(parameters[OFFSET]),
+        drift=float(parameters[DRIFT]),
+        elbow=parameters[ELBOWS:].copy(),
+        start=records.start,
+        chi2=chi2,
+        dof=len(records.x) - int(free.sum()),
+    )
+    return law, parameters
+
+
+def _guesses(records: Records) -> list[Array]:
+    """An early line through all curves and, for several sharpnesses, elbows where it ends."""
+    x, y, row = records.x, records.y, records.row
+    floors = np.array([y[row == j].min() for j in range(len(records.P))])
+    early = x <= np.median(x)
+    slope, level = np.polynomial.polynomial.polyfit(x[early], y[early], 1)[::-1]
+    gamma = max(-float(slope), 1e-3)
+    elbows = np.clip((level - floors) / gamma, x.min(), x.max())
+    width = np.ptp(x)
+    return [
+        np.concatenate([[level, gamma, gamma, np.log(sharp / width), 0.0, 0.0], elbows])
+        for sharp in (5.0, 15.0, 45.0)
+    ]
+
+
+def _model(records: Records, p: Array) -> tuple[Array, Array]:
+    """ln(error) at the records, and its derivatives by the parameters."""
+    rate, log_P = np.exp(p[RATE]), np.log(records.P / records.P[-1])[records.row]
+    v = records.x - p[ELBOWS:][records.row]
+    soft, past = np.logaddexp(0.0, rate * v), expit(rate * v)
+    line = p[LOG_K] - p[DRIFT] * log_P - p[GAMMA] * records.x + p[BEND] / rate * soft
+    jacobian = np.zeros((len(v), len(p)))
+    jacobian[:, LOG_K] = 1
+    jacobian[:, GAMMA] = -records.x
+    jacobian[:, BEND] = soft / rate
+    jacobian[:, RATE] = p[BEND] * (v * past - soft / rate)
+    jacobian[:, DRIFT] = -log_P
+    jacobian[np.arange(len(v)), ELBOWS + records.row] = -p[BEND] * past
+    above = np.exp(np.clip(line, -700.0, 700.0))  # beyond are astray steps only
+    total = p[OFFSET] + above
+    jacobian *= (above / total)[:, None]
+    jacobian[:, OFFSET] = 1 / total
+    return (line if p[OFFSET] == 0 else np.log(total)), jacobian
+
+
+def _minimize(records: Records, first: Array, free: NDArray[np.bool_]) -> tuple[Array, float]:
+    """Levenberg and Marquardt, with parameters kept within their bounds."""
+    width = np.ptp(records.x)
+    low, high = np.full(len(first), -np.inf), np.full(len(first), np.inf)
+    low[RATE], high[RATE] = np.log(SOFTEST / width), np.log(SHARPEST / width)
+    low[OFFSET], high[OFFSET] = 0.0, float(np.exp(records.y.min()))
+    low[ELBOWS:], high[ELBOWS:] = records.x.min() - width, records.x.max() + width
+    p = np.clip(first, low, high)
+    if free[OFFSET] and p[OFFSET] == 0:
+        p[OFFSET] = 0.1 * high[OFFSET]  # at zero the step could not tell which way to go
+    damping = 1e-3
+    model, jacobian = _model(records, p)
+    rest = (records.y - model) * records.weight
+    chi2 = float(rest @ rest)
+    for _ in range(MOST_STEPS):
+        weighted = jacobian[:, free] * records.weight[:, None]
+        normal, gradient = weighted.T @ weighted, weighted.T @ rest
+        scale = np.diag(normal) + 1e-12 * np.trace(normal)
+        trial = p.copy()
+        try:
+            step = cho_solve(cho_factor(normal + np.diag(damping * scale)), gradient)
+        except LinAlgError:
+            damping *= 10
+            continue
+        trial[free] += step
+        trial = np.clip(trial, low, high)
+        trial[RATE] = np.clip(trial[RATE], p[RATE] - 1, p[RATE] + 1)
+        model, trial_jacobian = _model(records, trial)
+        trial_rest = (records.y - model) * records.weight
+        trial_chi2 = float(trial_rest @ trial_rest)
+        if trial_chi2 < chi2:
+            gain, p, jacobian, rest, chi2 = (
+                chi2 - trial_chi2,
+                trial,
+                trial_jacobian,
+                trial_rest,
+                trial_chi2,
+            )
+            damping = max(damping / 5, 1e-12)
+            if gain < ENOUGH * chi2:
+                break
+        else:
+            damping *= 4
+            if damping > 1e10:  # no step downhill is left
+                break
+    return p, chi2

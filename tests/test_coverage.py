@@ -1,0 +1,69 @@
+"""Do 95% intervals contain the truth 95% of the time? The table of docs/scaling.md, section 11.
+
+`pytest -m slow tests/test_coverage.py -s` prints it.
+"""
+
+import numpy as np
+import pytest
+
+from replica.scaling import (
+    SyntheticLaw,
+    analyse,
+    analysis,
+    curves_from_table,
+    forecast,
+    synthetic_curves,
+)
+
+#: 200 trials know a coverage of 95% to 1.5%: between 90 and 98% lies what cannot be told
+#: from it at three standard errors, and nothing that would mislead.
+TRIALS, LOWEST, HIGHEST = 200, 0.90, 0.98
+#: Good to 5% for an error bar.
+BOOTSTRAP = 200
+P = [1000.0 * 2**k for k in range(7)]
+LARGER_P = [128_000.0, 256_000.0]
+
+SWEEPS = {
+    "5 seeds, soft elbow": (SyntheticLaw(), 5),
+    "10 seeds, sharp elbow of another form": (SyntheticLaw(shape="erf", rate=3.0), 10),
+    "7 seeds, hardly any overfitting": (SyntheticLaw(rise=0.05), 7),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_intervals_contain_the_truth_as_often_as_they_say(sweep, monkeypatch, capsys):
+    law, seeds = SWEEPS[sweep]
+    # doubles the time, and is not what is tested here
+    monkeypatch.setattr(analysis, "_held_out", lambda *arguments: None)
+    product = law.gamma_1 * law.gamma_2
+    truth = {
+        "gamma_1": law.gamma_1,
+        "gamma_2": law.gamma_2,
+        "gamma_2_elbow": law.gamma_2,
+        "gamma_pred": product,
+        "gamma_meas": product,
+    }
+    hits, scores = {}, {}
+    for trial in range(TRIALS):
+        table = synthetic_curves(law, P, seeds, np.random.default_rng([trial, seeds]))
+        found = analyse(curves_from_table(table), bootstrap=BOOTSTRAP, seed=trial)
+        for name, value in truth.items():
+            estimate = getattr(found, name)
+            hits.setdefault(name, []).append(estimate.low <= value <= estimate.high)
+            scores.setdefault(name, []).append((estimate.value - value) / estimate.error)
+        ahead = forecast(found, LARGER_P).table
+        for route in ("combined", "direct"):
+            low, high = ahead[f"{route}_low"].to_numpy(), ahead[f"{route}_high"].to_numpy()
+            at = law.eps_opt(LARGER_P)
+            for factor, inside in zip((2, 4), (low <= at) & (at <= high), strict=True):
+                hits.setdefault(f"{route} forecast at {factor} P", []).append(bool(inside))
+    coverage = {name: np.mean(inside) for name, inside in hits.items()}
+    with capsys.disabled():
+        print(f"\n{sweep}")
+        for name, value in coverage.items():
+            z = scores.get(name)
+            extra = "" if z is None else f"  z = {np.mean(z):+.2f} +- {np.std(z):.2f}"
+            print(f"  {name:24} {value:.3f}{extra}")
+    outside = {k: v for k, v in coverage.items() if not LOWEST <= v <= HIGHEST}
+    assert not outside
