@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import io
+import math
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -192,8 +193,8 @@ def _choices(analysis: Analysis) -> list[dict[str, Any]]:
             "exponent": row["exponent"],
             "choice": row["choice"],
             "value": f"{row['value']:.4g}",
-            "quality": f"{row['chi2'] / row['dof']:.3g}" if row.get("dof", 0) > 0 else "-",
-            "criterion": f"{row['criterion']:.3g}" if "criterion" in table else "-",
+            "quality": f"{row['chi2'] / row['dof']:.3g}" if row["dof"] > 0 else "-",
+            "criterion": f"{row['criterion']:.3g}" if math.isfinite(row["criterion"]) else "-",
             "admissible": bool(row["admissible"]),
             "chosen": bool(row["chosen"]),
         }

@@ -105,6 +105,10 @@ def test_a_figure_can_be_read(usual, found, which):
         for axis in (axes.xaxis, axes.yaxis):
             assert 2 <= len(shown(axis)) <= 9
             assert all(label.get_text() for label in shown(axis))
+    for key in figure.legends:
+        box = key.get_window_extent()
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
     for axes in (axes for axes in figure.axes if axes.axison):
         boxes = words(axes, figure.canvas.get_renderer())
         for box in boxes:

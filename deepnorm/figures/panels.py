@@ -75,8 +75,14 @@ class Grid:
     def key(self, handles: Sequence[Artist]) -> None:
         """One legend for all panels: in the cell that is left over, or below them."""
         if self.spare is None:
-            columns = min(len(handles), 5)
-            self.figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+            for columns in range(len(handles), 0, -1):  # as many as the page is wide
+                legend = self.figure.legend(
+                    handles=handles, loc="outside lower center", ncols=columns
+                )
+                width = legend.get_window_extent().width
+                if width <= self.figure.bbox.width or columns == 1:
+                    break
+                legend.remove()
         else:
             cell = self.figure.add_subplot(self.spare)
             cell.set_axis_off()

@@ -187,7 +187,7 @@ def _optima(means: Sequence[MeanCurve], found: Exponents, own: Array | None) -> 
         ]
     )
     log_elbow = np.full(len(P), np.nan)
-    if found.laws:
+    if found.laws and found.laws[0].bends:
         log_elbow[np.isin(P, found.laws[0].law.P)] = found.laws[0].law.elbow
     with np.errstate(over="ignore"):
         lam = np.exp(used)

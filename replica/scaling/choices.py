@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replica.scaling import pipeline
+from replica.scaling import joint, pipeline
 from replica.scaling.optima import Optimum
 from replica.scaling.pipeline import Window
 from replica.scaling.records import JointLaw, MeanCurve
@@ -53,6 +53,7 @@ class LawChoice:
     parameters: Array
     criterion: float
     admissible: bool
+    bends: bool  # a law without elbows does not describe the records as well
 
     @property
     def words(self) -> str:
@@ -132,9 +133,22 @@ def laws(
             parameters=parameters,
             criterion=criteria[k] - criteria[first],
             admissible=law.chi2 <= limit * law.dof,
+            bends=_bends(means, ends, window, law),
         )
         for k, (window, law, parameters) in ((k, found[k]) for k in order)
     ]
+
+
+def _bends(
+    means: Sequence[MeanCurve], ends: Sequence[Optimum], window: Window, law: JointLaw
+) -> bool:
+    """Whether elbows gain more than they cost, by the criterion that chooses windows."""
+    records = pipeline.fitted(means, ends, window)
+    if records is None:
+        return False
+    chi2, parameters = joint.straight(records, drift=window.drift)
+    gain = (chi2 - law.chi2) / max(1.0, law.chi2 / law.dof)
+    return gain > 2 * (_parameters(law, window) - parameters) + RELUCTANCE
 
 
 def _parameters(law: JointLaw, window: Window) -> int:

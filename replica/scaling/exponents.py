@@ -179,7 +179,12 @@ def exponents(means: Sequence[MeanCurve], question: Question) -> Exponents:
         ]
     )
     growth = _growth(P, inside, readings, noise, samples, question)
-    elbow = _line(P, _elbow_readings(P, laws), samples.log_elbow, noise, samples, None)
+    if laws and not laws[0].bends:
+        elbow = _no_line(
+            "no elbow is seen: one power law without any describes the curves as well", samples
+        )
+    else:
+        elbow = _line(P, _elbow_readings(P, laws), samples.log_elbow, noise, samples, None)
     fall = _line(P, [(w, eps) for w, _, eps in readings], samples.log_eps_opt, noise, samples, None)
     by_elbow = bool(growth.reason) and not elbow.reason
     used = elbow if by_elbow else growth

@@ -18,7 +18,7 @@ from scipy.special import expit
 
 from replica.scaling.records import JointLaw
 
-__all__ = ["Records", "fit", "gather"]
+__all__ = ["Records", "fit", "gather", "straight"]
 
 Array = NDArray[np.float64]
 
@@ -115,6 +115,17 @@ def fit(
         dof=len(records.x) - int(free.sum()),
     )
     return law, parameters
+
+
+def straight(records: Records, *, drift: bool = False) -> tuple[float, int]:
+    """chi2 and number of parameters of the law without any elbow and floor: a common line."""
+    columns = [np.ones_like(records.x), records.x]
+    if drift:
+        columns.append(np.log(records.P / records.P[-1])[records.row])
+    weighted = np.stack(columns, axis=1) * records.weight[:, None]
+    target = records.y * records.weight
+    rest = target - weighted @ np.linalg.lstsq(weighted, target, rcond=None)[0]
+    return float(rest @ rest), len(columns)
 
 
 def _guesses(records: Records) -> list[Array]:
