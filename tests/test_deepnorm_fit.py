@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from deepnorm import export, files, report, statements, words
+from deepnorm import files
 from deepnorm.cli import main
 from deepnorm.figures import style
+from deepnorm.report import export, statements, words
+from deepnorm.report import page as report
 from replica import scaling
 
 P = (500, 1000, 2000, 4000, 8000, 16000)

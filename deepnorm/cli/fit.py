@@ -1,47 +1,29 @@
-"""The `deepnorm` command: from a table of learning curves to exponents on a terminal.
+"""`deepnorm fit`: from learning curves to exponents, on a terminal, as JSON, as a report."""
 
-Exit codes: 0 done; 1 a file could not be written; 2 a bad argument or curves that bear no
-analysis; 130 interrupted.
-"""
-
-# pandas, scipy, matplotlib and rich are imported where a command needs them: help stays quick.
+# pandas, scipy, matplotlib and rich are imported where they are needed: help stays quick.
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
 import os
-import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepnorm import statements
-from deepnorm.export import as_json, read_optimum
+from deepnorm.cli.common import WORDS, library, table, terminal, writing
 from deepnorm.files import check_writable, replace_file
+from deepnorm.report import statements
+from deepnorm.report.export import as_json, read_optimum
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from replica.scaling import Analysis
 
-__all__ = ["main"]
+__all__ = ["fit"]
 
-#: Exit codes beside 0 and click's 1; 130 is what shells expect after Ctrl-C (128 + SIGINT).
-BAD_INPUT, INTERRUPTED = 2, 130
-#: Where the words of the command line are kept for the report.
-WORDS = "deepnorm.words"
-
-# "\b" keeps click from wrapping the paragraph that follows.
-EXAMPLES = """\b
-Examples:
-  deepnorm fit curves.csv                        exponents on the terminal
-  deepnorm fit curves.csv --report report.html   with figures, in one file
-  deepnorm fit curves.csv --json -               every number, for a script
-"""
 FIT_EXAMPLES = """\b
 Examples:
   deepnorm fit curves.csv --json fit.json --report report.html
@@ -49,15 +31,6 @@ Examples:
   deepnorm fit curves.csv --method paper --window 0 0.3 --gamma1-from 28000 \\
       --gamma2-from 28000 --optimum optimum.json
 """
-
-
-# ---------------------------------------------------------------- errors become sentences
-
-
-class _BadInput(click.ClickException):
-    """One line on the standard error stream, without the usage text of a mistyped command."""
-
-    exit_code = BAD_INPUT
 
 
 #: The library names arguments; whoever types a command knows the option.
@@ -73,63 +46,6 @@ FITTING = {
 }
 
 
-def _in_options(message: str, options: Mapping[str, str]) -> str:
-    """The message in one line, with options in place of arguments."""
-    names = "|".join(options)
-    return re.sub(f"`({names})`", lambda m: options[m[1]], " ".join(message.split()))
-
-
-@contextlib.contextmanager
-def _library(options: Mapping[str, str]) -> Iterator[None]:
-    """Around calls of the library: what it refuses becomes a message."""
-    try:
-        yield
-    except (ValueError, ImportError) as error:
-        raise _BadInput(_in_options(str(error), options)) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise _BadInput(f"cannot read {error.filename}: {reason}") from error
-
-
-@contextlib.contextmanager
-def _writing(name: str) -> Iterator[None]:
-    """Around the writing of a file: why it cannot be written becomes a message."""
-    try:
-        yield
-    except OSError as error:
-        raise click.ClickException(f"cannot write {name}: {error.strerror or error}") from error
-
-
-class _Commands(click.Group):
-    """A group of commands that leaves quietly when interrupted."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the words as they were typed, for the report."""
-        ctx.meta[WORDS] = list(args)
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; Ctrl-C leaves without a traceback."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
-
-
-# ---------------------------------------------------------------------------- the commands
-
-
-@click.group(
-    cls=_Commands,
-    epilog=EXAMPLES,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
-)
-@click.version_option(package_name="replica-learning", prog_name="deepnorm")
-def main() -> None:
-    """Learning curves of deep networks as a function of their norm."""
-
-
 def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
     """norm=spectral_norm, ... as a dictionary."""
     columns: dict[str, str] = {}
@@ -143,7 +59,7 @@ def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
     return columns
 
 
-@main.command(epilog=FIT_EXAMPLES)
+@click.command(epilog=FIT_EXAMPLES)
 @click.argument("curves", type=click.Path(exists=True, dir_okay=False))
 @click.option(
     "--method",
@@ -224,7 +140,7 @@ def fit(
     """
     for name in (json_to, report_to):
         if name is not None and name != "-":
-            with _writing(name):
+            with writing(name):
                 check_writable(name)
     analysis = _analysis(
         curves,
@@ -242,11 +158,11 @@ def fit(
     if json_to is not None:
         _write_json(analysis, json_to)
     if report_to is not None:
-        from deepnorm.report import write_report
+        from deepnorm.report.page import write_report
 
         command = shlex.join(["deepnorm", *ctx.meta[WORDS]])
         heading = os.path.basename(curves) if title is None else title
-        with _writing(report_to):
+        with writing(report_to):
             write_report(
                 analysis, report_to, title=heading, source=_source(curves), command=command
             )
@@ -263,11 +179,11 @@ def _analysis(
     """The analysis of the table, with a bar on a terminal."""
     from replica.scaling import analyse, read_curves
 
-    with _library(READING):
+    with library(READING):
         curves = read_curves(path, columns=columns, percent=percent)
-    with _library({}):
+    with library({}):
         own = None if optimum is None else read_optimum(optimum, curves.P.tolist())
-    with _library(FITTING), _progress() as progress:
+    with library(FITTING), _progress() as progress:
         return analyse(curves, optimum=own, progress=progress, **options)
 
 
@@ -299,7 +215,7 @@ def _write_json(analysis: Analysis, name: str) -> None:
     if name == "-":
         click.echo(text, nl=False)
         return
-    with _writing(name):
+    with writing(name):
         replace_file(name, text)
 
 
@@ -308,7 +224,7 @@ def _write_json(analysis: Analysis, name: str) -> None:
 
 def _print(analysis: Analysis, path: str) -> None:
     """Exponents, optima, collapse, thresholds, forecast, and what stands out."""
-    console = _console()
+    console = terminal()
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, markup=False)
@@ -317,7 +233,7 @@ def _print(analysis: Analysis, path: str) -> None:
     say(f"{os.path.basename(path)}: {statements.headline(analysis)}; {how}")
     say("")
     rows = statements.exponents(analysis)
-    _table(
+    table(
         console,
         ("", "value", "stat.", "95%", "syst.", "law"),
         [(r.name, r.value, r.error, r.interval, r.systematic, r.law) for r in rows],
@@ -325,7 +241,7 @@ def _print(analysis: Analysis, path: str) -> None:
     if analysis.difference == analysis.difference:
         say(f"gamma_pred - gamma_meas: {analysis.difference:+.2g} statistical standard errors")
     say("")
-    _table(
+    table(
         console,
         ("P", "lam_opt", "error of ln", "eps_opt", "error of ln", "lam_elbow", ""),
         [
@@ -349,31 +265,6 @@ def _print(analysis: Analysis, path: str) -> None:
         say(f"- {line}")
 
 
-def _console() -> Console:
-    """Where tables go: no colour and no escape codes unless this is a terminal."""
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _table(console: Console, titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """A plain table; narrow terminals wrap words, never digits."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for i, title in enumerate(titles):
-        last = i == len(titles) - 1
-        table.add_column(title, no_wrap=not last, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-
-
 def _power(number: tuple[str, int] | None) -> str:
     """A norm as 1.57e38."""
     return "-" if number is None else f"{number[0]}e{number[1]}"
-
-
-if __name__ == "__main__":
-    main()

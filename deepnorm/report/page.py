@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from deepnorm import statements
 from deepnorm.figures import choices, collapse, combined, curves, exponents, fits, style
 from deepnorm.files import replace_file
-from deepnorm.words import quoted
+from deepnorm.report import statements
+from deepnorm.report.words import quoted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def write_report(
 def render(analysis: Analysis, *, title: str, source: str, command: str = "") -> str:
     """The page as text, see `write_report`."""
     pages = Environment(
-        loader=PackageLoader("deepnorm"),
+        loader=PackageLoader("deepnorm.report"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,0 +1,1 @@
+"""What an analysis says: as words, as JSON, and as a page with figures."""
