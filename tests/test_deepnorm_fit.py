@@ -158,7 +158,7 @@ def test_two_values_of_P_are_a_statement_and_no_number(folder):
 
 
 def test_averaged_curves_are_said_to_be_averaged(folder, monkeypatch):
-    monkeypatch.setattr(report, "_pictures", lambda _: [])
+    monkeypatch.setattr(report, "_pictures", lambda *_: [])
     path = folder / "averaged.csv"
     table().query("seed == 0").drop(columns="seed").to_csv(path, index=False)
     result = run("fit", path, "--report", folder / "averaged.html", "--json", folder / "a.json")
@@ -172,7 +172,7 @@ def test_averaged_curves_are_said_to_be_averaged(folder, monkeypatch):
 
 
 def test_the_papers_recipe_takes_its_window_and_optima(csv, folder, monkeypatch):
-    monkeypatch.setattr(report, "_pictures", lambda _: [])
+    monkeypatch.setattr(report, "_pictures", lambda *_: [])
     own = {"P": list(P), "mean_optimal_norm": [2.0 * count for count in P], "model": "CNN"}
     (folder / "optimum.json").write_text(json.dumps(own))
     result = run(

@@ -20,6 +20,8 @@ __all__ = ["INTERRUPTED", "WORDS", "BadInput", "library", "table", "terminal", "
 
 #: Exit codes beside 0 and click's 1; 130 is what shells expect after Ctrl-C (128 + SIGINT).
 BAD_INPUT, INTERRUPTED = 2, 130
+#: Packages that not every installation has, and the extra that brings them.
+OPTIONAL = {"torch": "deep", "sklearn": "deep", "distributed": "dask", "submitit": "slurm"}
 #: Where the words of the command line are kept for a report.
 WORDS = "deepnorm.words"
 
@@ -37,15 +39,27 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def library(options: Mapping[str, str]) -> Iterator[None]:
-    """Around calls of the library: what it refuses becomes a message."""
+def library(options: Mapping[str, str], *, files: bool = True) -> Iterator[None]:
+    """Around calls of the library: what it refuses becomes a message.
+
+    With ``files`` a file that cannot be read does too.
+    """
     try:
         yield
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL:
+            raise
+        raise BadInput(
+            f'{error.name} is not installed: pip install "replica-learning[{OPTIONAL[error.name]}]"'
+        ) from error
     except (ValueError, ImportError) as error:
         raise BadInput(in_options(str(error), options)) from error
     except OSError as error:
+        if not files:
+            raise
         reason = error.strerror or str(error)
-        raise BadInput(f"cannot read {error.filename}: {reason}") from error
+        named = f"cannot read {error.filename}: " if error.filename else ""
+        raise BadInput(f"{named}{reason}") from error
 
 
 @contextlib.contextmanager

@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepnorm.cli.common import WORDS, library, table, terminal, writing
+from deepnorm.cli.common import WORDS, BadInput, library, table, terminal, writing
+from deepnorm.cli.runs import of_runs
 from deepnorm.files import check_writable, replace_file
 from deepnorm.report import statements
 from deepnorm.report.export import as_json, read_optimum
 
 if TYPE_CHECKING:
-    from replica.scaling import Analysis
+    from replica.scaling import Analysis, Curves
 
 __all__ = ["fit"]
 
 FIT_EXAMPLES = """\b
 Examples:
   deepnorm fit curves.csv --json fit.json --report report.html
+  deepnorm fit runs --norm bartlett --where model=cnn-small
   deepnorm fit sweep.parquet --map norm=spectral_norm --map test_error=error --percent
   deepnorm fit curves.csv --method paper --window 0 0.3 --gamma1-from 28000 \\
       --gamma2-from 28000 --optimum optimum.json
@@ -60,7 +62,7 @@ def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
 
 
 @click.command(epilog=FIT_EXAMPLES)
-@click.argument("curves", type=click.Path(exists=True, dir_okay=False))
+@click.argument("curves", type=click.Path(exists=True))
 @click.option(
     "--method",
     type=click.Choice(["default", "paper"]),
@@ -92,6 +94,19 @@ def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
 )
 @click.option("--percent", is_flag=True, help="Errors are in percent.")
 @click.option(
+    "--norm",
+    "convention",
+    metavar="NAME",
+    help="Of a folder of runs: the norm to take.  [default: eq2]",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    callback=_mapping,
+    metavar="NAME=VALUE",
+    help="Of a folder of runs: only those, as in model=cnn; may be repeated.",
+)
+@click.option(
     "--offset",
     type=click.Choice(["auto", "yes", "no"]),
     default="auto",
@@ -121,6 +136,8 @@ def fit(
     optimum: str | None,
     columns: dict[str, str],
     percent: bool,
+    convention: str | None,
+    where: dict[str, str],
     offset: str,
     bootstrap: int,
     seed: int,
@@ -132,7 +149,8 @@ def fit(
 
     CURVES is a table (.csv, .csv.gz, .parquet) with a row for each record: the number of
     training examples P, the norm (or log_norm, natural), the test_error, and where there are
-    several the seed; step or epoch give the order.
+    several the seed; step or epoch give the order. Or it is a folder that `deepnorm sweep` has
+    filled.
 
     Prints the exponents with statistical and systematic errors, the optimum of every P, and
     what cannot be concluded. With --json nan becomes null and the infinities the strings
@@ -142,10 +160,19 @@ def fit(
         if name is not None and name != "-":
             with writing(name):
                 check_writable(name)
+    if os.path.isdir(curves):
+        if columns or percent:
+            raise BadInput("--map and --percent are of tables; a folder of runs needs neither")
+        trained = of_runs(curves, "eq2" if convention is None else convention, where)
+        read, source = trained.curves, trained.source
+    else:
+        if convention is not None or where:
+            raise BadInput("--norm and --where are of folders of runs; for a table use --map")
+        with library(READING):
+            read = _read(curves, columns, percent)
+        trained, source = None, _source(curves)
     analysis = _analysis(
-        curves,
-        columns,
-        percent,
+        read,
         optimum,
         method=method,
         window=window,
@@ -158,13 +185,21 @@ def fit(
     if json_to is not None:
         _write_json(analysis, json_to)
     if report_to is not None:
-        from deepnorm.report.page import write_report
+        from deepnorm.report.page import Training, write_report
 
         command = shlex.join(["deepnorm", *ctx.meta[WORDS]])
-        heading = os.path.basename(curves) if title is None else title
+        heading = _name(curves) if title is None else title
+        shown = None
+        if trained is not None:
+            shown = Training(trained.curves, trained.longest, trained.convention)
         with writing(report_to):
             write_report(
-                analysis, report_to, title=heading, source=_source(curves), command=command
+                analysis,
+                report_to,
+                title=heading,
+                source=source,
+                command=command,
+                training=shown,
             )
     if json_to != "-":
         _print(analysis, curves)
@@ -173,14 +208,21 @@ def fit(
                 click.echo(f"written: {name}", err=True)
 
 
-def _analysis(
-    path: str, columns: dict[str, str], percent: bool, optimum: str | None, **options: Any
-) -> Analysis:
-    """The analysis of the table, with a bar on a terminal."""
-    from replica.scaling import analyse, read_curves
+def _read(path: str, columns: dict[str, str], percent: bool) -> Curves:
+    from replica.scaling import read_curves
 
-    with library(READING):
-        curves = read_curves(path, columns=columns, percent=percent)
+    return read_curves(path, columns=columns, percent=percent)
+
+
+def _name(path: str) -> str:
+    """The last part of a path, also of one that ends in a slash."""
+    return os.path.basename(os.path.normpath(path))
+
+
+def _analysis(curves: Curves, optimum: str | None, **options: Any) -> Analysis:
+    """The analysis of the curves, with a bar on a terminal."""
+    from replica.scaling import analyse
+
     with library({}):
         own = None if optimum is None else read_optimum(optimum, curves.P.tolist())
     with library(FITTING), _progress() as progress:
@@ -230,7 +272,7 @@ def _print(analysis: Analysis, path: str) -> None:
         console.print(text, soft_wrap=True, markup=False)
 
     how = "the paper's recipe" if analysis.method == "paper" else "windows by rule"
-    say(f"{os.path.basename(path)}: {statements.headline(analysis)}; {how}")
+    say(f"{_name(path)}: {statements.headline(analysis)}; {how}")
     say("")
     rows = statements.exponents(analysis)
     table(

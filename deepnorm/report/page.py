@@ -14,17 +14,28 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from deepnorm.figures import choices, collapse, combined, curves, exponents, fits, style
+from deepnorm.figures import (
+    choices,
+    collapse,
+    combined,
+    curves,
+    exponents,
+    fits,
+    margins,
+    style,
+    training,
+)
 from deepnorm.files import replace_file
 from deepnorm.report import statements
 from deepnorm.report.words import quoted
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
-    from replica.scaling import Analysis, Estimate
+    from replica.scaling import Analysis, Curves, Estimate
 
-__all__ = ["render", "write_report"]
+__all__ = ["Training", "render", "write_report"]
 
 #: A vector image larger than this is replaced by pixels: many curves of many records.
 LARGEST_SVG = 400_000
@@ -70,8 +81,33 @@ class Picture:
     caption: str
 
 
+@dataclass(frozen=True)
+class Training:
+    """What is known of the trainings beside their curves.
+
+    Attributes
+    ----------
+    curves : Curves
+        With a column `epoch` or `step`.
+    records : DataFrame or None
+        Those of one run, from `deepnorm.sweeps.read_runs`, whose margins are drawn.
+    convention : str
+        Of the norm.
+    """
+
+    curves: Curves
+    records: pd.DataFrame | None = None
+    convention: str = "eq2"
+
+
 def write_report(
-    analysis: Analysis, path: str, *, title: str, source: str, command: str = ""
+    analysis: Analysis,
+    path: str,
+    *,
+    title: str,
+    source: str,
+    command: str = "",
+    training: Training | None = None,
 ) -> None:
     """Write the page; the same analysis and words give the same bytes.
 
@@ -86,16 +122,26 @@ def write_report(
         Where the curves came from, in words.
     command : str
         The command line that made the page, if one did.
+    training : Training, optional
+        For figures of training time and margins.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
-    replace_file(path, render(analysis, title=title, source=source, command=command))
+    text = render(analysis, title=title, source=source, command=command, training=training)
+    replace_file(path, text)
 
 
-def render(analysis: Analysis, *, title: str, source: str, command: str = "") -> str:
+def render(
+    analysis: Analysis,
+    *,
+    title: str,
+    source: str,
+    command: str = "",
+    training: Training | None = None,
+) -> str:
     """The page as text, see `write_report`."""
     pages = Environment(
         loader=PackageLoader("deepnorm.report"),
@@ -118,7 +164,7 @@ def render(analysis: Analysis, *, title: str, source: str, command: str = "") ->
         optima=statements.optima(analysis),
         laws=statements.laws(analysis),
         forecast=statements.forecast(analysis),
-        pictures=list(_pictures(analysis)),
+        pictures=list(_pictures(analysis, training)),
         choices=_choices(analysis),
         settings=_settings(analysis),
         covariance=_covariance(analysis),
@@ -146,7 +192,7 @@ def _quoted(estimate: Estimate) -> str:
 # ------------------------------------------------------------------------------ figures
 
 
-def _pictures(analysis: Analysis) -> Iterator[Picture]:
+def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]:
     """The figures in order; those that would be empty are left out."""
     scripts: dict[str, Any] = {
         "Learning curves": curves,
@@ -161,6 +207,12 @@ def _pictures(analysis: Analysis) -> Iterator[Picture]:
     with style.context():
         for name, script in scripts.items():
             yield Picture(name, _uri(script.draw(analysis)), script.caption(analysis))
+        if trained is not None:
+            time = training.draw(trained.curves), training.caption(trained.curves)
+            yield Picture("Training time", _uri(time[0]), time[1])
+            if trained.records is not None:
+                what = trained.records, trained.convention
+                yield Picture("Margins", _uri(margins.draw(*what)), margins.caption(*what))
 
 
 def _uri(figure: Figure) -> str:

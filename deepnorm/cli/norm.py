@@ -1,0 +1,276 @@
+"""`deepnorm norm`: the norm of a network in a file, layer by layer."""
+
+# torch is imported where it is needed: help stays quick, and says how to install it.
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepnorm.cli.common import BadInput, library, table, terminal, writing
+from deepnorm.files import check_writable, replace_file
+from deepnorm.report.export import jsonable
+from deepnorm.report.words import power_of_ten
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from deepnorm.norms import Complexity
+
+__all__ = ["norm"]
+
+EXAMPLES = """\b
+Examples:
+  deepnorm norm weights.pt --model cnn --input-shape 1,28,28 --classes 10
+  deepnorm norm model.pt --input-shape 3,32,32 --trust
+  deepnorm norm exported.pt2 --trust --convention bartlett --json -
+"""
+
+#: The library names arguments; whoever types a command knows the option.
+OPTIONS = {
+    "input_shape": "--input-shape",
+    "convention": "--convention",
+    "reference": "--reference",
+    "classes": "--classes",
+    "width": "--width",
+    "name": "--model",
+}
+#: Beginning of a zip archive, which an exported program and a torch file both are.
+EXPORTED = ".pt2"
+#: Keys under which training scripts keep the weights.
+NESTED = ("state_dict", "model_state_dict", "model")
+
+
+def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """1,28,28 as numbers."""
+    if text is None:
+        return None
+    try:
+        sides = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        sides = ()
+    if not sides or min(sides) < 1:
+        raise click.BadParameter(f"must be positive integers such as 1,28,28; got {text!r}")
+    return sides
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--input-shape",
+    callback=_shape,
+    metavar="C,H,W",
+    help="Shape of one input, without the batch.  [default: that of an exported program]",
+)
+@click.option("--model", "name", metavar="NAME", help="Architecture of a file of weights.")
+@click.option("--classes", type=click.IntRange(min=2), default=10, show_default=True, metavar="K")
+@click.option("--width", type=float, default=1.0, show_default=True, help="Factor on its widths.")
+@click.option("--trust", is_flag=True, help="Run the code that the file brings with it.")
+@click.option("--convention", default="eq2", show_default=True, help="What is called the norm.")
+@click.option("--reference", default="paper", show_default=True, help="Reference matrices.")
+@click.option("--strict", is_flag=True, help="Fail if the norm leaves something out.")
+@click.option("--json", "json_to", metavar="FILE", help='Every number as JSON; "-" is stdout.')
+def norm(
+    file: str,
+    input_shape: tuple[int, ...] | None,
+    name: str | None,
+    classes: int,
+    width: float,
+    trust: bool,
+    convention: str,
+    reference: str,
+    strict: bool,
+    json_to: str | None,
+) -> None:
+    """Print the norm of a network, and what each layer contributes.
+
+    FILE holds the weights of a network that --model names (a state_dict; the safe way: no code is
+    run), or a whole module (torch.save), or an exported program (.pt2, torch.export.save). The
+    latter two can run any code when they are read, and are refused without --trust: say it
+    only of files that you made or would run as a program.
+    """
+    if json_to is not None and json_to != "-":
+        with writing(json_to):
+            check_writable(json_to)
+    with library(OPTIONS):
+        from deepnorm import norms
+    model, known_shape = _load(file, name, input_shape, classes, width, trust)
+    shape = input_shape or known_shape
+    if shape is None:
+        raise BadInput("--input-shape must be given, as in --input-shape 1,28,28")
+    with warnings.catch_warnings(record=True) as caught, library(OPTIONS):
+        warnings.simplefilter("always")
+        found = norms.spectral_complexity(
+            model, shape, convention=convention, reference=reference, strict=strict
+        )
+    if json_to is not None:
+        _write_json(found, json_to)
+    if json_to != "-":
+        _print(found, os.path.basename(file))
+    for warning in caught:
+        click.echo(f"Warning: {warning.message}", err=True)
+    if json_to not in (None, "-"):
+        click.echo(f"written: {json_to}", err=True)
+
+
+# ------------------------------------------------------------------------------- reading
+
+
+def _load(
+    file: str,
+    name: str | None,
+    shape: tuple[int, ...] | None,
+    classes: int,
+    width: float,
+    trust: bool,
+) -> tuple[nn.Module, tuple[int, ...] | None]:
+    """The network of a file, and the shape of its input if the file knows it."""
+    if file.endswith(EXPORTED):
+        _refuse_code(file, trust)
+        return _exported(file)
+    weights = _weights(file)
+    if weights is None:
+        _refuse_code(file, trust)
+        return _pickled(file), None
+    if name is None:
+        raise BadInput(
+            f"{file} holds weights alone: --model must name their architecture, one of "
+            f"{', '.join(_names())}"
+        )
+    if shape is None:
+        raise BadInput("--input-shape must be given with --model, as in --input-shape 1,28,28")
+    from deepnorm import networks
+
+    with library(OPTIONS):
+        model = networks.build(name, shape, classes, width=width, seed=0)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())
+        raise BadInput(f"{file} does not hold the weights of {name!r}: {first}") from None
+    return model, None
+
+
+def _names() -> tuple[str, ...]:
+    from deepnorm import networks
+
+    return networks.NAMES
+
+
+def _refuse_code(file: str, trust: bool) -> None:
+    """Whole modules bring code along."""
+    if not trust:
+        raise BadInput(
+            f"{file} holds more than weights, and reading it runs code that it brings with it; if "
+            "you trust it as you would a program, say --trust; else save model.state_dict() and "
+            "name the architecture with --model"
+        )
+
+
+def _weights(file: str) -> dict[str, Any] | None:
+    """A state_dict, perhaps inside a dictionary of a training script; None if it is none."""
+    import torch
+
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
+            return None  # it asks for classes: a whole module
+        raise BadInput(f"{file} cannot be read as a torch file: {error}") from None
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise BadInput(f"{file} cannot be read as a torch file: {error}") from None
+    for key in NESTED:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    if not isinstance(content, dict) or not all(
+        isinstance(v, torch.Tensor) for v in content.values()
+    ):
+        raise BadInput(
+            f"{file} must hold a state_dict, or one under the key {', '.join(NESTED)}; "
+            f"got {type(content).__name__}"
+        )
+    return content
+
+
+def _pickled(file: str) -> nn.Module:
+    """A whole module, whose file is trusted."""
+    import torch
+
+    try:
+        model = torch.load(file, map_location="cpu", weights_only=False)
+    except Exception as error:  # whatever the code in it raises
+        raise BadInput(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(model, torch.nn.Module):
+        raise BadInput(f"{file} must hold a torch.nn.Module; got {type(model).__name__}")
+    return model
+
+
+def _exported(file: str) -> tuple[nn.Module, tuple[int, ...] | None]:
+    """An exported program, and the shape of its example."""
+    import torch
+
+    try:
+        program = torch.export.load(file)
+        model = program.module()
+    except Exception as error:  # of a damaged archive; a dozen kinds
+        raise BadInput(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+    examples = program.example_inputs[0] if program.example_inputs else ()
+    first = examples[0] if examples else None
+    return model, tuple(first.shape[1:]) if isinstance(first, torch.Tensor) else None
+
+
+# ------------------------------------------------------------------------------ printing
+
+
+def _write_json(found: Complexity, name: str) -> None:
+    """Every number, to a file or to the standard output."""
+    record = {
+        "log_value": found.log_value,
+        "convention": found.convention,
+        "reference": found.reference,
+        "notes": found.notes,
+        "layers": found.layers,
+    }
+    text = json.dumps(jsonable(record), indent=2, allow_nan=False) + "\n"
+    if name == "-":
+        click.echo(text, nl=False)
+        return
+    with writing(name):
+        replace_file(name, text)
+
+
+def _print(found: Complexity, name: str) -> None:
+    """The norm, the table of layers, and the notes."""
+    console = terminal()
+    mantissa, power = power_of_ten(found.log_value)
+    console.print(
+        f"{name}: R = {mantissa}e{power}, ln R = {found.log_value:.6f} "
+        f"({found.convention}, reference {found.reference})",
+        soft_wrap=True,
+        markup=False,
+    )
+    console.print()
+    rows = [
+        (
+            row["name"],
+            row["kind"],
+            "x".join(str(side) for side in row["shape"]),
+            _number(row["sigma"]),
+            _number(row["norm_21"]),
+            "" if row["counted"] else row["reason"] or "not counted",
+        )
+        for row in found.layers.to_dict(orient="records")
+    ]
+    table(console, ("name", "kind", "shape", "sigma", "norm_21", "not counted"), rows)
+    for note in found.notes:
+        console.print(f"- {note}", soft_wrap=True, markup=False)
+
+
+def _number(value: float) -> str:
+    """Five digits; a dash for what does not apply."""
+    return "-" if value != value else f"{value:.5g}"
