@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from deepnorm import files
+from deepnorm import files, words
 from deepnorm.cli import main
 from deepnorm.figures import style
-from deepnorm.report import export, statements, words
+from deepnorm.report import export, statements
 from deepnorm.report import page as report
 from replica import scaling
 

@@ -14,7 +14,7 @@ import click
 from deepnorm.cli.common import BadInput, library, table, terminal, writing
 from deepnorm.files import check_writable, replace_file
 from deepnorm.report.export import jsonable
-from deepnorm.report.words import power_of_ten
+from deepnorm.words import power_of_ten
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from deepnorm.figures import panels, style
-from deepnorm.report.tables import rows
+from deepnorm.tables import rows
 from replica.scaling import Analysis
 
 __all__ = ["caption", "draw"]

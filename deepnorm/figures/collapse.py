@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
-from deepnorm.report.tables import rows
+from deepnorm.tables import rows
 from replica.scaling import Analysis
 
 __all__ = ["caption", "draw", "rescaled"]

@@ -14,7 +14,7 @@ from scipy.interpolate import PchipInterpolator
 
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
-from deepnorm.report.tables import rows
+from deepnorm.tables import rows
 
 __all__ = ["caption", "draw", "draw_on", "normalised"]
 

@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from deepnorm.figures import style
-from deepnorm.report.words import quoted
+from deepnorm.words import quoted
 from replica.scaling import Analysis, Estimate
 
 __all__ = [

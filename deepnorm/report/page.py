@@ -27,7 +27,7 @@ from deepnorm.figures import (
 )
 from deepnorm.files import replace_file
 from deepnorm.report import statements
-from deepnorm.report.words import quoted
+from deepnorm.words import quoted
 
 if TYPE_CHECKING:
     import pandas as pd

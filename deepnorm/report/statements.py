@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from deepnorm.report.tables import rows
-from deepnorm.report.words import places, power_of_ten, rounded
+from deepnorm.tables import rows
+from deepnorm.words import places, power_of_ten, rounded
 
 if TYPE_CHECKING:
     from replica.scaling import Analysis, Estimate, Regimes
