@@ -100,7 +100,7 @@ def draw(records: pd.DataFrame, convention: str = "eq2") -> Figure:
     left, right = figure.subplots(1, 2)
     draw_on(left, right, records, convention)
     style.panel(left, "a", "distribution of the margins")
-    style.panel(right, "b", "the median falls, the lower edge rises")
+    style.panel(right, "b", "centre and lower edge")
     return figure
 
 

@@ -202,8 +202,6 @@ def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]
     }
     if analysis.regimes is not None:
         scripts["Combined law"] = combined
-    if len(analysis.choices):
-        scripts["Choices"] = choices
     with style.context():
         for name, script in scripts.items():
             yield Picture(name, _uri(script.draw(analysis)), script.caption(analysis))
@@ -213,6 +211,8 @@ def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]
             if trained.records is not None:
                 what = trained.records, trained.convention
                 yield Picture("Margins", _uri(margins.draw(*what)), margins.caption(*what))
+        if len(analysis.choices):  # last: their table follows
+            yield Picture("Choices", _uri(choices.draw(analysis)), choices.caption(analysis))
 
 
 def _uri(figure: Figure) -> str:
