@@ -181,6 +181,22 @@ def test_rescaled_curves_and_their_master_curve_are_drawn(drawings, usual):
     assert contains(points, [[0, 1]])
 
 
+def test_curves_that_never_turn_are_divided_by_their_elbows(found):
+    analysis = found["no minimum"]
+    with style.context():
+        figure = collapse.draw(analysis, "elbow")
+    _, paths = drawn(figure)
+    rows = zip(analysis.means, analysis.optima.itertuples(), strict=True)
+    divided = [(mean, row) for mean, row in rows if np.isfinite(row.log_elbow)]
+    assert len(divided) >= 3
+    for mean, row in divided:
+        x, y = (mean.log_norm - row.log_elbow) / LN10, mean.error / row.eps_opt
+        assert contains(paths, np.stack([x, y], axis=1))
+    assert "units of their elbow" in collapse.caption(analysis, "elbow")
+    with pytest.raises(ValueError, match=r"`unit` must be .* got 'knee'"):
+        collapse.draw(analysis, "knee")
+
+
 def test_the_local_fits_and_lam_opt_have_their_slopes(drawings, usual):
     _, paths = drawn(drawings["fits"], 0)
     for fit in usual.local_fits.itertuples():

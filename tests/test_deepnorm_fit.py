@@ -30,7 +30,8 @@ PROMISED = {
         for end in ("", "_error", "_low", "_high", "_systematic", "_reason")
     ),
     *("P", "lambda_opt", "log_lambda_opt", "log_lambda_opt_error", "eps_opt"),
-    *("log_eps_opt_error", "at_end", "flat", "collapse", "regimes", "forecast", "flags"),
+    *("log_eps_opt_error", "at_end", "flat", "collapse", "collapse_elbow", "regimes"),
+    *("forecast", "flags"),
     *("choices", "settings", "covariance", "difference", "method", "averaged"),
 }
 

@@ -89,6 +89,7 @@ def test_without_noise_the_joint_law_is_exact(law):
     assert a.joint.elbow == pytest.approx(law.log_elbow(P), abs=1e-2)
     assert a.gamma_2_elbow.value == pytest.approx(law.gamma_2, rel=1e-3)
     assert a.collapse.rms < 1e-3 < 0.1 < a.collapse.rms_raw
+    assert a.collapse_elbow.rms < 1e-3
 
 
 def test_a_floor_is_found_where_there_is_one_and_only_there(found):
@@ -376,6 +377,7 @@ def test_curves_that_never_bend_have_no_optimum():
     assert a.gamma_2_elbow.reason.startswith("no elbow is seen")
     assert a.gamma_pred.reason
     assert a.optima["log_elbow"].isna().all()
+    assert a.collapse_elbow is None
     assert a.gamma_1.value == pytest.approx(0.3, abs=0.002)
     assert any(flag.startswith("at_end:") for flag in a.flags)
 

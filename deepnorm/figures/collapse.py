@@ -1,4 +1,4 @@
-"""The curves in units of their optimum fall on one another at large P (Figure 4)."""
+"""The curves in units of their optimum, or elbow, fall on one another at large P (Figure 4)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
-from replica.scaling import Analysis
+from replica.scaling import Analysis, Collapse
 
 __all__ = ["caption", "draw", "rescaled"]
 
@@ -20,12 +20,28 @@ LEFT_OUT: style.Style = {"lw": 0.8, "ls": ":"}
 BAND: style.Style = {"color": "#999999", "alpha": 0.35, "lw": 0, "zorder": 3}
 
 
-def draw(analyses: panels.Analyses) -> Figure:
-    """One panel for each analysis: rescaled curves, master curve and its band, quality."""
+#: What the norm is divided by, as it is set, and its column among the optima.
+UNITS = {
+    "optimum": (r"\lambda_{\rm opt}", "log_lam_min"),
+    "elbow": (r"\lambda_{\rm elbow}", "log_elbow"),
+}
+
+
+def draw(analyses: panels.Analyses, unit: str = "optimum") -> Figure:
+    """One panel for each analysis: rescaled curves, master curve and its band, quality.
+
+    ``unit`` is what the norm is divided by: "optimum", or "elbow" where the minimum is the end of
+    training. Errors are divided by eps_opt.
+
+    Raises
+    ------
+    ValueError
+        If an analysis has no elbows to divide by.
+    """
     found = panels.titled(analyses)
     grid = panels.grid(list(found), 3.8 if len(found) == 1 else 2.65)
     for axes, analysis in zip(grid.axes, found.values(), strict=True):
-        _panel(axes, analysis)
+        _panel(axes, analysis, unit)
     grid.key(
         [
             Line2D([], [], **MASTER, label=r"master curve $\Phi$"),
@@ -36,30 +52,42 @@ def draw(analyses: panels.Analyses) -> Figure:
     return grid.figure
 
 
-def rescaled(axes: Axes, analysis: Analysis) -> None:
-    """The curves in units of their optimum; dotted where the collapse leaves the P out."""
+def _found(analysis: Analysis, unit: str) -> Collapse:
+    """The collapse in that unit."""
+    found = {"optimum": analysis.collapse, "elbow": analysis.collapse_elbow}.get(unit)
+    if found is None:
+        raise ValueError(
+            f'`unit` must be "optimum", or "elbow" for an analysis with elbows; got {unit!r}'
+        )
+    return found
+
+
+def rescaled(axes: Axes, analysis: Analysis, unit: str = "optimum") -> None:
+    """The curves in such units; dotted where the collapse leaves the P out."""
+    found, (symbol, column) = _found(analysis, unit), UNITS[unit]
     colours = panels.colours(axes, analysis)
     x, y = [], []
     for mean, row in zip(analysis.means, rows(analysis.optima), strict=True):
-        x.append((mean.log_norm - row.log_lam_min) / LN10)
+        if not np.isfinite(getattr(row, column)):
+            continue
+        x.append((mean.log_norm - getattr(row, column)) / LN10)
         y.append(mean.error / row.eps_opt)
-        left_out = analysis.collapse.from_P > mean.P
-        look = LEFT_OUT if left_out else {"lw": 1.0}
+        look = LEFT_OUT if found.from_P > mean.P else {"lw": 1.0}
         axes.plot(x[-1], y[-1], color=colours.to_rgba(np.asarray(mean.P)), **look)
     panels.norm_scale(axes.xaxis, np.concatenate(x))
     panels.log_scale(axes.yaxis, np.concatenate(y))
-    axes.set(xlabel=r"$\lambda/\lambda_{\rm opt}$", ylabel=r"$\epsilon/\epsilon_{\rm opt}$")
+    axes.set(xlabel=rf"$\lambda/{symbol}$", ylabel=r"$\epsilon/\epsilon_{\rm opt}$")
 
 
-def _panel(axes: Axes, analysis: Analysis) -> None:
+def _panel(axes: Axes, analysis: Analysis, unit: str) -> None:
     """The rescaled curves of one analysis, with what they fall on."""
-    rescaled(axes, analysis)
-    master = analysis.collapse.master
-    x = master["log_ratio"].to_numpy() / LN10
-    axes.fill_between(x, master["low"].to_numpy(), master["high"].to_numpy(), **BAND)
-    axes.plot(x, master["phi"].to_numpy(), **MASTER)
-    axes.plot(0, 1, **panels.STAR)
-    found = analysis.collapse
+    rescaled(axes, analysis, unit)
+    found = _found(analysis, unit)
+    x = found.master["log_ratio"].to_numpy() / LN10
+    axes.fill_between(x, found.master["low"].to_numpy(), found.master["high"].to_numpy(), **BAND)
+    axes.plot(x, found.master["phi"].to_numpy(), **MASTER)
+    if unit == "optimum":
+        axes.plot(0, 1, **panels.STAR)
     panels.remark(
         axes,
         f"$S$ = {_short(found.quality)} ({_short(found.quality_raw)}), "
@@ -72,17 +100,23 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def caption(analyses: panels.Analyses) -> str:
+def caption(analyses: panels.Analyses, unit: str = "optimum") -> str:
     """What is shown, with the quality of each collapse."""
-    qualities = [
-        f"{title + ': ' if title else ''}S = {_short(found.collapse.quality)} and rms = "
-        f"{_short(found.collapse.rms)} for P from {found.collapse.from_P:g} on, against "
-        f"{_short(found.collapse.quality_raw)} and {_short(found.collapse.rms_raw)} before "
-        "rescaling (in brackets)"
-        for title, found in panels.titled(analyses).items()
-    ]
+    qualities = []
+    for title, analysis in panels.titled(analyses).items():
+        found = _found(analysis, unit)
+        qualities.append(
+            f"{title + ': ' if title else ''}S = {_short(found.quality)} and rms = "
+            f"{_short(found.rms)} for P from {found.from_P:g} on, against "
+            f"{_short(found.quality_raw)} and {_short(found.rms_raw)} before "
+            "rescaling (in brackets)"
+        )
+    first = {
+        "optimum": "The curves in units of their optimum, eq. (5).",
+        "elbow": "The curves in units of their elbow and of their lowest error.",
+    }[unit]
     return (
-        "The curves in units of their optimum, eq. (5). Dashed: the master curve Phi; grey: the "
+        f"{first} Dashed: the master curve Phi; grey: the "
         "band that holds 95% of the curves; dotted: values of P too small to take part. S is "
         "Houdayer and Hartmann's quality, the mean squared distance to the other curves in "
         "units of the errors (about 1 for a collapse within errors), rms the distance in "

@@ -18,6 +18,8 @@ __all__ = ["EXPONENTS", "as_json", "jsonable", "read_optimum"]
 
 #: The estimates of an analysis, in the order in which they are told.
 EXPONENTS = ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift")
+#: What is told of a collapse.
+COLLAPSE = ("quality", "quality_raw", "rms", "rms_raw", "from_P")
 #: Beyond this logarithm exp overflows, and below minus this it is not normal.
 RANGE = 708.0
 
@@ -36,10 +38,11 @@ def as_json(analysis: Analysis) -> dict[str, Any]:
         record |= _estimate(name, getattr(analysis, name))
     record["difference"] = analysis.difference
     record |= _optima(analysis.optima)
-    record["collapse"] = {
-        name: getattr(analysis.collapse, name)
-        for name in ("quality", "quality_raw", "rms", "rms_raw", "from_P")
-    }
+    for name, found in (
+        ("collapse", analysis.collapse),
+        ("collapse_elbow", analysis.collapse_elbow),
+    ):
+        record[name] = found and {part: getattr(found, part) for part in COLLAPSE}
     for name, part in (("regimes", analysis.regimes), ("joint", analysis.joint)):
         record[name] = part and {field.name: getattr(part, field.name) for field in fields(part)}
     record["forecast"] = analysis.forecast and {

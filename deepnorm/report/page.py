@@ -205,6 +205,12 @@ def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]
     with style.context():
         for name, script in scripts.items():
             yield Picture(name, _uri(script.draw(analysis)), script.caption(analysis))
+            if script is collapse and analysis.settings["gamma_2_of"] == "elbows":
+                yield Picture(
+                    "Collapse by the elbows",
+                    _uri(collapse.draw(analysis, "elbow")),
+                    collapse.caption(analysis, "elbow"),
+                )
         if trained is not None:
             time = training.draw(trained.curves), training.caption(trained.curves)
             yield Picture("Training time", _uri(time[0]), time[1])

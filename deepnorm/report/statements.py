@@ -151,10 +151,11 @@ def forecast(analysis: Analysis) -> list[dict[str, str]]:
 
 def laws(analysis: Analysis) -> list[str]:
     """Collapse, thresholds and forecast, a line each."""
-    found = analysis.collapse
     lines = [
-        f"collapse of P >= {found.from_P:g}: S = {found.quality:.3g}, rms = {found.rms:.2g} "
-        f"(not rescaled: {found.quality_raw:.3g}, {found.rms_raw:.2g})"
+        f"collapse of P >= {found.from_P:g} in units of the {unit}: S = {found.quality:.3g}, rms = "
+        f"{found.rms:.2g} (not rescaled: {found.quality_raw:.3g}, {found.rms_raw:.2g})"
+        for unit, found in (("optimum", analysis.collapse), ("elbow", analysis.collapse_elbow))
+        if found is not None
     ]
     if analysis.regimes is not None:
         lines.append("power law of P between " + " and ".join(thresholds(analysis.regimes)))

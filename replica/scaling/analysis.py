@@ -130,6 +130,7 @@ def analyse(
         covariance=_covariance(found),
         difference=_difference(found),
         collapse=_collapse(means, found),
+        collapse_elbow=_collapse_elbow(means, found),
         regimes=combined,
         forecast=_held_out(means, question),
         choices=found.table(),
@@ -232,6 +233,20 @@ def _collapse(means: Sequence[MeanCurve], found: Exponents) -> Collapse:
     log_lam = np.array([end.log_norm for end in found.ends])
     log_eps = np.array([end.log_error for end in found.ends])
     return collapse(means, log_lam, log_eps, from_P=first)
+
+
+def _collapse_elbow(means: Sequence[MeanCurve], found: Exponents) -> Collapse | None:
+    """The curves that have an elbow, in units of it."""
+    if not found.laws or not found.laws[0].bends:
+        return None
+    law = found.laws[0].law
+    elbow = dict(zip(law.P.tolist(), law.elbow.tolist(), strict=True))
+    inside = [(m, e) for m, e in zip(means, found.ends, strict=True) if m.P in elbow]
+    return collapse(
+        [mean for mean, _ in inside],
+        [elbow[mean.P] for mean, _ in inside],
+        [end.log_error for _, end in inside],
+    )
 
 
 def _regimes(means: Sequence[MeanCurve], found: Exponents) -> Regimes | None:

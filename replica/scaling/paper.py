@@ -139,6 +139,7 @@ def recipe(
         covariance=covariance,
         difference=(product + slope) / float(np.hypot(error_pred, error_meas)),
         collapse=collapse(means, log_min, log_eps, from_P=gamma_1_from or 0.0),
+        collapse_elbow=None,
         regimes=None,
         forecast=None,
         choices=scan,

@@ -330,6 +330,10 @@ class Analysis:
     difference : float
         (gamma_pred - gamma_meas) in statistical standard errors.
     collapse : Collapse
+        In units of the optimum, lam_opt and eps_opt.
+    collapse_elbow : Collapse or None
+        In units of lam_elbow and eps_opt, of the curves with an elbow; for those whose minimum
+        is the end of training. None with ``method="paper"``, or where no elbow is seen.
     regimes : Regimes or None
     forecast : Forecast or None
         The largest P, held out and predicted from the others; None where there are too few.
@@ -365,6 +369,7 @@ class Analysis:
     covariance: pd.DataFrame
     difference: float
     collapse: Collapse
+    collapse_elbow: Collapse | None
     regimes: Regimes | None
     forecast: Forecast | None
     choices: pd.DataFrame
