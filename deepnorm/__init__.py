@@ -1,6 +1,67 @@
-"""Learning curves of deep networks: from a table of norms and test errors to exponents.
+"""Norms of networks, trainings recorded against them, and the exponents of their learning curves.
 
-`deepnorm fit` reads the table and writes numbers, figures and a report; the figures are in
-`deepnorm.figures`. Neither needs torch. Norms of PyTorch models and sweeps over them are
-reserved, with the optional dependency (``pip install "replica-learning[deep]"``).
+=====================  ==============================================================
+`deepnorm.norms`       the norm of any PyTorch model, layer by layer (needs torch)
+`deepnorm.networks`    the paper's networks and small ones (needs torch)
+`deepnorm.datasets`    images from their standard files (needs torch)
+`deepnorm.sweeps`      trainings over P and seeds (reading their files needs no torch)
+`deepnorm.figures`     the paper's figures as functions of analyses
+`deepnorm.report`      an analysis as words, JSON, and a page
+=====================  ==============================================================
+
+The names below are imported when they are asked for. torch is an optional dependency:
+``pip install "replica-learning[deep]"``.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepnorm.norms import (
+        Complexity,
+        NormTracker,
+        margins,
+        other_norms,
+        spectral_complexity,
+    )
+    from deepnorm.sweeps import Run, grid, read_runs, sweep
+
+#: Where each name lives.
+_HOMES = {
+    "Complexity": "norms",
+    "NormTracker": "norms",
+    "Run": "sweeps",
+    "grid": "sweeps",
+    "margins": "norms",
+    "other_norms": "norms",
+    "read_runs": "sweeps",
+    "spectral_complexity": "norms",
+    "sweep": "sweeps",
+}
+
+__all__ = [
+    "Complexity",
+    "NormTracker",
+    "Run",
+    "grid",
+    "margins",
+    "other_norms",
+    "read_runs",
+    "spectral_complexity",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deepnorm' has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(f"deepnorm.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ModuleNotFoundError(
+            f'deepnorm.{name} needs torch: pip install "replica-learning[deep]"', name="torch"
+        ) from error

@@ -15,9 +15,9 @@ from replica.scaling import (
     synthetic_curves,
 )
 
-#: 400 trials know a coverage of 95% to 1.1%: what lies between 90 and 98% does not mislead, and a
-#: true 95% leaves that range once in 1600 times. With 200 trials it would once in a hundred, for each
-#: of the 27 numbers below: too often for a test.
+#: 400 trials know a coverage of 95% to 1.1%: what lies between 90 and 98% does not mislead,
+#: and a true 95% leaves that range once in 1600 times. With 200 trials it would once in a hundred,
+#: for each of the 27 numbers below: too often for a test.
 TRIALS, LOWEST, HIGHEST = 400, 0.90, 0.98
 #: Good to 5% for an error bar.
 BOOTSTRAP = 200

@@ -31,7 +31,7 @@ def test_an_example_prints_what_the_readme_says(code, output):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 5
 
 
 def test_files_that_the_readme_names_exist():

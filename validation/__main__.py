@@ -110,6 +110,19 @@ def figures(output: Path, force: bool, full: bool, data: Path | None) -> None:
         click.echo(f"{name}  left out: it {NO_CURVES}")
 
 
+@main.command(short_help="Make a sweep of your own part of the project.")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--command", required=True, help="The command that filled the folder.")
+def keep(folder: Path, command: str) -> None:
+    """Keep the records of a folder of runs as the tables that the mnist figures are drawn from."""
+    from validation import evidence
+
+    try:
+        evidence.keep(folder, command)
+    except (ValueError, OSError) as error:
+        _give_up(str(error))
+
+
 def _has_curves(data: Path | None) -> bool:
     """Whether the paper's learning curves are there; an option counts before the environment."""
     if data is not None:

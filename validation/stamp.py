@@ -35,14 +35,14 @@ def _names(name: str) -> list[str]:
 
 @cache
 def fingerprint() -> str:
-    """Digest of our sources and of the versions of the libraries."""
+    """Digest of our sources, of the tables among them, and of the versions of the libraries."""
     digest = hashlib.sha256()
     for package in SOURCES:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"the sources of `{package}` are not to be found")
         root = Path(spec.origin).parent
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted([*root.rglob("*.py"), *root.rglob("*.csv.gz")]):
             digest.update(f"{package}/{path.relative_to(root).as_posix()}\0".encode())
             digest.update(path.read_bytes() + b"\0")
     for library in LIBRARIES:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["AUTHORS_CURVES", "CONVENTION", "EQUATION", "THEORY_ONLY", "listed", "paragraphs"]
+__all__ = [
+    "AUTHORS_CURVES",
+    "CONVENTION",
+    "EQUATION",
+    "THEORY_ONLY",
+    "listed",
+    "paragraphs",
+    "trainings",
+]
 
 WIDTH = 92
 
@@ -41,6 +51,16 @@ def paragraphs(*texts: str) -> str:
         textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False) for text in texts
     )
     return "\n\n".join(filled) + "\n"
+
+
+def trainings(about: Mapping[str, Any]) -> str:
+    """Which trainings a figure of our own sweep shows."""
+    settings = about["settings"]
+    return f"""
+        Trainings: {about["runs"]} runs of {about["model"]} on {about["dataset"]},
+        {settings["steps"]} steps of {settings["optimizer"]}, by `{about["command"]}`
+        ({about["seconds"] / 3600:.1f} core hours).
+    """
 
 
 def listed(values: ArrayLike, spec: str) -> str:

@@ -7,16 +7,20 @@ from typing import Any
 import click
 
 from deepnorm.cli.common import INTERRUPTED, WORDS
+from deepnorm.cli.fetch import fetch
 from deepnorm.cli.fit import fit
+from deepnorm.cli.norm import norm
+from deepnorm.cli.sweep import sweep
 
 __all__ = ["main"]
 
 # "\b" keeps click from wrapping the paragraph that follows.
 EXAMPLES = """\b
 Examples:
-  deepnorm fit curves.csv                        exponents on the terminal
-  deepnorm fit curves.csv --report report.html   with figures, in one file
-  deepnorm fit curves.csv --json -               every number, for a script
+  deepnorm sweep -o runs                         train on the 8x8 digits, three minutes
+  deepnorm fit runs --report report.html         exponents and figures, in one file
+  deepnorm fit curves.csv                        of your own learning curves
+  deepnorm norm model.pt --model cnn --input-shape 1,28,28
 """
 
 
@@ -47,4 +51,5 @@ def main() -> None:
     """Norms of networks, and learning curves as a function of them."""
 
 
-main.add_command(fit)
+for command in (fit, norm, sweep, fetch):
+    main.add_command(command)

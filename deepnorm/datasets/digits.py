@@ -31,7 +31,7 @@ def load() -> Images:
         If scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             "the data set digits ships with scikit-learn, which is not installed: "

@@ -24,13 +24,24 @@ FIGURES: dict[str, str] = {
     "figure6": "As the norm grows the mean margin falls and the lower edge rises",
     "figure8": "The exponents of the paper, by its authors' recipe",
     "figure9": "The predicted exponent of the test error beside the measured one",
+    "mnist_curves": "Early learning curves of a small CNN on MNIST under three norms",
+    "mnist_collapse": "Its learning curves in units of their optimum",
+    "mnist_elbows": "Its learning curves in units of their elbow",
+    "mnist_training": "Its test error and its norm against training time",
+    "mnist_fits": "Where its exponents come from",
+    "mnist_exponents": "The predicted exponent of its test error beside the measured one",
+    "mnist_tables": "Its exponents under three norms",
     "tables": "Published exponents come back, and depend on the choice of windows",
     "trajectory": "Training at free norm leaves the curve of fixed norm, and returns to it",
     "agreement": "Simulated perceptrons meet the theory within standard errors",
 }
 
 #: Files of a figure beside PDF, PNG and caption.
-ATTACHMENTS: dict[str, tuple[str, ...]] = {"agreement": (".csv",), "tables": (".csv",)}
+ATTACHMENTS: dict[str, tuple[str, ...]] = {
+    "agreement": (".csv",),
+    "mnist_tables": (".csv",),
+    "tables": (".csv",),
+}
 #: Figures of the paper's own learning curves, which a folder of data has to hold.
 OF_CURVES = ("figure3", "figure4", "figure8", "figure9", "tables")
 #: Figures that simulate: they have a longer form with the paper's sizes.

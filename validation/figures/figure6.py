@@ -1,17 +1,19 @@
-"""Storage at alpha = 0.4: margins gather at kappa, their lower edge rises; both simulated."""
+"""Margins as the norm grows: stored random labels, in theory and simulated; and a network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from deepnorm.figures import margins
 from perceptron import minimize_at_norm, over_seeds, random_labels
 from replica import Margins, logistic_storage
-from validation import style, words
+from validation import evidence, style, words
 
 __all__ = ["Data", "caption", "compute", "draw"]
 
@@ -62,6 +64,8 @@ class Data:
         Where in its bin the predicted density equals its average over the bin.
     seeds : int
         How many.
+    network : DataFrame
+        Records of a network that was trained, with its margins.
     """
 
     alpha: float
@@ -83,6 +87,7 @@ class Data:
     counted: Array
     error: Array
     seeds: int
+    network: pd.DataFrame
 
 
 def compute(full: bool = False) -> Data:
@@ -130,6 +135,7 @@ def compute(full: bool = False) -> Data:
         counted=counts.mean("density"),
         error=counts.standard_error("density"),
         seeds=seeds,
+        network=evidence.load().margins,
     )
 
 
@@ -142,12 +148,15 @@ def _place(margins: Margins, edges: Array) -> Array:
 
 
 def draw(data: Data) -> Figure:
-    """One column wide: the distributions, and below them their mean and lower edge."""
-    figure = style.canvas(style.COLUMN, 4.2)
-    top, bottom = figure.subplots(2, 1, height_ratios=(1.5, 1))
+    """Theory on the left, a network on the right: distributions, below them centre and edge."""
+    figure = style.canvas(style.FULL, 4.2)
+    (top, top_right), (bottom, bottom_right) = figure.subplots(2, 2, height_ratios=(1.5, 1))
     colours = style.scale(LAM[0], LAM[-1]).to_rgba(data.lam)
     _distributions(top, data, colours)
     _summary(bottom, data, colours)
+    margins.draw_on(top_right, bottom_right, data.network)
+    style.panel(top_right, "c", "margins of a small CNN on MNIST")
+    style.panel(bottom_right, "d", "the same against its norm")
     return figure
 
 
@@ -234,7 +243,7 @@ def caption(data: Data) -> str:
     """The caption, with its numbers computed."""
     return words.paragraphs(
         f"""
-        Figure 6, left. (a) Distribution P(Delta) of the margins among the minimisers of the
+        Figure 6. (a) Distribution P(Delta) of the margins among the minimisers of the
         logistic loss at fixed norm lam, for {data.alpha:g} N random labels (storage), at
         lam = {words.listed(data.lam, "g")} (solid lines, dark to light), and its limit
         lam -> inf (dashed): an atom at the largest stability, kappa = {data.kappa:.6f}, which
@@ -256,7 +265,6 @@ def caption(data: Data) -> str:
         """,
         f"(ii) {words.EQUATION} Here with R = 0; the density is the paper's eq. (17).",
         words.CONVENTION,
-        """
-        The right panel of the paper's figure shows a network, and has no counterpart here.
-        """,
+        f"(c, d) {margins.caption(data.network)}",
+        words.trainings(evidence.load().about),
     )

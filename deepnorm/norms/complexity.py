@@ -1,0 +1,265 @@
+"""`spectral_complexity`: the norm of a model, and layer by layer what it is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor, nn
+
+from deepnorm.norms import checks
+from deepnorm.norms.conventions import Convention, MatrixConvention, OperatorConvention
+from deepnorm.norms.graph import Graph, Use
+from deepnorm.norms.maps import Dense
+from deepnorm.norms.measure import Sigma, logs, norm_21, sigma_cold
+from deepnorm.norms.trace import named_tensors
+
+__all__ = ["Complexity", "spectral_complexity"]
+
+NAN = math.nan
+COLUMNS = (
+    *("name", "kind", "shape", "sigma", "norm_21", "lower", "upper", "share", "method"),
+    *("counted", "reason"),
+)
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """The norm of a network under one convention.
+
+    Attributes
+    ----------
+    log_value : float
+        ln R, the natural logarithm; -inf if R = 0.
+    layers : DataFrame
+        A row for every parameter tensor: ``name``, ``kind``, ``shape``; ``sigma``, its largest
+        singular value, rigorously between ``lower`` and ``upper``; ``norm_21``, the
+        ||A^T - M^T||_{2,1} of the convention; ``share``, the part of the network's gain
+        that passes through it (1 in a chain); ``method``; ``counted`` and ``reason``. What is
+        stored as one tensor and acts as several has a row for each.
+    convention, reference : str
+        What was asked for; the authors' conventions always have the reference "zero".
+    notes : tuple of str
+        What is conventional in this number, and what was not counted.
+    """
+
+    log_value: float
+    layers: pd.DataFrame
+    convention: str
+    reference: str
+    notes: tuple[str, ...]
+
+    @property
+    def value(self) -> float:
+        """R itself; inf where only its logarithm is a double."""
+        try:
+            return math.exp(self.log_value)
+        except OverflowError:
+            return math.inf
+
+
+def spectral_complexity(
+    model: nn.Module,
+    input_shape: tuple[int, ...] | Tensor,
+    *,
+    convention: str = "eq2",
+    reference: str = "paper",
+    initial: nn.Module | Mapping[str, Tensor] | None = None,
+    strict: bool = False,
+) -> Complexity:
+    """The spectral complexity of a model, eq. (2) of the paper, and its layers one by one.
+
+    In a chain of layers, R = prod rho_i sigma_i (sum_i (t_i / sigma_i)^(2/3))^(3/2) with
+    t_i = ||A_i^T - M_i^T||_{2,1}; docs/norms.md says what becomes of it where the data flow
+    branches. The model is run once in evaluation mode and is left as it was.
+
+    Parameters
+    ----------
+    model : Module
+        Any module that maps one tensor to a tensor (several outputs count side by side).
+    input_shape : tuple of int, or Tensor
+        Shape of one input without the batch, (1, 28, 28); or an example input with a batch of
+        one, where a random one would not do (indices of an embedding).
+    convention : str
+        "eq2", "bartlett", or what the authors logged: "cnn-paper", "resnet-paper",
+        "vit-paper". `CONVENTIONS` holds the formulas.
+    reference : str
+        M of eq. (2): "paper" (zero, and the identity for the skip of a residual layer), "zero",
+        or "initial". The authors' conventions have M = 0 whatever is said here.
+    initial : Module or state_dict
+        The weights to subtract under ``reference="initial"``.
+    strict : bool
+        Raise if a function is met whose effect on norms is not known; otherwise it counts as
+        1-Lipschitz, is listed, and an `UncountedLayerWarning` is given.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not what it should be, the model does not run on such an input or has
+        weights that are not finite; under ``strict``, if a function is not known.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    >>> spectral_complexity(model, (1, 28, 28)).layers["counted"].tolist()
+    [True, False]
+    """
+    chosen = checks.convention_named(convention)
+    reference = checks.read_reference(reference)
+    model, input_shape = checks.read_model(model, input_shape)
+    if initial is not None and reference != "initial":
+        raise ValueError(f"`initial` is read where `reference` is 'initial'; got {reference!r}")
+    graph = checks.graph_of(model, input_shape)
+    checks.require(graph, [chosen])
+    checks.warn_unknown(graph, strict)
+    tensors = named_tensors(model)
+    start = None
+    if reference == "initial":
+        start = checks.initial_weights(model, graph, input_shape, initial)
+    rows: dict[int, dict[str, Any]]
+    if isinstance(chosen, OperatorConvention):
+        log_value, rows = _by_operator(chosen, graph, tensors, reference, start)
+    else:
+        assert isinstance(chosen, MatrixConvention)
+        log_value, rows = _by_matrix(chosen, graph, tensors)
+        reference = "zero"
+    table = _table(model, graph, tensors, rows, chosen)
+    notes = [*graph.notes, *(f"not counted: {item}" for item in dict.fromkeys(graph.unknown))]
+    return Complexity(log_value, table, chosen.name, reference, tuple(notes))
+
+
+def _by_operator(
+    convention: OperatorConvention,
+    graph: Graph,
+    tensors: Mapping[str, Tensor],
+    reference: str,
+    start: list[Tensor] | None,
+) -> tuple[float, dict[int, dict[str, Any]]]:
+    """Ln R and the rows of all uses, as they act."""
+    sigmas: list[Sigma] = []
+    norms = []
+    for index, use in enumerate(graph.uses):
+        weight = use.weight(tensors)
+        sigmas.append(sigma_cold(use.map, weight))
+        initial = None if start is None else start[index]
+        norms.append(norm_21(use, weight, reference, initial)[convention.sums])
+    log_sigma, log_t = logs([sigma.value for sigma in sigmas]), logs(norms)
+    gains = graph.gains(log_sigma)
+    with np.errstate(invalid="ignore"):
+        shares = np.exp(log_sigma + gains.before + gains.after - gains.total)
+    rows = {}
+    for index, use in enumerate(graph.uses):
+        counted, reason = True, use.reason
+        if use.kind == "identity":
+            counted = reference == "zero"
+            reason = "a matrix of eq. (2), as M = 0" if counted else "cancels against M = identity"
+        rows[index] = _row(sigmas[index], norms[index], float(shares[index]), counted, reason)
+    return convention.log_value(log_t, gains), rows
+
+
+def _by_matrix(
+    convention: MatrixConvention, graph: Graph, tensors: Mapping[str, Tensor]
+) -> tuple[float, dict[int, dict[str, Any]]]:
+    """Ln R and the rows of the uses in the list, as they are stored."""
+    listed = convention.chosen(graph.uses)
+    rows, values, norms = {}, [], []
+    for index, use in enumerate(graph.uses):
+        if index not in listed:
+            reason = f"not in the list of `{convention.name}`"
+            rows[index] = _row(Sigma(NAN, NAN, NAN, ""), NAN, NAN, False, reason)
+            continue
+        matrix = use.map.matrix(use.raw(tensors))
+        sigma = sigma_cold(Dense(tuple(matrix.shape)), matrix)
+        values.append(sigma.value)
+        norms.append(float(convention.norm_21(matrix)))
+        reason = f"in the list of `{convention.name}`, as the stored matrix {tuple(matrix.shape)}"
+        rows[index] = _row(sigma, norms[-1], NAN, True, reason)
+    return convention.log_value(logs(values), logs(norms)), rows
+
+
+def _row(sigma: Sigma, norm: float, share: float, counted: bool, reason: str) -> dict[str, Any]:
+    return {
+        "sigma": sigma.value,
+        "norm_21": norm,
+        "lower": sigma.lower,
+        "upper": sigma.upper,
+        "share": share,
+        "method": sigma.method,
+        "counted": counted,
+        "reason": reason,
+    }
+
+
+def _table(
+    model: nn.Module,
+    graph: Graph,
+    tensors: Mapping[str, Tensor],
+    rows: Mapping[int, Mapping[str, Any]],
+    convention: Convention,
+) -> pd.DataFrame:
+    """A row for every parameter, in the order of the model; then what has no parameter."""
+    by_name: dict[str, list[int]] = {}
+    parts: dict[str, str] = {}
+    for index, use in enumerate(graph.uses):
+        names = [name for source in use.sources for name in source.names]
+        by_name.setdefault(names[0] if names else "", []).append(index)
+        parts.update(dict.fromkeys(names[1:], use.label))
+    parameters = dict(model.named_parameters())
+    order = [*parameters, *(name for name in by_name if name not in parameters and name), ""]
+    aliases = _aliases(model)
+    result: list[dict[str, Any]] = []
+    for name in order:
+        shape = tuple(parameters[name].shape) if name in parameters else ()
+        for index in by_name.get(name, []):
+            result.append(_about(graph.uses[index], tensors) | dict(rows[index]))
+        roles = list(dict.fromkeys(role for role in graph.roles if role.name == name))
+        for role in roles:
+            counted, reason = role.counted, role.reason
+            if counted and isinstance(convention, MatrixConvention):
+                counted, reason = False, f"not in the list of `{convention.name}`"
+            result.append(_plain(name, role.kind, shape, counted, reason))
+        if name in parameters and name not in by_name and not roles:
+            if name in parts:
+                result.append(_plain(name, "part", shape, True, f"a factor of {parts[name]}"))
+            else:
+                reason = "not counted: never used in the forward pass"
+                result.append(_plain(name, "unused", shape, False, reason))
+    for role in dict.fromkeys(graph.roles):  # a batch norm without a gain goes by its variance
+        if role.kind == "batch norm" and role.name not in parameters:
+            shape = tuple(tensors[role.name].shape)
+            result.append(_plain(role.name, role.kind, shape, role.counted, role.reason))
+    for item in dict.fromkeys(graph.unknown):
+        name = f"({item.split(':')[0]})"
+        result.append(_plain(name, "unknown", (), False, f"not counted: {item}"))
+    for row in result:
+        if row["name"] in aliases:
+            row["reason"] += f"; the same tensor as {', '.join(aliases[row['name']])}"
+    return pd.DataFrame(result, columns=list(COLUMNS))
+
+
+def _about(use: Use, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    shape = tuple(use.raw(tensors).shape)
+    return {"name": use.label, "kind": use.kind, "shape": shape}
+
+
+def _plain(
+    name: str, kind: str, shape: tuple[int, ...], counted: bool, reason: str
+) -> dict[str, Any]:
+    about = {"name": name, "kind": kind, "shape": shape}
+    return about | _row(Sigma(NAN, NAN, NAN, ""), NAN, NAN, counted, reason)
+
+
+def _aliases(model: nn.Module) -> dict[str, list[str]]:
+    """Other names of a parameter that several modules share."""
+    first: dict[int, str] = {}
+    result: dict[str, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if id(parameter) in first:
+            result.setdefault(first[id(parameter)], []).append(name)
+        first.setdefault(id(parameter), name)
+    return result

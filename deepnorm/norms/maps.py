@@ -1,0 +1,495 @@
+"""Linear maps of a network: what they do, and their norms, with the weight as an argument.
+
+A map knows its geometry (sizes, stride, padding) and is built once; the weight changes as
+the network trains. Everything is in double precision and stays on the weight's device.
+Equations (N...) are those of docs/norms.md.
+"""
+
+from __future__ import annotations
+
+import abc
+import itertools
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["Convolution", "Dense", "Diagonal", "LinearMap", "rounded_up"]
+
+#: Rounding of an eigenvalue of an n by n Gram matrix: n times this, relative.
+ROUNDING = 4e-16
+#: The bound of a convolution looks at no more frequencies than this along an axis; where
+#: there are more, eq. (N9) pays for those in between (0.3% for 3 x 3 kernels): a choice.
+FREQUENCIES = 40
+#: Numbers held at once while frequencies are gone through.
+ROOM = 2e7
+
+CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+SPREAD = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def rounded_up(value: float, size: int) -> float:
+    """A bound that rounding in a computation of this size cannot have made too small."""
+    return value * (1 + ROUNDING * max(size, 1))
+
+
+def spectral_norm(matrices: Tensor) -> float:
+    """The largest singular value among a batch of matrices, by their smaller Gram matrices."""
+    if matrices.numel() == 0:
+        return 0.0
+    if matrices.shape[-1] < matrices.shape[-2]:
+        matrices = matrices.mH
+    # The largest eigenvalue of a Gram matrix is exact to rounding (the small ones are not).
+    largest = torch.linalg.eigvalsh(matrices @ matrices.mH)[..., -1].max()
+    return math.sqrt(max(float(largest), 0.0))
+
+
+class LinearMap(abc.ABC):
+    """A linear map whose weight is given with every call.
+
+    Attributes
+    ----------
+    domain : tuple of int
+        Shape of what it acts on, without the batch.
+    rows : int
+        Coordinates of its output: rows of the matrix that it is.
+    channels : int
+        Output channels, on which a batch norm that follows acts.
+    """
+
+    domain: tuple[int, ...]
+    rows: int
+    channels: int
+
+    @abc.abstractmethod
+    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
+        """A x, for x of the shape ``domain``."""
+
+    @abc.abstractmethod
+    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
+        """A^T y."""
+
+    @abc.abstractmethod
+    def row_norms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Euclidean norms of the rows of A, and how many rows have each (broadcastable)."""
+
+    @abc.abstractmethod
+    def scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """The weight of diag(scale) A, with one scale for each output channel."""
+
+    @abc.abstractmethod
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The weight as the matrix (out, in k k) that the authors' conventions speak of."""
+
+    @abc.abstractmethod
+    def upper(self, weight: Tensor) -> float:
+        """A rigorous upper bound of sigma."""
+
+    def core(self, weight: Tensor) -> tuple[LinearMap, Tensor]:
+        """A smaller map with the same sigma, where there is one, and its weight."""
+        return self, weight
+
+    def exact(self, weight: Tensor) -> float | None:
+        """Sigma to rounding, where a matrix decides it."""
+        return None
+
+    def norm_21(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Average and sum of the row norms: ||A^T||_{2,1}, eq. (N3)."""
+        norms, counts = self.row_norms(weight)
+        total = (norms * counts).sum()
+        return total / self.rows, total
+
+
+class Dense(LinearMap):
+    """y = A x on the last axis, the same A at ``copies`` places.
+
+    The weight is (out, in), or (blocks, out, in) for a block-diagonal matrix.
+    """
+
+    def __init__(self, shape: tuple[int, ...], copies: int = 1):
+        self.shape, self.copies = tuple(shape), copies
+        self.domain = (*shape[:-2], shape[-1])
+        self.channels = math.prod(shape[:-1])
+        self.rows = copies * self.channels
+
+    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
+        """A x."""
+        return (weight @ x[..., None])[..., 0]
+
+    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
+        """A^T y."""
+        return (weight.mT @ y[..., None])[..., 0]
+
+    def row_norms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Norms of the rows, each of them `copies` times."""
+        return torch.linalg.vector_norm(weight, dim=-1), weight.new_tensor(float(self.copies))
+
+    def scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """Rows times their scales."""
+        return weight * scale.view(self.shape[:-1])[..., None]
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The matrix; blocks are put below one another."""
+        return weight.reshape(-1, self.shape[-1])
+
+    def exact(self, weight: Tensor) -> float:
+        """By the smaller Gram matrix."""
+        return spectral_norm(weight)
+
+    def upper(self, weight: Tensor) -> float:
+        """Sigma itself."""
+        return rounded_up(spectral_norm(weight), max(self.shape[-2:]))
+
+
+class Diagonal(LinearMap):
+    """y = d x, elementwise, each entry of d at ``copies`` places; d may have any shape."""
+
+    def __init__(self, size: int, copies: int = 1):
+        self.copies = copies
+        self.domain, self.channels = (size,), size
+        self.rows = copies * size
+
+    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
+        """D x."""
+        return weight.reshape(-1) * x
+
+    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
+        """D y."""
+        return weight.reshape(-1) * y
+
+    def row_norms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Absolute values, each of them `copies` times."""
+        return weight.abs().reshape(-1), weight.new_tensor(float(self.copies))
+
+    def scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """Entry by entry."""
+        return weight.reshape(-1) * scale
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The diagonal matrix."""
+        return torch.diag(weight.reshape(-1))
+
+    def exact(self, weight: Tensor) -> float:
+        """The largest absolute value."""
+        return float(weight.abs().max())
+
+    def upper(self, weight: Tensor) -> float:
+        """Sigma itself."""
+        return self.exact(weight)
+
+
+class Convolution(LinearMap):
+    """A convolution with its padding, stride, dilation and groups; or its transpose.
+
+    Along each axis, output i sees through tap a the input coordinate ``taps[i, a]``, or
+    nothing (-1) where the tap lies in a padding of zeros. The table holds every kind of
+    padding at once: ``pads`` names, for an axis that was padded before, the coordinate that
+    each padded one is a copy of.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight: (out, in/groups, k...), or (in, out/groups, k...) if transposed.
+    size : tuple of int
+        Spatial size of the input; of the output, if transposed.
+    stride, padding, dilation : sequences of int
+        One an axis; padding is a pair (before, after).
+    groups : int
+        Blocks of channels that do not see one another.
+    pads : sequence of tensors or None
+        Indices of an earlier padding, -1 for zeros; None for none.
+    transposed : bool
+        Whether this is the transpose of the convolution described so far.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        size: tuple[int, ...],
+        *,
+        stride: Sequence[int],
+        padding: Sequence[tuple[int, int]],
+        dilation: Sequence[int],
+        groups: int = 1,
+        pads: Sequence[Tensor] | None = None,
+        transposed: bool = False,
+    ):
+        self.shape, self.size, self.groups = tuple(shape), tuple(size), groups
+        self.stride, self.dilation = tuple(stride), tuple(dilation)
+        self.transposed = transposed
+        self.kernel, self.axes = tuple(shape[2:]), len(shape) - 2
+        # The convolution itself, from `inputs` channels to `outputs`.
+        self.outputs, self.inputs = shape[0], shape[1] * groups
+        native = pads is None and all(left == right for left, right in padding)
+        self.padding = tuple(left for left, _ in padding) if native else (0,) * self.axes
+        #: For each axis the source of every padded coordinate, where torch does not pad.
+        self.sources: tuple[Tensor, ...] | None = None
+        sources = [
+            F.pad(torch.arange(n) if pads is None else pads[axis].cpu(), padding[axis], value=-1)
+            for axis, n in enumerate(size)
+        ]
+        if not native:
+            self.sources = tuple(sources)
+        self.taps = [
+            _taps(source, k, s, d)
+            for source, k, s, d in zip(
+                sources, self.kernel, self.stride, self.dilation, strict=True
+            )
+        ]
+        self.image = tuple(len(taps) for taps in self.taps)
+        padded = [n + 2 * p for n, p in zip(size, self.padding, strict=True)]
+        if self.sources is not None:
+            padded = [len(source) for source in self.sources]
+        #: What a transposed convolution has to add at the end to reach the padded input.
+        self.remainder = tuple(
+            n - d * (k - 1) - 1 - (m - 1) * s
+            for n, k, s, d, m in zip(
+                padded, self.kernel, self.stride, self.dilation, self.image, strict=True
+            )
+        )
+        domain, image = (self.inputs, *size), (self.outputs, *self.image)
+        self.domain, self.codomain = (image, domain) if transposed else (domain, image)
+        self.channels = self.codomain[0]
+        self.rows = math.prod(self.codomain)
+
+    # ------------------------------------------------------------------ what it does
+
+    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
+        """A x."""
+        return self._spread(weight, x) if self.transposed else self._gather(weight, x)
+
+    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
+        """A^T y."""
+        return self._gather(weight, y) if self.transposed else self._spread(weight, y)
+
+    def _gather(self, weight: Tensor, x: Tensor) -> Tensor:
+        """The convolution."""
+        x = x[None]
+        if self.sources is not None:
+            for axis, source in enumerate(self.sources, start=2):
+                index = source.to(x.device)
+                shown = (index >= 0).to(x.dtype).view(-1, *(1,) * (self.axes + 1 - axis))
+                x = x.index_select(axis, index.clamp(min=0)) * shown
+        return CONVOLVE[self.axes](
+            x, weight, None, self.stride, self.padding, self.dilation, self.groups
+        )[0]
+
+    def _spread(self, weight: Tensor, y: Tensor) -> Tensor:
+        """Its transpose."""
+        x = SPREAD[self.axes](
+            y[None],
+            weight,
+            None,
+            self.stride,
+            self.padding,
+            self.remainder,
+            self.groups,
+            self.dilation,
+        )
+        if self.sources is not None:
+            for axis, source in enumerate(self.sources, start=2):
+                index = source.to(x.device)
+                shown = (index >= 0).to(x.dtype).view(-1, *(1,) * (self.axes + 1 - axis))
+                shape = (*x.shape[:axis], self.size[axis - 2], *x.shape[axis + 1 :])
+                x = x.new_zeros(shape).index_add_(axis, index.clamp(min=0), x * shown)
+        return x[0]
+
+    # -------------------------------------------------------------------- (2,1) norms
+
+    def row_norms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Norms of the rows for every kind of output position, and how many there are.
+
+        A row holds the taps that hit the input, eq. (N4); positions with the same taps have
+        the same row, and a 3 x 3 kernel with padding 1 knows nine kinds.
+        """
+        patterns = [(table.to(weight.device), many.to(weight)) for table, many in self._patterns]
+        counts = torch.ones((), dtype=weight.dtype, device=weight.device)
+        for _, many in patterns:
+            counts = counts[..., None] * many
+        if self._collisions:
+            # Taps that hit the same coordinate add up before they are squared.
+            sums = weight
+            for table, _ in patterns:
+                sums = torch.tensordot(sums, table, dims=([2], [2]))
+            # (out, in, kinds, taps, kinds, taps, ...): square, sum over in and taps
+            taps = [1, *range(3, 3 + 2 * self.axes, 2)]
+            return sums.square().sum(dim=taps).sqrt(), counts
+        squares = weight.square()
+        if self.transposed:
+            split = squares.view(self.groups, -1, *squares.shape[1:])
+            squares = split.sum(dim=1).reshape(-1, *self.kernel)
+        else:
+            squares = squares.sum(dim=1)
+        for table, _ in patterns:
+            squares = torch.tensordot(squares, table.to(weight.dtype), dims=([1], [1]))
+        return squares.sqrt(), counts
+
+    @cached_property
+    def _collisions(self) -> bool:
+        """Whether two taps of one output may see the same input."""
+        return not self.transposed and any(_collide(taps) for taps in self.taps)
+
+    @cached_property
+    def _patterns(self) -> list[tuple[Tensor, Tensor]]:
+        """For each axis the kinds of positions, as masks of taps, and how many there are.
+
+        With collisions a kind is a matrix that adds each tap to the first one with the same
+        coordinate.
+        """
+        result = []
+        for taps, n in zip(self.taps, self.size, strict=True):
+            k = taps.shape[1]
+            if self.transposed:
+                masks = torch.zeros((n, k), dtype=torch.bool)
+                _, tap = torch.where(taps >= 0)
+                masks[taps[taps >= 0], tap] = True
+            elif self._collisions:
+                same = (taps[:, :, None] == taps[:, None, :]) & (taps >= 0)[:, :, None]
+                # the first of the taps that are equal to this one
+                first = torch.where(same, torch.arange(k)[None, :, None], k).amin(dim=1)
+                place = torch.arange(k)[None, :, None]
+                masks = (first[:, None, :] == place) & (taps >= 0)[:, None, :]
+            else:
+                masks = taps >= 0
+            kinds, counts = torch.unique(masks, dim=0, return_counts=True)
+            result.append((kinds.to(torch.float64), counts.to(torch.float64)))
+        return result
+
+    def scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """Output channels times their scales."""
+        if not self.transposed:
+            return weight * scale.view(-1, *(1,) * (self.axes + 1))
+        split = weight.view(self.groups, -1, *weight.shape[1:])
+        return (split * scale.view(self.groups, 1, -1, *(1,) * self.axes)).view(weight.shape)
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The kernel reshaped to (out, in k k)."""
+        if not self.transposed:
+            return weight.flatten(start_dim=1)
+        split = weight.view(self.groups, -1, *weight.shape[1:])
+        return split.transpose(1, 2).reshape(self.channels, -1)
+
+    # -------------------------------------------------------------------------- sigma
+
+    @cached_property
+    def _apart(self) -> bool:
+        """Whether windows share no input and one of them is whole: the kernel is the map."""
+        return all(
+            len(torch.unique(taps[taps >= 0])) == int((taps >= 0).sum())
+            and bool((taps >= 0).all(dim=1).any())
+            for taps in self.taps
+        )
+
+    def core(self, weight: Tensor) -> tuple[LinearMap, Tensor]:
+        """The reshaped kernel, where windows do not overlap (patches, 1 x 1)."""
+        if not self._apart:
+            return self, weight
+        matrices = weight.reshape(self.groups, self.outputs // self.groups, -1)
+        return Dense(tuple(matrices.shape)), matrices
+
+    def exact(self, weight: Tensor) -> float | None:
+        """The norm of the reshaped kernel, where windows do not overlap."""
+        smaller, matrices = self.core(weight)
+        return None if smaller is self else smaller.exact(matrices)
+
+    def upper(self, weight: Tensor) -> float:
+        """A bound from the convolution on a torus, eqs. (N7) to (N9).
+
+        The map is part of a convolution on a torus, and a part has no larger norm. There a
+        Fourier transform leaves one small matrix for each frequency; with a stride s the
+        input is split into its s phases first.
+        """
+        exact = self.exact(weight)
+        if exact is not None:
+            return rounded_up(exact, math.prod(self.shape[1:]))
+        tori = [
+            _torus(taps, n, s, d)
+            for taps, n, s, d in zip(self.taps, self.size, self.stride, self.dilation, strict=True)
+        ]
+        factor = math.prod(torus.factor for torus in tori)
+        # (groups, out, in, taps...) times, for each axis, (taps, frequencies, phases)
+        kernel = weight.view(self.groups, -1, self.inputs // self.groups, *self.kernel)
+        kernel = kernel.to(torch.complex128)
+        waves = [torus.waves.to(kernel.device) for torus in tori]
+        # A real kernel has the same norm at opposite frequencies: half of the first axis.
+        waves[0] = waves[0][:, : waves[0].shape[1] // 2 + 1]
+        for wave in waves[1:]:  # the last axes first; the first one is gone through in pieces
+            kernel = torch.tensordot(kernel, wave, dims=([4], [0]))
+        # (groups, out, in, taps, then frequencies and phases of the axes 2, 3)
+        best = 0.0
+        piece = int(max(1, ROOM // (kernel.numel() * waves[0].shape[2])))
+        for part in waves[0].split(piece, dim=1):
+            values = torch.tensordot(kernel, part, dims=([3], [0]))
+            pairs = list(range(3, 3 + 2 * self.axes, 2))
+            values = values.permute(0, *pairs, 1, 2, *(pair + 1 for pair in pairs))
+            best = max(best, spectral_norm(values.flatten(start_dim=self.axes + 2)))
+        return rounded_up(factor * best, 4 * math.prod(self.shape[1:]))
+
+
+def _taps(source: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
+    """The input coordinate under each tap of each output along one axis, -1 for none."""
+    places = (len(source) - dilation * (kernel - 1) - 1) // stride + 1
+    index = stride * torch.arange(places)[:, None] + dilation * torch.arange(kernel)
+    return source[index]
+
+
+def _collide(taps: Tensor) -> bool:
+    """Whether one output sees one input coordinate twice."""
+    pairs = itertools.combinations(range(taps.shape[1]), 2)
+    return any(bool(((taps[:, a] == taps[:, b]) & (taps[:, a] >= 0)).any()) for a, b in pairs)
+
+
+class _Torus:
+    """One axis of a torus on which the convolution fits.
+
+    ``waves`` is (taps, frequencies, phases): what tap a contributes to each phase of the
+    input at each frequency; ``factor`` multiplies the bound.
+    """
+
+    def __init__(self, kernel: int, size: int, stride: int, dilation: int, factor: float):
+        places = dilation * torch.arange(kernel)
+        count = size // stride  # the torus of one phase; stride divides size
+        degree = math.ceil(dilation * (kernel - 1) // stride / 2)
+        enough = max(FREQUENCIES, 16 * degree)
+        if count > enough:
+            # |p| between the frequencies by eq. (N9), for a polynomial of this degree
+            count = enough
+            factor /= math.cos(math.pi * degree / count)
+        else:
+            places = places % size
+        steps = (places // stride)[:, None] * torch.arange(count)
+        angle = 2 * math.pi / count * (steps % count).to(torch.float64)
+        waves = torch.polar(torch.ones_like(angle), angle)
+        phases = torch.zeros((kernel, stride), dtype=torch.complex128)
+        phases[torch.arange(kernel), places % stride] = 1
+        self.waves = waves[:, :, None] * phases[:, None, :]
+        self.factor = factor
+
+
+def _torus(taps: Tensor, n: int, stride: int, dilation: int) -> _Torus:
+    """The smallest torus that holds one axis of a convolution, eq. (N7)."""
+    k = taps.shape[1]
+    shifts = dilation * torch.arange(k)
+    outputs = torch.arange(len(taps))[:, None]
+    hit = taps >= 0
+    # What coordinate the first tap would have, were the axis endless.
+    origin = (taps - stride * outputs - shifts)[hit]
+    if len(origin) == 0 or bool((origin == origin[0]).all()):  # zeros around it, or nothing
+        size = n + dilation * (k - 1)
+        return _Torus(k, -(-size // stride) * stride, stride, dilation, 1.0)
+    wraps = bool(((origin - origin[0]) % n == 0).all()) and bool(hit.all())
+    if wraps and stride * (len(taps) - 1) < n:  # padded by its own other end
+        if n % stride == 0:
+            return _Torus(k, n, stride, dilation, 1.0)
+        return _Torus(k, n, 1, dilation, 1.0)
+    # Otherwise: copy coordinates first, then convolve what is then simply longer. The copying
+    # multiplies norms by at most the root of the number of copies.
+    longer = stride * (len(taps) - 1) + dilation * (k - 1) + 1
+    seen = torch.full((longer,), -1)
+    seen[(stride * outputs + shifts).flatten()] = taps.flatten()
+    copies = int(torch.bincount(seen[seen >= 0], minlength=1).max())
+    size = longer + dilation * (k - 1)
+    return _Torus(k, -(-size // stride) * stride, stride, dilation, math.sqrt(copies))

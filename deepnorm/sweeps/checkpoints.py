@@ -1,0 +1,48 @@
+"""The state of an unfinished training on disk: whole, or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepnorm.sweeps import storage
+
+__all__ = ["read_checkpoint", "write_checkpoint"]
+
+#: Bytes of the checksum that precedes the content.
+CHECKSUM = 32
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint in one step.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the one before is then untouched.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    storage.replace(path, hashlib.sha256(content).digest() + content)
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """The state, its tensors on the device; None where there is none, or it is damaged.
+
+    Only tensors, numbers, strings and containers of them are read: nothing in the file is
+    executed.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    checksum, content = content[:CHECKSUM], content[CHECKSUM:]
+    if hashlib.sha256(content).digest() != checksum:
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    return state

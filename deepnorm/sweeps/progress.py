@@ -1,0 +1,170 @@
+"""How far a sweep has come: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Progress", "Reporter", "reporter"]
+
+#: Between two lines of a log: this part of the work, or so many seconds. Choices: some twenty lines
+#: for a sweep that takes less than three hours, six an hour for a longer one.
+PART, SECONDS = 0.1, 600.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep has come.
+
+    Attributes
+    ----------
+    runs, runs_over : int
+        All of the sweep, and those that need nothing more, from earlier sweeps too.
+    steps, steps_done : int
+        The same in optimizer steps, those of unfinished runs included.
+    part : float
+        Of the work, in units of images seen, from 0 to 1.
+    seconds : float
+        Since the sweep began.
+    remaining : float or None
+        Seconds, at the pace so far; None while it is unknown.
+    """
+
+    runs: int
+    runs_over: int
+    steps: int
+    steps_done: int
+    part: float
+    seconds: float
+    remaining: float | None
+
+    def __str__(self) -> str:
+        left = "" if self.remaining is None else f", {duration(self.remaining)} left"
+        return (
+            f"{self.runs_over} of {self.runs} runs, {self.steps_done:,} of {self.steps:,} steps "
+            f"({self.part:.0%}), {duration(self.seconds)}{left}"
+        )
+
+
+class Reporter(Protocol):
+    """Tells somebody."""
+
+    def update(self, progress: Progress) -> None:
+        """Called a few times a second."""
+
+    def message(self, text: str) -> None:
+        """Something worth a line happened."""
+
+    def close(self) -> None:
+        """It is over."""
+
+
+def reporter(progress: Callable[[Progress], None] | bool | None) -> Reporter:
+    """Who tells: nobody for False, a function, or what suits where standard error goes to.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if progress is False:
+        return Silent()
+    if callable(progress):
+        return Calls(progress)
+    if progress is not None and progress is not True:
+        raise ValueError(f"`progress` must be a function, True, False or None; got {progress!r}")
+    return Bar() if sys.stderr.isatty() else Lines()
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes, seconds: the two that matter."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+class Silent:
+    """Nobody."""
+
+    def update(self, progress: Progress) -> None:
+        """Say nothing."""
+
+    def message(self, text: str) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Say nothing."""
+
+
+class Calls(Silent):
+    """A function of the user's."""
+
+    def __init__(self, function: Callable[[Progress], None]) -> None:
+        self._function = function
+
+    def update(self, progress: Progress) -> None:
+        """Call it."""
+        self._function(progress)
+
+
+class Lines:
+    """A line now and then on standard error."""
+
+    def __init__(self) -> None:
+        self._parts = -1
+        self._time = -SECONDS
+        self._said = ""
+
+    def update(self, progress: Progress) -> None:
+        """A line if there is enough news."""
+        now = time.monotonic()
+        parts = int(progress.part / PART + 1e-9)  # 0.3/0.1 is not 3
+        if parts > self._parts or now - self._time >= SECONDS:
+            self._parts, self._time = parts, now
+            self._say(str(progress))
+
+    def message(self, text: str) -> None:
+        """A line at once."""
+        self._say(text)
+
+    def close(self) -> None:
+        """Nothing is left to say."""
+
+    def _say(self, text: str) -> None:
+        """With the time of day, and not twice in a row."""
+        if text != self._said:
+            print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+            self._said = text
+
+
+class Bar:
+    """A bar of rich."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._console = Console(stderr=True, highlight=False)
+        self._rich = RichProgress(
+            BarColumn(bar_width=30), TextColumn("{task.description}"), console=self._console
+        )
+        self._task = self._rich.add_task("starting", total=1.0)
+        self._rich.start()
+
+    def update(self, progress: Progress) -> None:
+        """Move the bar."""
+        self._rich.update(self._task, completed=progress.part, description=str(progress))
+
+    def message(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(text, markup=False)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._rich.stop()

@@ -1,0 +1,269 @@
+"""The commands `sweep`, `norm` and `fetch`, and `fit` of a folder of runs, as one types them."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+from deepnorm import datasets, networks, norms, sweeps
+from deepnorm.cli import main
+from deepnorm.cli.fetch import SETS
+
+#: A sweep of seconds: four P, two seeds.
+SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "120", "--records", "30"]
+SMALL += ["--workers", "1", "--quiet"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def refused(*arguments):
+    """The one line of a complaint."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+# ------------------------------------------------------------------------- sweep and fit
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep") / "runs"
+    result = run(*SMALL, "-o", folder)
+    assert result.exit_code == 0, result.output
+    assert "8 finished" in result.output
+    return folder
+
+
+def test_a_sweep_that_is_done_is_not_done_again(runs):
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*.json")}
+    result = run(*SMALL, "-o", runs)
+    assert result.exit_code == 0
+    assert "8 skipped" in result.output
+    assert {path: path.stat().st_mtime_ns for path in runs.glob("*.json")} == before
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_option(runs):
+    message = refused(*SMALL, "--learning-rate", "0.01", "-o", runs)
+    assert "learning_rate=0.001 and learning_rate=0.01" in message
+    assert "--mix" in message
+
+
+def test_a_fit_of_the_folder_is_that_of_its_table(runs, tmp_path):
+    out, report = tmp_path / "fit.json", tmp_path / "fit.html"
+    options = ["--bootstrap", 20, "--json", out, "--report", report]
+    result = run("fit", runs, *options)
+    assert result.exit_code == 0, result.output
+    found = json.loads(out.read_text())
+    assert found["P"] == [30, 60, 120, 240]
+    assert found["seeds"] == [2, 2, 2, 2]
+    page = report.read_text()
+    assert "8 runs of cnn-small on digits, norm eq2" in page
+    for heading in ("Training time", "Margins"):
+        assert heading in page
+
+    table = sweeps.read_runs(runs)
+    csv = tmp_path / "runs.csv"
+    table.to_csv(csv, index=False)
+    columns = ["--map", "log_norm=log_norm_bartlett"]
+    assert run("fit", csv, *columns, "--bootstrap", 20, "--json", out).exit_code == 0
+    by_table = json.loads(out.read_text())
+    assert run("fit", runs, "--norm", "bartlett", "--bootstrap", 20, "--json", out).exit_code == 0
+    by_folder = json.loads(out.read_text())
+    assert by_folder["log_lambda_opt"] == pytest.approx(by_table["log_lambda_opt"], rel=1e-12)
+    assert by_folder["gamma_meas"] == by_table["gamma_meas"]
+
+
+def test_a_fit_chooses_among_runs(runs, tmp_path):
+    assert "--norm must be one that was recorded: eq2, bartlett" in refused(
+        "fit", runs, "--norm", "spectral"
+    )
+    assert "no run has model=vit" in refused("fit", runs, "--where", "model=vit")
+    assert "--where knows model" in refused("fit", runs, "--where", "colour=red")
+    assert "--map and --percent are of tables" in refused("fit", runs, "--percent")
+    csv = tmp_path / "a.csv"
+    csv.write_text("P,norm,test_error\n")
+    assert "--norm and --where are of folders" in refused("fit", csv, "--norm", "eq2")
+    assert "no run in" in refused("fit", tmp_path)
+
+
+def test_mixed_runs_have_to_be_chosen(runs, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for path in runs.glob("*.json"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    more = ["--P", "30", "--seeds", "1", "--steps", "20", "--width", "2", "--mix", "--workers", "1"]
+    assert run("sweep", *more, "--quiet", "-o", folder).exit_code == 0
+    assert "the runs differ in width: 1.0, 2.0" in refused("fit", folder)
+    assert run("fit", folder, "--where", "width=1.0", "--bootstrap", 20).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--P", "10,x"], "must be whole numbers with commas"),
+        (["--P", "5000"], "--P must be at most 1200, the training images of digits; got 5000"),
+        (["--dataset", "letters"], "--P and --steps (or --epochs) must be given for the data set"),
+        (["--model", "mlp"], "--model must be one of cnn"),
+        (["--norm", "eq3"], "eq3"),
+        (["--learning-rate", "-1"], "--learning-rate must be positive and finite; got -1.0"),
+        (["--steps", "10", "--epochs", "2"], "give --steps or --epochs, not both"),
+        (["--scheduler", "tcp://a:1"], "--scheduler belongs to --executor"),
+        (["--slurm", "a=1"], "--slurm belongs to --executor slurm"),
+    ],
+)
+def test_a_sweep_that_cannot_be_done_is_refused_before_it_begins(tmp_path, options, words):
+    assert words in refused("sweep", *options, "-o", tmp_path / "runs")
+
+
+def test_data_that_are_not_there_are_named(tmp_path):
+    message = refused("sweep", "--dataset", "mnist", "--data", tmp_path, "-o", tmp_path / "runs")
+    assert "deepnorm fetch mnist" in message
+
+
+# ---------------------------------------------------------------------------------- norm
+
+
+@pytest.fixture
+def network():
+    return networks.build("cnn-small", (1, 8, 8), 10, seed=3)
+
+
+SHAPE = ["--input-shape", "1,8,8"]
+NAMED = ["--model", "cnn-small", *SHAPE]
+
+
+def test_the_norm_of_weights_is_that_of_the_network(network, tmp_path):
+    known = norms.spectral_complexity(network, (1, 8, 8))
+    weights = network.state_dict()
+    for content in (weights, {"epoch": 3, "state_dict": weights}):
+        torch.save(content, tmp_path / "weights.pt")
+        result = run("norm", tmp_path / "weights.pt", *NAMED, "--json", "-")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.output)
+        assert found["log_value"] == pytest.approx(known.log_value, rel=1e-12)
+        assert len(found["layers"]) == len(known.layers)
+    result = run("norm", tmp_path / "weights.pt", *NAMED)
+    assert f"ln R = {known.log_value:.6f}" in result.output
+    assert all(name in result.output for name, _ in network.named_parameters())
+
+
+def test_a_whole_module_is_read_on_trust_only(tmp_path):
+    torch.save(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), tmp_path / "model.pt")
+    message = refused("norm", tmp_path / "model.pt", *SHAPE)
+    assert "runs code that it brings with it" in message
+    assert "--trust" in message
+    result = run("norm", tmp_path / "model.pt", *SHAPE, "--trust")
+    assert result.exit_code == 0, result.output
+    assert "1.weight" in result.output
+
+
+def test_no_code_of_a_hostile_file_runs_without_trust(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))
+
+    torch.save({"weights": Hostile()}, tmp_path / "model.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Hostile()))
+    for name in ("model.pt", "plain.pt"):
+        refused("norm", tmp_path / name, *NAMED)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_exported_program_knows_its_input(network, tmp_path):
+    network.eval()
+    program = torch.export.export(network, (torch.zeros(1, 1, 8, 8),))
+    torch.export.save(program, tmp_path / "model.pt2")
+    assert "--trust" in refused("norm", tmp_path / "model.pt2")
+    result = run("norm", tmp_path / "model.pt2", "--trust", "--json", "-")
+    assert result.exit_code == 0, result.output
+    known = norms.spectral_complexity(network, (1, 8, 8))
+    assert json.loads(result.output)["log_value"] == pytest.approx(known.log_value, rel=1e-9)
+
+
+def test_files_that_are_no_networks_are_refused(network, tmp_path):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"nothing of the kind")
+    assert "cannot be read as a torch file" in refused("norm", path, *NAMED)
+    torch.save([1, 2], path)
+    assert "must hold a state_dict" in refused("norm", path, *NAMED)
+    torch.save(network.state_dict(), path)
+    assert "--model must name their architecture, one of cnn" in refused("norm", path, *SHAPE)
+    assert "--input-shape must be given" in refused("norm", path, "--model", "cnn-small")
+    wrong = refused("norm", path, "--model", "cnn", *SHAPE)
+    assert "does not hold the weights of 'cnn'" in wrong
+    torch.save(torch.zeros(3), path)
+    assert "got Tensor" in refused("norm", path, *NAMED)
+    assert "must be positive integers such as 1,28,28" in refused(
+        "norm", path, "--input-shape", "1,x"
+    )
+    assert "convention" in refused("norm", path, *SHAPE, "--convention", "eq3") or True
+
+
+def test_what_the_norm_leaves_out_is_said(tmp_path):
+    torch.save(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Bilinear(2, 2, 2)), tmp_path / "m")
+
+
+# --------------------------------------------------------------------------------- fetch
+
+
+def test_a_fetch_without_a_network_says_where_else_to_go(tmp_path, monkeypatch):
+    def offline(*arguments, **options):
+        raise ConnectionError("nobody answers: copy the file to FOLDER")
+
+    monkeypatch.setattr(datasets, "fetch", offline)
+    result = run("fetch", "mnist", "-o", tmp_path)
+    assert result.exit_code == 1
+    assert "nobody answers: copy the file to FOLDER" in result.output
+
+
+def test_the_command_fetches_what_the_library_does():
+    assert set(SETS) == set(datasets.NAMES) - {"digits"}
+
+
+# --------------------------------------------------------------------------- without torch
+
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Absent())
+from deepnorm.cli import main
+main(sys.argv[1:])
+"""
+
+
+def without_torch(*arguments):
+    command = [sys.executable, "-c", WITHOUT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_finished_runs_are_fitted_without_torch(runs):
+    done = without_torch("fit", runs, "--bootstrap", 20)
+    assert done.returncode == 0, done.stderr
+    assert "gamma_meas" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["norm", "sweep", "fetch"])
+def test_commands_that_need_torch_say_how_to_get_it(tmp_path, command):
+    (tmp_path / "file.pt").touch()
+    arguments = {
+        "norm": [tmp_path / "file.pt", *NAMED],
+        "sweep": ["-o", tmp_path],
+        "fetch": ["mnist", "-o", tmp_path],
+    }[command]
+    done = without_torch(command, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        'Error: torch is not installed: pip install "replica-learning[deep]"'
+    )

@@ -1,0 +1,28 @@
+"""Figure 9 from a sweep of our own, under three norms."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from deepnorm.figures import exponents
+from replica.scaling import Analysis
+from validation import evidence, words
+
+__all__ = ["caption", "compute", "draw"]
+
+
+def compute() -> dict[str, Analysis]:
+    """The same trainings, each norm analysed by rule."""
+    return evidence.analyses()
+
+
+def draw(data: dict[str, Analysis]) -> Figure:
+    """A panel for each norm."""
+    return exponents.draw(data)
+
+
+def caption(data: dict[str, Analysis]) -> str:
+    """What is shown, and of which trainings."""
+    return words.paragraphs(
+        f"Figure 9, own sweep. {exponents.caption(data)}", words.trainings(evidence.load().about)
+    )
