@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks.table import Row, table
 
 #: Modules of this folder with a function `rows(repeats)`.
-PARTS = ("theory", "descent", "fixed_norm", "max_margin", "scaling")
+PARTS = ("theory", "descent", "fixed_norm", "max_margin", "scaling", "training")
 
 
 def surroundings() -> dict[str, Any]:
@@ -29,7 +29,7 @@ def surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
-        **{name: version(name) for name in ("numpy", "scipy", "numba", "mpmath")},
+        **{name: version(name) for name in ("numpy", "scipy", "numba", "mpmath", "torch")},
     }
 
 

@@ -19,6 +19,13 @@ SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "120", "--r
 SMALL += ["--workers", "1", "--quiet"]
 
 
+class Squares(nn.Module):
+    """Something that no Lipschitz constant bounds."""
+
+    def forward(self, x):
+        return torch.square(x)
+
+
 def run(*arguments):
     return CliRunner().invoke(main, [*map(str, arguments)])
 
@@ -116,7 +123,7 @@ def test_mixed_runs_have_to_be_chosen(runs, tmp_path):
         (["--norm", "eq3"], "eq3"),
         (["--learning-rate", "-1"], "--learning-rate must be positive and finite; got -1.0"),
         (["--steps", "10", "--epochs", "2"], "give --steps or --epochs, not both"),
-        (["--scheduler", "tcp://a:1"], "--scheduler belongs to --executor"),
+        (["--scheduler", "tcp://a:1"], "belongs to"),
         (["--slurm", "a=1"], "--slurm belongs to --executor slurm"),
     ],
 )
@@ -205,11 +212,19 @@ def test_files_that_are_no_networks_are_refused(network, tmp_path):
     assert "must be positive integers such as 1,28,28" in refused(
         "norm", path, "--input-shape", "1,x"
     )
-    assert "convention" in refused("norm", path, *SHAPE, "--convention", "eq3") or True
+    torch.save(network.state_dict(), path)
+    assert "--convention must be one of eq2" in refused("norm", path, *NAMED, "--convention", "a")
 
 
 def test_what_the_norm_leaves_out_is_said(tmp_path):
-    torch.save(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Bilinear(2, 2, 2)), tmp_path / "m")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), Squares())
+    torch.save(model, tmp_path / "model.pt")
+    arguments = ["norm", tmp_path / "model.pt", "--input-shape", "1,2,2", "--trust"]
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "Warning:" in result.output
+    assert "square" in result.output
+    assert "square" in refused(*arguments, "--strict")
 
 
 # --------------------------------------------------------------------------------- fetch

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -176,11 +177,13 @@ def _weights(file: str) -> dict[str, Any] | None:
     import torch
 
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of foreign pickles, which are refused anyway
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
+        if _is_pickle(file):
             return None  # it asks for classes: a whole module
-        raise BadInput(f"{file} cannot be read as a torch file: {error}") from None
+        raise BadInput(f"{file} cannot be read as a torch file") from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise BadInput(f"{file} cannot be read as a torch file: {error}") from None
     for key in NESTED:
@@ -195,6 +198,14 @@ def _weights(file: str) -> dict[str, Any] | None:
             f"got {type(content).__name__}"
         )
     return content
+
+
+def _is_pickle(file: str) -> bool:
+    """Whether it is a torch archive, or a pickle by its first byte."""
+    if zipfile.is_zipfile(file):
+        return True
+    with open(file, "rb") as content:
+        return content.read(1) == pickle.PROTO
 
 
 def _pickled(file: str) -> nn.Module:

@@ -102,7 +102,12 @@ def _parameters(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
 @click.option("--initial-scale", type=float, help="Factor on the initial weights.  [default: 1]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="[default: float32]")
 @click.option("--records", type=int, help="About how many for each training.  [default: 40]")
-@click.option("--norm", "conventions", callback=_words, help="[default: eq2,bartlett,cnn-paper]")
+@click.option(
+    "--norm",
+    "conventions",
+    callback=_words,
+    help="[default: eq2, bartlett and the authors' for the network]",
+)
 @click.option("--reference", type=click.Choice(REFERENCES), help="[default: paper]")
 @click.option(
     "--executor",

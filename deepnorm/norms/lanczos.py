@@ -26,13 +26,15 @@ TOLERANCE = 1e-9
 #: singular values of a convolution lie close together, and until they are told apart the
 #: estimate is too small: by a factor of 1000 (for an error of 4e-7) with 1e-3 to 1e-5 here.
 BELIEVED = 1e-7
-#: Steps before the basis is dropped and the best vector kept, and how many steps in all.
+#: Vectors in the basis before a third of the space is kept (a thick restart, K. Wu and H. Simon
+#: 2000), and how many steps in all.
 LONGEST, MOST_STEPS = 200, 4000
 #: Dimensions in which orthogonality is always kept: it costs little, and the space may be
 #: exhausted.
 FEW = 2000
-#: Convergence is looked at after so many steps: a look costs as much as a small product.
-EVERY = 3
+#: Convergence is looked at after so many steps: a look costs as much as a small product, and
+#: more once the projected matrix is no longer tridiagonal.
+EVERY, SELDOM = 3, 30
 #: Part of A^T A below which a next vector is rounding.
 ROUNDING = 1e-14
 #: Numbers that the basis may hold (1.6 GB in double precision).
@@ -95,84 +97,70 @@ def largest_singular_value(
     tolerance : float
         Relative error of the singular value.
     """
-    shape, steps = start.shape, 0
-    vector = start.reshape(-1)
-    longest = int(min(LONGEST, max(8, ROOM // vector.numel())))
+    shape, size = start.shape, start.numel()
+    longest = int(min(LONGEST, max(8, ROOM // size), size))
+    careful = careful or size <= FEW
+    basis = start.new_empty((min(16, longest), size))
+    basis[0] = start.reshape(-1) / torch.linalg.vector_norm(start)
+    projected = np.zeros((longest, longest))  # A^T A in the basis
+    last, kept, steps, error = 0, 0, 0, np.inf
+    weights, found = np.ones(1), False
     while True:
-        vector, error, done = _sweep(
-            lambda x: adjoint(apply(x.view(shape))).reshape(-1),
-            vector,
-            longest,
-            tolerance,
-            careful or vector.numel() <= FEW,
-            believed,
-        )
-        steps += done
-        if error <= tolerance or steps >= MOST_STEPS:
-            break
-    image = apply(vector.view(shape))
-    value = float(torch.linalg.vector_norm(image))
-    return Singular(value, error, vector.view(shape), steps, error <= tolerance)
-
-
-def _sweep(
-    product: Callable[[Tensor], Tensor],
-    start: Tensor,
-    longest: int,
-    tolerance: float,
-    careful: bool,
-    believed: float,
-) -> tuple[Tensor, float, int]:
-    """Lanczos from ``start`` until it converges or the basis is full: vector, error, steps."""
-    longest = min(longest, start.numel())
-    store = start.new_empty((min(16, longest), start.numel()))
-    store[0] = start / torch.linalg.vector_norm(start)
-    alpha: list[float] = []
-    beta: list[float] = []
-    weights, error = np.ones(1), np.inf
-    for step in range(1, longest + 1):
-        block = store[:step]
-        new = product(block[-1])
-        alpha.append(float(torch.dot(block[-1], new)))
-        new -= alpha[-1] * block[-1]
-        if step > 1:
-            new -= beta[-1] * block[-2]
-        if careful:
+        block = basis[: last + 1]
+        new = adjoint(apply(block[last].view(shape))).reshape(-1)
+        steps += 1
+        projected[last, last] = alpha = float(torch.dot(block[last], new))
+        new = new - alpha * block[last]
+        if last > kept:
+            new -= projected[last, last - 1] * block[last - 1]
+        if careful or kept:
             new -= (block @ new) @ block
-        beta.append(float(torch.linalg.vector_norm(new)))
-        exhausted = step == start.numel() or beta[-1] <= ROUNDING * max(alpha)
-        if step % EVERY and step > 1 and step < longest and not exhausted:
-            store = _next(store, step, longest, new, beta[-1])
-            continue
-        values, vectors = _ritz(alpha, beta)
-        theta, weights = values[-1], vectors[:, -1]
-        if theta <= 0:  # A maps the start to zero: so does A every vector, but by accident
-            return block[0], 0.0, step
-        residual = beta[-1] * abs(weights[-1]) / theta
-        gap = (theta - values[-2]) / theta if step > 1 else 0.0
-        error = 0.5 * (min(residual, residual**2 / gap) if gap > 0 else residual)
+        beta = float(torch.linalg.vector_norm(new))
         # An exhausted space (beta = 0) holds the answer, up to rounding.
-        if exhausted or (error <= tolerance and residual <= believed):
-            error = 0.0 if exhausted else error
-            break
-        store = _next(store, step, longest, new, beta[-1])
-    coefficients = torch.as_tensor(weights, dtype=start.dtype, device=start.device)
-    vector = coefficients @ store[: len(alpha)]
-    return vector / torch.linalg.vector_norm(vector), float(error), len(alpha)
+        exhausted = last + 1 == size or beta <= ROUNDING * projected.diagonal().max()
+        full = last + 1 == longest
+        if (
+            exhausted
+            or full
+            or steps == MOST_STEPS
+            or steps % (SELDOM if kept else EVERY) == 0
+            or last == 0
+        ):
+            values, vectors = _ritz(projected[: last + 1, : last + 1], tridiagonal=not kept)
+            theta, weights = values[-1], vectors[:, -1]
+            if theta <= 0:  # only zeros were met
+                return Singular(0.0, 0.0, basis[0].view(shape), steps, True)
+            residual = beta * abs(weights[-1]) / theta
+            gap = (theta - values[-2]) / theta if last else 0.0
+            error = 0.5 * (min(residual, residual**2 / gap) if gap > 0 else residual)
+            found = exhausted or (error <= tolerance and residual <= believed)
+            if found or steps == MOST_STEPS:
+                break
+            if full:
+                # Go on from the best part of the space, all of it orthogonal to the next vector.
+                kept = max(longest // 3, 1)
+                basis[:kept] = block.new_tensor(vectors[:, -kept:].T.copy()) @ block
+                basis[kept] = new / beta
+                projected[:] = 0.0
+                projected[range(kept), range(kept)] = values[-kept:]
+                projected[kept, :kept] = projected[:kept, kept] = beta * vectors[-1, -kept:]
+                last = kept
+                continue
+        last += 1
+        if last == len(basis):
+            basis = torch.cat([basis, torch.empty_like(basis)])[:longest]
+        torch.mul(new, 1 / beta, out=basis[last])
+        projected[last, last - 1] = projected[last - 1, last] = beta
+    vector = block.new_tensor(weights.copy()) @ block
+    vector = (vector / torch.linalg.vector_norm(vector)).view(shape)
+    value = float(torch.linalg.vector_norm(apply(vector)))
+    return Singular(value, 0.0 if exhausted else float(error), vector, steps, bool(found))
 
 
-def _ritz(alpha: list[float], beta: list[float]) -> tuple[Array, Array]:
-    """Eigenvalues, ascending, and eigenvectors of the tridiagonal matrix."""
-    if len(alpha) == 1:
-        return np.array(alpha, dtype=np.float64), np.ones((1, 1))
-    values, vectors = eigh_tridiagonal(np.array(alpha), np.array(beta[:-1]))
+def _ritz(projected: Array, *, tridiagonal: bool) -> tuple[Array, Array]:
+    """Eigenvalues, ascending, and eigenvectors in the basis."""
+    if tridiagonal and len(projected) > 1:
+        values, vectors = eigh_tridiagonal(projected.diagonal(), projected.diagonal(1))
+    else:
+        values, vectors = np.linalg.eigh(projected)
     return np.asarray(values, dtype=np.float64), np.asarray(vectors, dtype=np.float64)
-
-
-def _next(store: Tensor, step: int, longest: int, new: Tensor, length: float) -> Tensor:
-    """The basis with one vector more, in a buffer that doubles when it is full."""
-    if step < longest:
-        if step == len(store):
-            store = torch.cat([store, torch.empty_like(store)])[:longest]
-        torch.mul(new, 1 / length, out=store[step])
-    return store

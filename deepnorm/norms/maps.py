@@ -203,6 +203,9 @@ class Convolution(LinearMap):
         Indices of an earlier padding, -1 for zeros; None for none.
     transposed : bool
         Whether this is the transpose of the convolution described so far.
+    image : tuple of int, optional
+        Spatial size of the output (of the input, if transposed), where it is smaller than
+        it could be: a transposed convolution may be padded by more than its stride.
     """
 
     def __init__(
@@ -216,6 +219,7 @@ class Convolution(LinearMap):
         groups: int = 1,
         pads: Sequence[Tensor] | None = None,
         transposed: bool = False,
+        image: tuple[int, ...] | None = None,
     ):
         self.shape, self.size, self.groups = tuple(shape), tuple(size), groups
         self.stride, self.dilation = tuple(stride), tuple(dilation)
@@ -239,6 +243,9 @@ class Convolution(LinearMap):
                 sources, self.kernel, self.stride, self.dilation, strict=True
             )
         ]
+        self.whole = tuple(len(taps) for taps in self.taps)
+        if image is not None:
+            self.taps = [taps[:n] for taps, n in zip(self.taps, image, strict=True)]
         self.image = tuple(len(taps) for taps in self.taps)
         padded = [n + 2 * p for n, p in zip(size, self.padding, strict=True)]
         if self.sources is not None:
@@ -273,9 +280,13 @@ class Convolution(LinearMap):
                 index = source.to(x.device)
                 shown = (index >= 0).to(x.dtype).view(-1, *(1,) * (self.axes + 1 - axis))
                 x = x.index_select(axis, index.clamp(min=0)) * shown
-        return CONVOLVE[self.axes](
+        y = CONVOLVE[self.axes](
             x, weight, None, self.stride, self.padding, self.dilation, self.groups
         )[0]
+        if self.image != self.whole:
+            for axis, n in enumerate(self.image, start=1):
+                y = y.narrow(axis, 0, n)
+        return y
 
     def _spread(self, weight: Tensor, y: Tensor) -> Tensor:
         """Its transpose."""

@@ -203,7 +203,7 @@ def softplus(call: Call) -> None:
     call.through(call.data[0])
 
 
-@rule("threshold")
+@rule("threshold", "_threshold")
 def threshold(call: Call) -> None:
     """Continuous only if the value is the threshold."""
     if call.get(1, "threshold") == call.get(2, "value"):
@@ -339,11 +339,9 @@ def write(call: Call) -> None:
     elif target._base is not None and id(target._base) in call.tracer.values:
         call.unknown("it writes into a view of a tensor")
     else:
-        factors = [
-            math.sqrt(target.numel() / max(part.numel(), 1)) if part is not target else 1.0
-            for part in parts
-        ]
-        factors = [max(1.0, factor) if len(parts) == 1 else 1.0 for factor in factors]
+        filled = target[call.args[1]] if call.name == "__setitem__" else target
+        spread = math.sqrt(filled.numel() / value.numel()) if isinstance(value, Tensor) else 1.0
+        factors = [1.0 if part is target else spread for part in parts]
         call.emit("stack" if len(parts) > 1 else "map", list(parts), factors, out=target)
 
 
@@ -558,6 +556,7 @@ def _convolve(
         groups=groups,
         pads=pads,
         transposed=transposed,
+        image=tuple(data.shape[-axes:]) if transposed else None,
     )
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     call.layer(operand, kind, convolution, weight)

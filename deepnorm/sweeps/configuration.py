@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from deepnorm.sweeps.defaults import DEFAULTS
+from deepnorm.sweeps.defaults import DEFAULTS, conventions_of
 
 __all__ = ["FORMAT", "OPTIMIZERS", "PRECISIONS", "REFERENCES", "Run", "grid"]
 
@@ -79,7 +79,7 @@ class Run:
     records: int = 40
     width: float = 1.0
     initial_scale: float = 1.0
-    conventions: tuple[str, ...] = ("eq2", "bartlett", "cnn-paper")
+    conventions: tuple[str, ...] = ("eq2", "bartlett")
     reference: str = "paper"
     precision: str = "float32"
     train_images: int | None = 10_000
@@ -186,7 +186,8 @@ def grid(
         The length of each training: the same number of steps for each P, or of passes through
         its P images. At most one of them.
     **settings
-        Further fields of `Run`.
+        Further fields of `Run`. Where nothing is said of the conventions of the norm, that of the
+        paper's authors for this kind of network is recorded too.
 
     Returns
     -------
@@ -198,6 +199,7 @@ def grid(
         If a value is out of range, given twice, or missing for a data set without defaults.
     """
     usual = DEFAULTS.get(dataset)
+    settings = {"conventions": conventions_of(model), **settings}
     if steps is not None and epochs is not None:
         raise ValueError(f"give `steps` or `epochs`, not both; got {steps!r} and {epochs!r}")
     if usual is None and (P is None or (steps is None and epochs is None)):
@@ -210,7 +212,8 @@ def grid(
         seeds = usual.seeds if seeds is None else seeds
         settings = {**usual.settings, **settings}
         if epochs is None and steps is None:
-            steps = usual.steps
+            small = usual.full_steps is None or model.endswith("-small")
+            steps = usual.steps if small else usual.full_steps
     chosen_P = _distinct("P", P or ())
     chosen_seeds = _distinct("seeds", _seeds(seeds))
     return [

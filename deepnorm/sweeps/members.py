@@ -100,8 +100,11 @@ class Member:
         if not all(map(math.isfinite, train + test)):
             self.divergence = Divergence(self.step, "an output of the network is not finite")
             return
-        norms = self.tracker.measure()
-        if not all(map(math.isfinite, norms.values())):
+        try:
+            norms = self.tracker.measure()
+        except ValueError:  # a weight is not finite
+            norms = {}
+        if not norms or not all(map(math.isfinite, norms.values())):
             self.divergence = Divergence(self.step, "the norm is not finite")
             return
         epoch = self.step / self.run.steps_per_epoch
