@@ -8,6 +8,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from matplotlib import rcParams
@@ -36,6 +37,8 @@ SCRIPTS = {
     "trajectory": trajectory,
     "agreement": agreement_figure,
 }
+#: Drawn without anybody's data: these, and those of our own sweep.
+MADE = [name for name in figures.FIGURES if name not in figures.OF_CURVES]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -234,6 +237,8 @@ def test_data_are_frozen_and_finite(data, name):
         record.alpha = 1.0
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
+        if isinstance(value, pd.DataFrame):
+            value = value.select_dtypes("number")
         if not dataclasses.is_dataclass(value):
             assert np.all(np.isfinite(value)), field.name
 
@@ -264,7 +269,7 @@ def output(tmp_path_factory):
     result = run("figures", "--output", folder)
     assert result.exit_code == 0, result.output
     assert [line.split()[:2] for line in result.output.splitlines()] == [
-        *([name, "drawn:"] for name in SCRIPTS),
+        *([name, "drawn:"] for name in MADE),
         *([name, "left"] for name in figures.OF_CURVES),
     ]
     rows = (folder / "agreement.csv").read_text().splitlines()
@@ -273,7 +278,7 @@ def output(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", MADE)
 def test_files_are_whole_and_carry_their_title(output, name):
     title = figures.FIGURES[name].encode()
     png = (output / f"{name}.png").read_bytes()
@@ -297,7 +302,7 @@ def test_a_second_run_skips_and_imports_nothing_heavy(output):
         "assert not {'matplotlib', 'numba', 'numpy', 'replica', 'rich'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[: len(SCRIPTS)] == [f"{name}  up to date" for name in SCRIPTS]
+    assert done.stdout.splitlines()[: len(MADE)] == [f"{name}  up to date" for name in MADE]
 
 
 def test_force_draws_again_the_same_bytes(output):

@@ -528,8 +528,11 @@ def test_what_is_added_or_never_used_is_listed():
     )
     table = spectral_complexity(model, (3, 4)).layers.set_index("name")
     assert table["counted"].to_dict() == {
-        **{"token": False, "position": False, "spare": False},
-        **{"layer.weight": True, "layer.bias": False},
+        "token": False,
+        "position": False,
+        "spare": False,
+        "layer.weight": True,
+        "layer.bias": False,
     }
     assert "additive" in table.loc["position", "reason"]
     assert "never used" in table.loc["spare", "reason"]
