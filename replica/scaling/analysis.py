@@ -415,10 +415,11 @@ def _flags(
             "that of a law that moves with P"
         )
     if abs(drift.value) > NOTED * drift.error:
+        both = found.gamma_pred.value + drift.value
         flags.append(
             f"drift: the early law moves with P, k1 ~ P^-kappa with kappa = {drift.value:.3g} +- "
-            f"{drift.error:.2g}; eq. (6) takes it as the same for all P: gamma_pred lacks kappa, "
-            f"and gamma_pred + kappa = {found.gamma_pred.value + drift.value:.4g}"
+            f"{drift.error:.2g}; eq. (6) takes it as the same for all P: gamma_pred lacks kappa"
+            + (f", and gamma_pred + kappa = {both:.4g}" if np.isfinite(both) else "")
         )
     difference = _difference(found)
     if abs(difference) > NOTED:
