@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks.table import Row, table
 
 #: Modules of this folder with a function `rows(repeats)`.
-PARTS = ("theory", "descent", "fixed_norm", "max_margin", "scaling", "training")
+PARTS = ("theory", "descent", "fixed_norm", "max_margin", "scaling", "norms", "training")
 
 
 def surroundings() -> dict[str, Any]:

@@ -93,7 +93,7 @@ def dropout(call: Call) -> None:
     *("index_select", "gather", "take", "take_along_dim", "index", "roll", "flip", "fliplr"),
     *("flipud", "rot90", "expand", "expand_as", "repeat", "tile", "repeat_interleave"),
     *("broadcast_to", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "diagonal"),
-    *("as_strided", "native_channel_shuffle", "atleast_2d", "atleast_3d", "block_diag"),
+    *("as_strided", "native_channel_shuffle", "atleast_2d", "atleast_3d"),
 )
 def rearranged(call: Call) -> None:
     """Entries moved, dropped or copied: the root of the largest number of copies.

@@ -23,7 +23,7 @@ class NormTracker:
 
     The data flow is looked at once (again each time where a weight is computed from parameters);
     singular vectors are kept from one measurement to the next. The result is that of
-    `spectral_complexity` to about 1e-8.
+    `spectral_complexity` to about 1e-6.
 
     Parameters
     ----------
