@@ -15,7 +15,7 @@ from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
 from replica.scaling.exponents import Exponents, Question, exponents
 from replica.scaling.optima import neighbourhood, of_seeds
-from replica.scaling.pipeline import BEFORE_ELBOW, lines_table, minima, seen, straight
+from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, minima, seen, straight
 from replica.scaling.records import Analysis, Basis, Collapse, Forecast, MeanCurve, Regimes
 from replica.scaling.regimes import regimes
 from replica.scaling.resampling import Progress
@@ -189,7 +189,7 @@ def _optima(means: Sequence[MeanCurve], found: Exponents, own: Array | None) -> 
     )
     log_elbow = np.full(len(P), np.nan)
     if found.laws and found.laws[0].bends:
-        log_elbow[np.isin(P, found.laws[0].law.P)] = found.laws[0].law.elbow
+        log_elbow = elbows(found.laws[0].law, means, found.ends)
     with np.errstate(over="ignore"):
         lam = np.exp(used)
     return pd.DataFrame(
@@ -239,13 +239,12 @@ def _collapse_elbow(means: Sequence[MeanCurve], found: Exponents) -> Collapse | 
     """The curves that have an elbow, in units of it."""
     if not found.laws or not found.laws[0].bends:
         return None
-    law = found.laws[0].law
-    elbow = dict(zip(law.P.tolist(), law.elbow.tolist(), strict=True))
-    inside = [(m, e) for m, e in zip(means, found.ends, strict=True) if m.P in elbow]
+    elbow = elbows(found.laws[0].law, means, found.ends)
+    inside = np.flatnonzero(np.isfinite(elbow)).tolist()
     return collapse(
-        [mean for mean, _ in inside],
-        [elbow[mean.P] for mean, _ in inside],
-        [end.log_error for _, end in inside],
+        [means[k] for k in inside],
+        elbow[inside],
+        [found.ends[k].log_error for k in inside],
     )
 
 
@@ -352,11 +351,11 @@ def _local_fits(means: Sequence[MeanCurve], found: Exponents) -> pd.DataFrame:
     rows = []
     if found.laws:
         law = found.laws[0].law
-        elbows = dict(zip(law.P.tolist(), law.elbow.tolist(), strict=True))
+        places = dict(zip(law.P.tolist(), law.elbow.tolist(), strict=True))
         for mean, end in zip(means, found.ends, strict=True):
-            if mean.P not in elbows:
+            if mean.P not in places:
                 continue
-            last = elbows[mean.P] - BEFORE_ELBOW / law.rate
+            last = places[mean.P] - BEFORE_ELBOW / law.rate
             line = straight(mean, end.log_norm, end.log_error, law.start, last)
             if line is not None:
                 rows.append(line)
@@ -407,6 +406,18 @@ def _flags(
             flags.append(
                 f"early_law_unseen: the records of P = {', '.join(unseen)} begin too close to the "
                 "elbow, or past it, to show the early law"
+            )
+        guessed = [
+            f"{P:g}"
+            for P, at in zip(
+                (mean.P for mean in means), elbows(law, means, found.ends).tolist(), strict=True
+            )
+            if P in law.P and np.isnan(at)
+        ]
+        if guessed and found.laws[0].bends:
+            flags.append(
+                f"elbow_unseen: the curves of P = {', '.join(guessed)} end before the elbow that "
+                "the joint law gives them; it is not used"
             )
     drift = found.drift
     if found.laws and found.laws[0].window.drift:

@@ -184,7 +184,9 @@ def exponents(means: Sequence[MeanCurve], question: Question) -> Exponents:
             "no elbow is seen: one power law without any describes the curves as well", samples
         )
     else:
-        elbow = _line(P, _elbow_readings(P, laws), samples.log_elbow, noise, samples, None)
+        elbow = _line(
+            P, _elbow_readings(means, ends, laws), samples.log_elbow, noise, samples, None
+        )
     fall = _line(P, [(w, eps) for w, _, eps in readings], samples.log_eps_opt, noise, samples, None)
     by_elbow = bool(growth.reason) and not elbow.reason
     used = elbow if by_elbow else growth
@@ -284,12 +286,13 @@ def _growth(
     )
 
 
-def _elbow_readings(P: Array, laws: Sequence[LawChoice]) -> list[tuple[str, Array]]:
-    """The elbows of the chosen joint law; nan where it left a P out."""
-    log_elbow = np.full(len(P), np.nan)
-    if laws:
-        log_elbow[np.isin(P, laws[0].law.P)] = laws[0].law.elbow
-    return [("elbows of the joint law", log_elbow)]
+def _elbow_readings(
+    means: Sequence[MeanCurve], ends: Sequence[Optimum], laws: Sequence[LawChoice]
+) -> list[tuple[str, Array]]:
+    """The elbows of the chosen joint law, where the curves have reached them."""
+    nowhere = np.full(len(means), np.nan)
+    found = pipeline.elbows(laws[0].law, means, ends) if laws else nowhere
+    return [("elbows of the joint law", found)]
 
 
 def _line(

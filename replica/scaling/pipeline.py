@@ -16,6 +16,7 @@ from replica.scaling.records import JointLaw, MeanCurve
 __all__ = [
     "BEFORE_ELBOW",
     "Window",
+    "elbows",
     "fit_law",
     "fitted",
     "lines_table",
@@ -108,6 +109,19 @@ def seen(law: JointLaw, means: Sequence[MeanCurve]) -> NDArray[np.bool_]:
     first = {mean.P: max(float(mean.log_norm[0]), law.start) for mean in means}
     begin = np.array([first[P] for P in law.P.tolist()])
     return np.asarray(law.rate * (law.elbow - begin) > BEFORE_ELBOW)
+
+
+def elbows(law: JointLaw, means: Sequence[MeanCurve], ends: Sequence[Optimum]) -> Array:
+    """ln(norm) of the elbow of every curve; nan where the law left it out, or where it is guessed.
+
+    An elbow beyond the records that were fitted is guessed: the curve has not reached it.
+    """
+    found = np.full(len(means), np.nan)
+    place = {P: k for k, P in enumerate(law.P.tolist())}
+    for k, (mean, end) in enumerate(zip(means, ends, strict=True)):
+        if mean.P in place and law.elbow[place[mean.P]] <= end.log_norm:
+            found[k] = law.elbow[place[mean.P]]
+    return found
 
 
 def slopes(x: Array, y: Array, weight: Array) -> tuple[Array, Array]:

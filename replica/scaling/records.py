@@ -315,7 +315,8 @@ class Analysis:
         `eps_opt`, `log_eps_opt_error`, `at_end`, `flat`, `log_lam_min` (minimum of the mean curve,
         by which it is rescaled: the same unless the user gave lam_opt), `seed_log_lam_opt`,
         `seed_log_lam_opt_error` (mean over the seeds' own minima, in ln; nan where there are
-        no seeds), `log_elbow`, `log_elbow_error` (nan where the joint law left that P out).
+        no seeds), `log_elbow`, `log_elbow_error` (nan where the joint law left that P out, or the
+        curve ends before its elbow).
     joint : JointLaw or None
         None with ``method="paper"`` and where the curves do not bear one.
     gamma_1, gamma_2, gamma_pred, gamma_meas : Estimate
