@@ -28,8 +28,10 @@ SEED = 1
 #: 1e-6 one was off by 2e-4, as a singular vector that had been overtaken was not left.
 WARM_TOLERANCE, WARM_BELIEVED = 1e-8, 1e-6
 #: Part of a random vector in a warm start, so that a singular vector that has overtaken the old
-#: one is found even where the old one has no part along it (groups, symmetries): a choice.
-FRESH = 0.1
+#: one is found even where the old one has no part along it (groups, symmetries). In 4000 steps
+#: of a small CNN on MNIST ln R was off by 4e-6 at most (1.3e-5 with 0.1, 2.3e-5 with 0.3), where
+#: two singular values 1e-5 apart had crossed; 1 takes a fifth longer than 0.1.
+FRESH = 1.0
 #: Multiplications below which a Gram matrix is quicker than an iteration, and above which
 #: (out^2 in) an exact sigma is not waited for, were it a minute.
 SMALL, LARGE = 3e5, 3e11
