@@ -44,7 +44,7 @@ class Default:
 #: continues the halving), those of CIFAR every second of the paper's; steps are such that the
 #: test error of the small networks saturates.
 DEFAULTS: dict[str, Default] = {
-    "digits": Default(P=(50, 85, 144, 245, 416, 706, 1200), seeds=5, steps=1500, full_steps=500),
+    "digits": Default(P=(50, 85, 144, 245, 416, 706, 1200), seeds=5, steps=1500, full_steps=400),
     "mnist": Default(P=(94, 188, 375, 750, 1500, 3000, 6000), seeds=5, steps=4000),
     "fashion-mnist": Default(P=(94, 188, 375, 750, 1500, 3000, 6000), seeds=5, steps=5000),
     "cifar10": Default(P=(750, 1500, 3000, 6000, 12000, 24000, 48000), seeds=5, steps=20_000),
