@@ -17,19 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Trained", "of_runs"]
 
-#: What makes runs one set of learning curves, if they agree in it; their length may depend on P.
-ONE_SET = (
-    "model",
-    "dataset",
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "weight_decay",
-    "batch_size",
-    "width",
-    "initial_scale",
-    "precision",
-)
 #: Columns of the curves.
 KEPT = ("P", "seed", "step", "epoch", "test_error", "train_error", "loss")
 
@@ -63,9 +50,11 @@ def of_runs(folder: str, convention: str, where: Mapping[str, str]) -> Trained:
     BadInput
         If there are none, they are of several settings, or that norm was not recorded.
     """
-    from deepnorm.sweeps.files import survey
+    from deepnorm.sweeps.files import SETTINGS, survey
     from replica.scaling import curves_from_table
 
+    # What makes runs one set of learning curves, if they agree in it; their length may depend on P.
+    one_set = ("model", "dataset", *(name for name in SETTINGS if name != "steps"))
     with library({}):
         found = survey(folder)
     for note in found.notes:
@@ -73,8 +62,8 @@ def of_runs(folder: str, convention: str, where: Mapping[str, str]) -> Trained:
     table = found.table()
     if table.empty:
         raise BadInput(f"no run in {folder} is finished")
-    table = _select(table, where)
-    for name in ONE_SET:
+    table = _select(table, where, (*one_set, "P", "seed"))
+    for name in one_set:
         values = sorted(table[name].unique().tolist())
         if len(values) > 1:
             listed = ", ".join(map(str, values))
@@ -95,11 +84,11 @@ def of_runs(folder: str, convention: str, where: Mapping[str, str]) -> Trained:
     return Trained(curves, first, convention, source)
 
 
-def _select(table: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
+def _select(table: pd.DataFrame, where: Mapping[str, str], known: tuple[str, ...]) -> pd.DataFrame:
     """The rows in which columns have those values, compared as text."""
     for name, value in where.items():
-        if name not in (*ONE_SET, "P", "seed"):
-            raise BadInput(f"--where knows {', '.join(ONE_SET)}, P and seed; got {name!r}")
+        if name not in known:
+            raise BadInput(f"--where knows {', '.join(known)}; got {name!r}")
         kept = table[table[name].map(str) == value]
         if kept.empty:
             values = ", ".join(map(str, sorted(table[name].unique().tolist())))
