@@ -95,6 +95,7 @@ def moments(
     b: Array,
     signal: Array,
     noise: Array,
+    random: Array,
     centre: Array,
     order: int,
     refine: int,
@@ -103,18 +104,18 @@ def moments(
 ) -> None:
     """Fill ``out`` as `replica.kernels.moments` does; the columns d/d log lam are nan."""
     for i in range(len(a)):
-        point = _Point(loss, np.exp(a[i]), np.exp(b[i]), signal[i], noise[i], centre[i], full)
+        mixture = signal[i], noise[i], random[i]
+        point = _Point(loss, np.exp(a[i]), np.exp(b[i]), *mixture, centre[i], full)
         out[i] = point.integrate(order, refine)
 
 
 class _Point:
     """One point's integrand and its panels."""
 
-    def __init__(self, loss, c, x, signal, noise, centre, full):  # type: ignore[no-untyped-def]
-        self.loss, self.x, self.centre, self.full = loss, x, centre, full
+    def __init__(self, loss, c, x, signal, noise, random, centre, full):  # type: ignore[no-untyped-def]
+        self.loss, self.x, self.random, self.centre, self.full = loss, x, random, centre, full
         use = signal > 0
         self.signal, self.noise = signal[use], noise[use]
-        self.offset = 1.0 - self.signal.sum()
         variance = self.noise**2
         self.c = c / np.sqrt(1 + variance * (1 + c * c))
         self.dlog_c = (1 + variance) / (1 + variance * (1 + c * c))
@@ -185,7 +186,7 @@ class _Point:
         curved = q / (1 + q)
         slope = u * (1 - curved)
         gauss = np.exp(-0.5 * t * t) / np.sqrt(2 * np.pi)
-        label = np.full_like(t, self.offset)
+        label = np.full_like(t, self.random)
         pull, pull_a, weight_a = np.zeros_like(t), np.zeros_like(t), np.zeros_like(t)
         for w, sigma, c, dlog_c, width in zip(
             self.signal, self.noise, self.c, self.dlog_c, self.width, strict=True

@@ -25,13 +25,17 @@ from numpy.typing import NDArray
 
 from replica import adaptive, compilation, kernels
 from replica.losses import Loss, SmoothLoss
+from replica.teachers import Labels
 
 __all__ = ["PerceptronEquations", "gauss_legendre"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
+SQRT_2_OVER_PI = np.sqrt(2.0 / np.pi)
 LOG_SQRT_2_OVER_PI = 0.5 * np.log(2.0 / np.pi)
+#: Logarithmic residuals below this are computed from products; a choice.
+NEAR = 0.5
 #: Below this many points a thread costs more than it saves (30 microseconds a point).
 POINTS_PER_THREAD = 32
 
@@ -73,9 +77,8 @@ class PerceptronEquations:
         Whose V enters; its own parameter is ignored in favour of ``parameter``.
     alpha, parameter : (n,) arrays
         Examples per dimension; the parameter of the loss.
-    signal, noise : (n, K) arrays
-        The teacher's mixture (`replica.teachers`). A row of zeros in
-        ``signal`` is the storage problem: R = 0, and only F1 counts.
+    labels : Labels
+        The teachers' mixtures; without signal R = 0, and only F1 counts.
     flat : bool
         The scaling limit, where the Gaussian measure of t becomes constant.
     """
@@ -83,8 +86,7 @@ class PerceptronEquations:
     loss: Loss
     alpha: Array
     parameter: Array
-    signal: Array
-    noise: Array
+    labels: Labels
     flat: bool = False
 
     def select(self, which: Indices) -> PerceptronEquations:
@@ -93,8 +95,7 @@ class PerceptronEquations:
             self,
             alpha=self.alpha[which],
             parameter=self.parameter[which],
-            signal=self.signal[which],
-            noise=self.noise[which],
+            labels=self.labels[which],
         )
 
     @property
@@ -105,7 +106,7 @@ class PerceptronEquations:
     @cached_property
     def storage(self) -> NDArray[np.bool_]:
         """Points whose labels know nothing of the teacher."""
-        return ~np.any(self.signal > 0, axis=1)
+        return self.labels.storage
 
     def moments(
         self,
@@ -136,7 +137,9 @@ class PerceptronEquations:
         # c = 0 in storage problems; any finite value serves, as its weight is zero
         a = np.where(self.storage[which], 0.0, z[:, 0])
         b = np.ascontiguousarray(z[:, 1])
-        arguments = (self.parameter[which], a, b, self.signal[which], self.noise[which])
+        labels = self.labels[which]
+        mixture = labels.signal, labels.noise, labels.random
+        arguments = (self.parameter[which], a, b, *mixture)
         columns = kernels.N_NEWTON if full == kernels.NEWTON else kernels.N_MOMENTS
         out = np.empty((len(which), columns))
         if isinstance(self.loss, SmoothLoss):
@@ -167,30 +170,35 @@ class PerceptronEquations:
 
     def residuals(self, z: Array, which: Indices, moments: Array) -> tuple[Array, Array]:
         """F (m, 2) and its Jacobian (m, 2, 2) with respect to (a, b)."""
-        a = z[:, 0]
+        a, storage = z[:, 0], self.storage[which]
         alpha = self.alpha[which]
         step, pull = moments[:, kernels.STEP], moments[:, kernels.PULL]
+        c = np.exp(a)
         if self.flat:
-            log_1_c2, p = 2 * a, np.ones_like(a)
+            log_1_c2, root_1_c2, p = 2 * a, c, np.ones_like(a)
         else:
-            log_1_c2 = np.logaddexp(0.0, 2 * a)
+            # in storage problems alpha E[u^2] = 1 alone (eq. 19), and a rests at its start
+            log_1_c2 = np.where(storage, 0.0, np.logaddexp(0.0, 2 * a))
+            root_1_c2 = np.where(storage, 1.0, np.hypot(1.0, c))
             p = 1.0 / (1.0 + np.exp(-2 * a))  # R^2
         jacobian = np.empty((len(which), 2, 2))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             f1 = np.log(alpha) + np.log(step) + log_1_c2
             f2 = np.log(alpha) + np.log(pull) + LOG_SQRT_2_OVER_PI - a + 0.5 * log_1_c2
+            # Near the root these logarithms cancel, each rounded at its own size (4e-15 at
+            # alpha = 1e6), where the logarithm of the product keeps 1e-15.
+            product1 = alpha * step * root_1_c2 * root_1_c2
+            product2 = alpha * pull * SQRT_2_OVER_PI * (root_1_c2 / c)
+            f1 = np.where(np.abs(f1) < NEAR, np.log(product1), f1)
+            f2 = np.where(np.abs(f2) < NEAR, np.log(product2), f2)
             jacobian[:, 0, 0] = moments[:, kernels.STEP_DA] / step + 2 * p
             jacobian[:, 0, 1] = moments[:, kernels.STEP_DB] / step
             jacobian[:, 1, 0] = moments[:, kernels.PULL_DA] / pull - 1 + p
             jacobian[:, 1, 1] = moments[:, kernels.PULL_DB] / pull
-        storage = self.storage[which]
-        if storage.any():
-            # alpha E[u^2] = 1 alone (eq. 19); a rests at its start
-            f1[storage] -= log_1_c2[storage]
-            f2[storage] = 0.0
-            jacobian[storage, 0, 0] = 0.0
-            jacobian[storage, 1, 0] = 1.0
-            jacobian[storage, 1, 1] = 0.0
+        f2[storage] = 0.0
+        jacobian[storage, 0, 0] = 0.0
+        jacobian[storage, 1, 0] = 1.0
+        jacobian[storage, 1, 1] = 0.0
         return np.stack([f1, f2], axis=1), jacobian
 
     def start(self) -> Array:
@@ -200,7 +208,7 @@ class PerceptronEquations:
         stability (docs/theory.md, section 6); Newton needs three steps from it.
         """
         alpha = self.alpha
-        clean = np.sum(self.signal / np.sqrt(1 + self.noise**2), axis=1)
+        clean = self.labels.correlation
         hebb = 2 * alpha / np.pi * clean**2
         # c^2 grows from Hebb's 2 alpha/pi by alpha lam/(pi C)^2 = 3.24 lam 2 alpha/pi, up to
         # 1/(0.5005 pi)^2 alpha^2 = 0.635 alpha 2 alpha/pi; noise keeps it near Hebb.

@@ -16,6 +16,7 @@ from replica import kernels
 from replica.equations import PerceptronEquations
 from replica.losses import HardMargin
 from replica.saddle_point import solve_equations
+from replica.teachers import Labels
 
 __all__ = ["maximum_stability", "refusals", "separability_capacity", "sharpness_limit"]
 
@@ -36,28 +37,28 @@ def _half_second_moment(c: Array) -> Array:
     return np.where(x < 0.02, series, np.arctan(x) - c / (1 + c * c)) / np.pi
 
 
-def separability_capacity(signal: Array, noise: Array) -> Array:
+def separability_capacity(labels: Labels) -> Array:
     """The alpha up to which labels of a teacher can be learned without error, eq. (24).
 
     inf for a noiseless teacher, 2 for random labels.
 
     Parameters
     ----------
-    signal, noise : (n, K) arrays
-        The teacher's mixture.
+    labels : Labels
+        The teachers' mixtures.
     """
-    result = np.full(len(signal), 2.0)
-    clean = np.all((signal == 0) | (noise == 0), axis=1) & (signal.sum(axis=1) == 1)
+    result = np.full(len(labels.random), 2.0)
+    clean = np.all((labels.signal == 0) | (labels.noise == 0), axis=1) & (labels.random == 0)
     result[clean] = np.inf
-    noisy = np.flatnonzero(~clean & np.any(signal > 0, axis=1))
+    noisy = np.flatnonzero(~clean & ~labels.storage)
     if len(noisy) == 0:
         return result
-    w, sigma = signal[noisy], noise[noisy]
+    w, sigma, random = labels.signal[noisy], labels.noise[noisy], labels.random[noisy]
 
     def step_and_pull(log_c: Array, j: NDArray[np.intp]) -> tuple[Array, Array]:
         c = np.exp(log_c)[:, None]
         ck = c / np.sqrt(1 + sigma[j] ** 2 * (1 + c * c))
-        step = 0.5 * (1 - w[j].sum(axis=1)) + np.sum(w[j] * _half_second_moment(ck), axis=1)
+        step = 0.5 * random[j] + np.sum(w[j] * _half_second_moment(ck), axis=1)
         pull = np.sum(w[j] / np.sqrt((1 + sigma[j] ** 2) * (1 + ck**2) * 2 * np.pi), axis=1)
         return step, pull
 
@@ -78,13 +79,13 @@ def separability_capacity(signal: Array, noise: Array) -> Array:
     return result
 
 
-def maximum_stability(alpha: Array, signal: Array, noise: Array) -> Array:
+def maximum_stability(alpha: Array, labels: Labels) -> Array:
     """The largest margin kappa that all examples can have; nan at and beyond capacity."""
     kappa = np.full(len(alpha), np.nan)
-    which = np.flatnonzero(alpha < separability_capacity(signal, noise))
+    which = np.flatnonzero(alpha < separability_capacity(labels))
     if len(which):
         equations = PerceptronEquations(
-            HardMargin(), alpha[which], np.zeros(len(which)), signal[which], noise[which]
+            HardMargin(), alpha[which], np.zeros(len(which)), labels[which]
         )
         found = solve_equations(equations)
         kappa[which] = np.where(found.converged, np.exp(found.unknowns[:, 1]), np.nan)
@@ -98,7 +99,7 @@ def sharpness_limit(equations: PerceptronEquations) -> Array:
     1/sqrt(alpha) for random labels and of order 1 for a teacher; it diverges at
     the capacity, and counts as infinite beyond `LARGEST_LIMIT`.
     """
-    capacity = separability_capacity(equations.signal, equations.noise)
+    capacity = separability_capacity(equations.labels)
     result = np.full(len(equations.alpha), np.inf)
     which = np.flatnonzero(equations.alpha > capacity)
     if len(which) == 0:
@@ -126,22 +127,21 @@ def sharpness_limit(equations: PerceptronEquations) -> Array:
     return result
 
 
-def square_loss_reach(alpha: Array, margin: Array, signal: Array, noise: Array) -> Mask:
+def square_loss_reach(alpha: Array, margin: Array, labels: Labels) -> Mask:
     """Where alpha < 1 examples can all be given the margin on the sphere: V = 0 is reached.
 
     Eq. (27) at g = x/(1+x) = 1; below 1 its left side means that x diverges.
     """
-    clean = np.sum(signal / np.sqrt(1 + noise**2), axis=1)
-    rho = alpha * np.sqrt(2 / np.pi) * margin * clean
+    rho = alpha * np.sqrt(2 / np.pi) * margin * labels.correlation
     return (alpha < 1) & (alpha * (margin**2 + 1) - rho**2 < 1)
 
 
 def refusals(
-    code: int | None, alpha: Array, parameter: Array, signal: Array, noise: Array
+    code: int | None, alpha: Array, parameter: Array, labels: Labels
 ) -> list[tuple[Mask, str, Array]]:
     """What is known beforehand to have no unique minimiser: where, why, and the value."""
     if code == kernels.HARD_MARGIN:
-        capacity = separability_capacity(signal, noise)
+        capacity = separability_capacity(labels)
         return _against(
             alpha >= capacity,
             "`alpha` must be below {} for these labels, the capacity above which no weights "
@@ -150,7 +150,7 @@ def refusals(
             alpha,
         )
     if code in (kernels.HINGE, kernels.SQUARED_HINGE):
-        kappa = maximum_stability(alpha, signal, noise)
+        kappa = maximum_stability(alpha, labels)
         with np.errstate(invalid="ignore"):
             reachable = parameter <= kappa
         return _against(
@@ -161,7 +161,7 @@ def refusals(
             parameter,
         )
     if code == kernels.SQUARE:
-        reached = square_loss_reach(alpha, parameter, signal, noise)
+        reached = square_loss_reach(alpha, parameter, labels)
         sentence = (
             "`margin` must be large enough that zero loss is out of reach on the sphere; at this "
             "alpha < 1 every example can be given it exactly and the minimiser is not unique"

@@ -123,8 +123,7 @@ def equations_of(posed: Posed, which: Indices, loss: Loss | None = None) -> Perc
         loss,
         posed.alpha[which],
         posed.parameter[which],
-        np.ascontiguousarray(posed.signal[which]),
-        np.ascontiguousarray(posed.noise[which]),
+        posed.labels[which],
     )
 
 
@@ -132,9 +131,8 @@ def _with_answer(loss: Loss, posed: Posed, which: Indices) -> Indices:
     """Refuse the entries known beforehand to have no unique minimiser; the others."""
     if len(which) == 0:
         return which
-    arguments = (posed.alpha, posed.parameter, posed.signal, posed.noise)
-    part = (argument[which] for argument in arguments)
-    for mask, sentence, values in existence.refusals(loss.code, *part):
+    alpha, parameter, labels = posed.alpha[which], posed.parameter[which], posed.labels[which]
+    for mask, sentence, values in existence.refusals(loss.code, alpha, parameter, labels):
         posed.complaints.refuse(which[mask], sentence, values[mask])
     return which[~posed.complaints.bad[which]]
 
@@ -201,7 +199,7 @@ def _record(
     a, b = np.where(solved, unknowns.T, np.nan)
     if posed.shape == () and not solved[0]:
         a, b = unknowns.T  # the last iterate, for whoever catches the error
-    storage = solved & ~np.any(posed.signal > 0, axis=1)
+    storage = solved & posed.labels.storage
     c = np.exp(a)
     c[storage], a[storage] = 0.0, -np.inf
     r = c / np.sqrt(1 + c * c)

@@ -277,19 +277,17 @@ def slope_of_teacher(c, sigma):
 
 
 @kernel
-def field_breaks(c, signal, noise, flat, breaks):
+def field_breaks(c, signal, noise, random, flat, breaks):
     """Break points in t, ascending: the windows of every c_k inside that of the Gaussian."""
     narrow = 1.0
-    total = 0.0
     for k in range(len(signal)):
-        total += signal[k]
         if signal[k] > 0.0:
             ck = slope_of_teacher(c, noise[k])
             width = 1.0 / ck if flat else 1.0 / sqrt(1.0 + ck * ck)
             if width < narrow or flat:
                 narrow = width
     # Without random labels the weight itself cuts t < 0 off at the narrow scale.
-    clean = len(signal) == 1 and total == 1.0
+    clean = len(signal) == 1 and random == 0.0
     n = 0
     inner = REACH * narrow
     if not clean and not flat:
@@ -337,13 +335,13 @@ def _stretch(left, right, narrow, graded, breaks, n):
 
 
 @kernel
-def panels(code, parameter, b, c, signal, noise, flat, refine, whole, breaks, edges):
+def panels(code, parameter, b, c, signal, noise, random, flat, refine, whole, breaks, edges):
     """Panel edges in eta (steep losses) or t (others); returns how many, 0 if too many.
 
     ``refine`` halves every panel that many times; ``whole`` goes on to the end
     of the window in t, where u has long vanished.
     """
-    m = field_breaks(c, signal, noise, flat, breaks)
+    m = field_breaks(c, signal, noise, random, flat, breaks)
     n = 0
     if is_steep(code):
         rate, edge = rate_and_edge(code, parameter, b)
@@ -423,10 +421,12 @@ INV_SQRT_2 = sqrt(0.5)
 
 
 @kernel
-def moments(code, parameter, a, b, signal, noise, flat, centre, node, weight, refine, full, out):
+def moments(
+    code, parameter, a, b, signal, noise, random, flat, centre, node, weight, refine, full, out
+):
     """Fill ``out`` (n, N_NEWTON or N_MOMENTS) for n points; columns as numbered above.
 
-    parameter, a, b, centre: (n,); signal, noise: (n, K); node, weight: (m,)
+    parameter, a, b, random, centre: (n,); signal, noise: (n, K); node, weight: (m,)
     Gauss-Legendre rule on [-1, 1]; ``flat`` replaces the Gaussian measure of t
     by the constant 1/sqrt(2 pi) (the limit alpha -> inf at lam = ell alpha);
     ``full`` is NEWTON, OBSERVABLES or MARGINS.
@@ -439,15 +439,11 @@ def moments(code, parameter, a, b, signal, noise, flat, centre, node, weight, re
     dlog_c = np.empty(teachers)
     for i in range(len(a)):
         c = exp(a[i])
-        offset = 1.0
         for k in range(teachers):
-            offset -= signal[i, k]
             variance = noise[i, k] * noise[i, k]
             cs[k] = slope_of_teacher(c, noise[i, k])
             dlog_c[k] = (1.0 + variance) / (1.0 + variance * (1.0 + c * c))
             widths[k] = 1.0 / cs[k] if flat else 1.0 / sqrt(1.0 + cs[k] * cs[k])
-        if teachers > 1 and abs(offset) < 1e-14:
-            offset = 0.0
         count = panels(
             code,
             parameter[i],
@@ -455,6 +451,7 @@ def moments(code, parameter, a, b, signal, noise, flat, centre, node, weight, re
             c,
             signal[i],
             noise[i],
+            random[i],
             flat,
             refine,
             full == MARGINS,
@@ -484,7 +481,7 @@ def moments(code, parameter, a, b, signal, noise, flat, centre, node, weight, re
                     u, slope, curved = explicit(code, parameter[i], b[i], t)
                     dv = half * weight[j]
                 gauss = INV_SQRT_2PI if flat else INV_SQRT_2PI * exp(-0.5 * t * t)
-                label = offset
+                label = random[i]
                 pull = 0.0
                 pull_a = 0.0
                 weight_a = 0.0

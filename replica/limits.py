@@ -21,6 +21,7 @@ from replica.equations import PerceptronEquations, gauss_legendre
 from replica.losses import HardMargin, Logistic, Loss
 from replica.saddle_point import solve_equations
 from replica.solution import shaped
+from replica.teachers import Labels
 
 __all__ = ["EARLY_LAW_CONSTANT", "MasterOptimum", "early_law", "master_curve", "master_optimum"]
 
@@ -96,9 +97,8 @@ def master_curve(ell: ArrayLike) -> Any:
 def _master(loss: Loss, ell: Array) -> tuple[Array, Array]:
     """F(ell) and d log F / d log ell."""
     n = len(ell)
-    equations = PerceptronEquations(
-        loss, np.ones(n), ell, np.ones((n, 1)), np.zeros((n, 1)), flat=True
-    )
+    noiseless = Labels(np.ones((n, 1)), np.zeros((n, 1)), np.zeros(n))
+    equations = PerceptronEquations(loss, np.ones(n), ell, noiseless, flat=True)
     found = solve_equations(equations)
     value = np.exp(-found.unknowns[:, 0]) / np.pi
     return np.where(found.converged, value, np.nan), found.columns.slope

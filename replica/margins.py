@@ -125,8 +125,7 @@ class Margins:
         rng = np.random.default_rng(seed)
 
         def draw(equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
-            weight, slope = _mixture(equations, at, z)
-            return _proximal(equations, at, z, fields.sample(rng, weight, slope))
+            return _proximal(equations, at, z, fields.sample(rng, _mixture(equations, at, z)))
 
         blank = np.zeros((int(size),) + (1,) * len(self.shape))
         return np.asarray(self._evaluate("size", blank, draw))
@@ -140,18 +139,18 @@ class Margins:
     # Each of the following answers for the points ``at`` of one group, all arrays flat.
 
     def _pdf(self, equations: PerceptronEquations, at: Indices, z: Array, margin: Array) -> Array:
-        weight, slope = _mixture(equations, at, z)
+        mixture = _mixture(equations, at, z)
         t, stretch = _field(equations, at, z, margin)
         density = np.zeros_like(t)
         inside = np.isfinite(t)
-        density[inside] = fields.pdf(t[inside], weight[inside], slope[inside]) * stretch[inside]
+        density[inside] = fields.pdf(t[inside], mixture[inside]) * stretch[inside]
         return density
 
     def _cdf(self, equations: PerceptronEquations, at: Indices, z: Array, margin: Array) -> Array:
-        return fields.cdf(_field(equations, at, z, margin)[0], *_mixture(equations, at, z))
+        return fields.cdf(_field(equations, at, z, margin)[0], _mixture(equations, at, z))
 
     def _quantile(self, equations: PerceptronEquations, at: Indices, z: Array, p: Array) -> Array:
-        t = fields.quantile(p, *_mixture(equations, at, z))
+        t = fields.quantile(p, _mixture(equations, at, z))
         inside = np.isfinite(t)
         result = t.copy()
         result[inside] = _proximal(equations, at[inside], z[inside], t[inside])
@@ -180,13 +179,13 @@ class Margins:
     def _atom_weight(
         self, equations: PerceptronEquations, at: Indices, z: Array, _: Array
     ) -> Array:
-        weight, slope = _mixture(equations, at, z)
+        mixture = _mixture(equations, at, z)
         if equations.loss.code == kernels.HARD_MARGIN:
-            return fields.cdf(np.exp(z[:, 1]), weight, slope)
+            return fields.cdf(np.exp(z[:, 1]), mixture)
         if equations.loss.code == kernels.HINGE:
             edge = equations.parameter[at]
-            below = fields.cdf(edge - np.exp(z[:, 1]), weight, slope)
-            return fields.cdf(edge, weight, slope) - below
+            below = fields.cdf(edge - np.exp(z[:, 1]), mixture)
+            return fields.cdf(edge, mixture) - below
         return np.zeros(len(at))
 
     def _evaluate(
@@ -216,11 +215,13 @@ class Margins:
         return float(result[0]) if entries.shape == () else result.reshape(entries.shape)
 
 
-def _mixture(equations: PerceptronEquations, at: Indices, z: Array) -> tuple[Array, Array]:
-    """w_k and c_k of the field's density, each (m, K)."""
-    weight, noise = equations.signal[at], equations.noise[at]
+def _mixture(equations: PerceptronEquations, at: Indices, z: Array) -> fields.Mixture:
+    """The field's density at m points."""
+    labels = equations.labels[at]
+    weight, noise = labels.signal, labels.noise
     c = np.exp(z[:, :1])
-    return weight, np.where(weight > 0, c / np.sqrt(1 + noise**2 * (1 + c * c)), 0.0)
+    slope = np.where(weight > 0, c / np.sqrt(1 + noise**2 * (1 + c * c)), 0.0)
+    return fields.Mixture(weight, slope, labels.random)
 
 
 def _margin_moments(equations: PerceptronEquations, at: Indices, z: Array, centre: Array) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from replica import checks
 from replica.losses import Loss
-from replica.teachers import LabelModel, Teacher
+from replica.teachers import LabelModel, Labels, Teacher
 
 __all__ = ["Posed", "Problem"]
 
@@ -68,8 +68,7 @@ class Posed:
     shape: tuple[int, ...]
     alpha: Array
     parameter: Array
-    signal: Array
-    noise: Array
+    labels: Labels
     complaints: checks.Complaints
 
     def __len__(self) -> int:
@@ -93,13 +92,11 @@ def pose(problem: Problem) -> Posed:
     for name, (_, rule) in given.items():
         complaints.check(name, flat[name], rule)
     size = len(flat["alpha"])
-    signal, noise = teacher.mixture(flat)
     return Posed(
         problem=problem,
         shape=shape,
         alpha=flat["alpha"],
         parameter=flat[loss.parameter] if loss.parameter else np.zeros(size),
-        signal=np.broadcast_to(signal, (size, signal.shape[1])),
-        noise=np.broadcast_to(noise, (size, noise.shape[1])),
+        labels=teacher.mixture(flat, size),
         complaints=complaints,
     )

@@ -440,7 +440,7 @@ def separability_capacity(*, label_flip: ArrayLike = 0.0, label_noise: ArrayLike
     posed.complaints.warn()
     capacity = np.full(len(posed), np.nan)
     good = ~posed.complaints.bad
-    capacity[good] = _capacity(posed.signal[good], posed.noise[good])
+    capacity[good] = _capacity(posed.labels[good])
     return shaped(capacity, posed.shape)
 
 

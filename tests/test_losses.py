@@ -110,11 +110,11 @@ def test_hard_margin_projects():
 
 def test_mixtures():
     posed = pose(Problem(1.0, Linear(), Teacher([0.0, 0.1, 0.5, 0.1], [0.0, 2.0, 0.0, np.inf])))
-    np.testing.assert_allclose(posed.signal[:, 0], [1, 0.8, 0, 0])
-    np.testing.assert_allclose(posed.noise[:, 0], [0, 2, 0, 0])
+    np.testing.assert_allclose(posed.labels.signal[:, 0], [1, 0.8, 0, 0])
+    np.testing.assert_allclose(posed.labels.noise[:, 0], [0, 2, 0, 0])
     storage = pose(Problem([1.0, 2.0], Linear(), RandomLabels()))
-    assert not storage.signal.any()
-    assert storage.signal.shape == (2, 1)
+    assert not storage.labels.signal.any()
+    assert storage.labels.signal.shape == (2, 1)
     assert issubclass(LogisticTeacher, LabelModel)
 
 
@@ -122,7 +122,7 @@ def test_mixtures():
 def test_logistic_teacher_is_a_mixture_of_probits(slope):
     """sum_k w_k Phi(z/sigma_k) is 1/(1 + exp(-slope z)), to the accuracy that it claims."""
     posed = pose(Problem(1.0, Linear(), LogisticTeacher(slope)))
-    weight, sigma = posed.signal[0], posed.noise[0]
+    weight, sigma = posed.labels.signal[0], posed.labels.noise[0]
     assert weight.sum() == pytest.approx(1, abs=1e-15)
     for z in (-3.0, -0.2, 0.01, 1.0, 4.0):
         mixture = sum(

@@ -85,7 +85,7 @@ def read(
     if isinstance(teacher, Teacher):  # exact: 1 - 2p is not a float
         levels = [(1 - 2 * labels["label_flip"], labels["label_noise"])]
     else:
-        mixture = zip(posed.signal[0].tolist(), posed.noise[0].tolist(), strict=True)
+        mixture = zip(posed.labels.signal[0].tolist(), posed.labels.noise[0].tolist(), strict=True)
         levels = [(context.mpf(w), context.mpf(sigma)) for w, sigma in mixture]
     levels = [(w, sigma) for w, sigma in levels if w != 0 and context.isfinite(sigma)]
     if loss.interpolates and parameter == 0:

@@ -1,0 +1,294 @@
+"""Random problems, each compared with its certificate, and how far off the worst of them is.
+
+A problem is drawn from one of the `KINDS`, its numbers over as many orders of magnitude as the
+solver promises; point number i of a seed is the same whatever was drawn before it. The solver
+answers, `replica.highprecision` answers independently to `DIGITS` digits, and what lies between is
+recorded. A problem that the solver refuses is drawn again, and the refusal counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+
+from replica import (
+    Exponential,
+    HardMargin,
+    Hinge,
+    Linear,
+    Logistic,
+    LogisticTeacher,
+    Problem,
+    RandomLabels,
+    SmoothLoss,
+    Solution,
+    Square,
+    SquaredHinge,
+    Teacher,
+    convexity_limit,
+    solve,
+)
+from replica.highprecision import CertificationError, certify
+from replica.losses import Loss
+from replica.teachers import LabelModel
+
+__all__ = ["KINDS", "Point", "draw", "points", "read", "summary"]
+
+#: Digits of a certificate: it is then off by a hundredth of the last bit of a double.
+DIGITS = 18
+#: What the solver promises of every number compared, over the whole range that is drawn from.
+BUDGET = 1e-12
+#: Draws of one point before it counts as "refused".
+TRIES = 20
+
+# A loss of the user's own, as the float solver and as the certificate take it:
+# V(D) = log(1 + exp(-D)) + exp(-2 D)/4, neither symmetric nor in the library.
+OWN = SmoothLoss(
+    V=lambda d: np.logaddexp(0, -d) + np.exp(-2 * d) / 4,
+    dV=lambda d: -np.exp(-np.logaddexp(0, d)) - np.exp(-2 * d) / 2,
+    d2V=lambda d: np.exp(-np.logaddexp(0, d) - np.logaddexp(0, -d)) + np.exp(-2 * d),
+    name="two exponentials",
+)
+OWN_IN_MPMATH = SmoothLoss(
+    V=lambda d: mpmath.log1p(mpmath.exp(-d)) + mpmath.exp(-2 * d) / 4,
+    dV=lambda d: -1 / (1 + mpmath.exp(d)) - mpmath.exp(-2 * d) / 2,
+    d2V=lambda d: 1 / (2 + mpmath.exp(d) + mpmath.exp(-d)) + mpmath.exp(-2 * d),
+    name="two exponentials",
+)
+
+Draw = Callable[[np.random.Generator], tuple[float, Loss, LabelModel]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One problem and how far the solver is from its certificate.
+
+    Attributes
+    ----------
+    number : int
+        Of the draw; with ``kind`` and the seed it gives the problem again.
+    kind : str
+        One of `KINDS`.
+    problem : str
+        In words.
+    refused : int
+        Draws before this one that have no unique minimiser.
+    outcome : str
+        "certified", or why there is nothing to compare.
+    error : float
+        Relative error of the generalization error (of 1/2 where the labels are random).
+    small : float
+        Relative error of 1 - R.
+    log_x : float
+        Error of log x, or of log kappa for maximum stability, relative to max(1, its size).
+    claimed : float
+        The solver's own ``error_estimate``, of which ``error`` should stay below.
+    """
+
+    number: int
+    kind: str
+    problem: str
+    refused: int
+    outcome: str
+    error: float = math.nan
+    small: float = math.nan
+    log_x: float = math.nan
+    claimed: float = math.nan
+
+
+def _log(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number with a uniform logarithm."""
+    return float(10 ** rng.uniform(math.log10(low), math.log10(high)))
+
+
+def _below(limit: float, highest: float, rng: np.random.Generator) -> float:
+    """A norm from 1e-6 to `highest`; every fourth one close to the limit of convexity, if any."""
+    if math.isinf(limit):
+        return _log(rng, 1e-6, highest)
+    if rng.random() < 0.25:
+        return limit * (1 - _log(rng, 1e-8, 1e-1))
+    return _log(rng, 1e-6, min(limit, highest))
+
+
+def _noiseless(loss: type[Any]) -> Draw:
+    def draw(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+        return _log(rng, 1e-3, 1e8), loss(_log(rng, 1e-6, 1e6)), Teacher()
+
+    return draw
+
+
+def _noisy(flips: bool, noise: bool) -> Draw:
+    def draw(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+        alpha = _log(rng, 1e-3, 1e8)
+        teacher = {
+            "label_flip": 0.5 * _log(rng, 1e-6, 1) if flips else 0.0,
+            "label_noise": _log(rng, 1e-3, 1e2) if noise else 0.0,
+        }
+        lam = _below(float(convexity_limit(alpha, **teacher)), 1e6, rng)
+        return alpha, Logistic(lam), Teacher(**teacher)
+
+    return draw
+
+
+def _storage(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+    alpha = _log(rng, 1e-2, 1e4) if rng.random() < 0.8 else 2 * (1 - _log(rng, 1e-8, 1e-1))
+    lam = _below(float(convexity_limit(alpha, label_flip=0.5)), 1e4, rng)
+    return alpha, Logistic(lam), RandomLabels()
+
+
+def _hard(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+    if rng.random() < 0.5:
+        return _log(rng, 1e-3, 1e8), HardMargin(), Teacher()
+    return _log(rng, 1e-2, 1.999), HardMargin(), RandomLabels()
+
+
+def _margin(loss: type[Any]) -> Draw:
+    def draw(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+        flip = 0.5 * _log(rng, 1e-3, 1) if rng.random() < 0.5 else 0.0
+        return _log(rng, 1e-2, 1e4), loss(_log(rng, 1e-1, 1e1)), Teacher(label_flip=flip)
+
+    return draw
+
+
+def _linear(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+    return _log(rng, 1e-3, 1e8), Linear(), Teacher(0.5 * _log(rng, 1e-6, 1), _log(rng, 1e-3, 1e2))
+
+
+def _sigmoid(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+    return _log(rng, 1e-2, 1e4), Logistic(_log(rng, 1e-3, 1e1)), LogisticTeacher(_log(rng, 0.1, 30))
+
+
+def _own(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+    return _log(rng, 1e-2, 1e4), OWN, Teacher(label_noise=_log(rng, 1e-3, 1e1))
+
+
+#: How often each kind is drawn, of the sum of them all, and how.
+KINDS: dict[str, tuple[int, Draw]] = {
+    "logistic, noiseless": (8, _noiseless(Logistic)),
+    "logistic, flipped labels": (3, _noisy(flips=True, noise=False)),
+    "logistic, probit noise": (3, _noisy(flips=False, noise=True)),
+    "logistic, both": (2, _noisy(flips=True, noise=True)),
+    "logistic, random labels": (3, _storage),
+    "logistic, logistic teacher": (1, _sigmoid),
+    "exponential, noiseless": (4, _noiseless(Exponential)),
+    "maximum stability": (2, _hard),
+    "hinge": (2, _margin(Hinge)),
+    "squared hinge": (2, _margin(SquaredHinge)),
+    "square": (2, _margin(Square)),
+    "linear": (1, _linear),
+    "a loss of one's own": (1, _own),
+}
+
+
+def draw(number: int, seed: int) -> Point:
+    """Draw a problem, solve it, certify it, compare.
+
+    Raises nothing for a problem that fails: the point says so in its ``outcome``.
+    """
+    names = list(KINDS)
+    weight = np.array([KINDS[name][0] for name in names], dtype=float)
+    rng = np.random.default_rng([seed, number])
+    kind = names[int(rng.choice(len(names), p=weight / weight.sum()))]
+    words, refused = "", 0
+    for refused in range(TRIES):
+        alpha, loss, teacher = KINDS[kind][1](rng)
+        words = f"alpha={alpha!r}, {getattr(loss, 'name', loss)}, {teacher!r}"
+        try:
+            solution = solve(Problem(alpha, loss, teacher))
+        except ValueError:
+            continue
+        except RuntimeError as error:
+            return Point(number, kind, words, refused, f"not solved: {error}")
+        try:
+            return _compared(number, kind, words, refused, solution)
+        except CertificationError as error:
+            return Point(number, kind, words, refused, f"not certified: {error}")
+    return Point(number, kind, words, refused + 1, "refused")
+
+
+def _compared(number: int, kind: str, words: str, refused: int, solution: Solution) -> Point:
+    own = OWN_IN_MPMATH if solution.problem.loss is OWN else None
+    proof = certify(solution, DIGITS, loss=own)
+    with mpmath.workdps(DIGITS + 8):
+        if proof.stability is None:
+            true, found = proof.log_x, mpmath.mpf(solution.log_x)
+        else:
+            true, found = mpmath.log(proof.stability), mpmath.log(solution.stability)
+        return Point(
+            number,
+            kind,
+            words,
+            refused,
+            "certified",
+            error=float(abs(solution.generalization_error / proof.generalization_error - 1)),
+            small=float(abs(solution.one_minus_overlap / proof.one_minus_overlap - 1)),
+            log_x=float(abs(found - true) / max(1, abs(true))),
+            claimed=solution.error_estimate,
+        )
+
+
+def points(count: int, seed: int, path: Path, executor: Executor | None = None) -> Iterator[Point]:
+    """Points 0 to count - 1 of a seed, each written to ``path`` (CSV) as soon as it is known.
+
+    Points that the file already holds are read, not computed again.
+    """
+    known = {point.number: point for point in (read(path) if path.exists() else ())}
+    yield from (known[number] for number in sorted(known) if number < count)
+    missing = [number for number in range(count) if number not in known]
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Point)])
+        if not known:
+            writer.writeheader()
+        run = map if executor is None else executor.map
+        for point in run(draw, missing, [seed] * len(missing)):
+            writer.writerow(asdict(point))
+            file.flush()
+            yield point
+
+
+def read(path: Path) -> list[Point]:
+    """The points of a file; a last line cut off in writing is left out."""
+    kinds = {
+        field.name: {"int": int, "float": float}.get(str(field.type), str)
+        for field in fields(Point)
+    }
+    found = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if None in row.values():
+                break
+            found.append(Point(**{name: kinds[name](value) for name, value in row.items()}))
+    return found
+
+
+def summary(found: Iterable[Point]) -> list[dict[str, Any]]:
+    """One row a kind and one for all: how many, and the worst of each number."""
+    found = list(found)
+    rows = []
+    for kind in (*KINDS, "all"):
+        drawn = [point for point in found if kind in (point.kind, "all")]
+        sound = [point for point in drawn if point.outcome == "certified"]
+        if not drawn:
+            continue
+        rows.append(
+            {
+                "kind": kind,
+                "points": len(sound),
+                "refused": sum(point.refused for point in drawn),
+                "failed": sum(point.outcome.startswith("not ") for point in drawn),
+                **{
+                    name: max((getattr(point, name) for point in sound), default=math.nan)
+                    for name in ("error", "small", "log_x", "claimed")
+                },
+                "underestimated": sum(point.error > point.claimed for point in sound),
+            }
+        )
+    return rows
