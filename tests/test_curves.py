@@ -46,8 +46,8 @@ def put(table, column, row, value):
     """The table with another value in a row, counted from 1, as messages count."""
     cells = table[column].tolist()
     cells[row - 1] = value
-    whole = all(isinstance(cell, float | int) and not isinstance(cell, bool) for cell in cells)
-    return table.assign(**{column: pd.Series(cells, dtype=None if whole else object)})
+    plain = all(type(cell) is float or (type(cell) is int and cell < 2**63) for cell in cells)
+    return table.assign(**{column: pd.Series(cells, dtype=None if plain else object)})
 
 
 def exactly(sentence):

@@ -17,16 +17,14 @@ from replica import (
     LogisticTeacher,
     Problem,
     RandomLabels,
-    SmoothLoss,
     Square,
     SquaredHinge,
     Teacher,
-    convexity_limit,
-    logistic_storage,
     logistic_teacher_student,
     solve,
 )
 from replica.highprecision import CertificationError, certify, saddle_point
+from validation import soak
 
 #: How far off a start may be: what the doors promise.
 OFF = 1e-3
@@ -34,20 +32,6 @@ OFF = 1e-3
 BUDGET = 1e-12
 #: Digits of a certificate that measures a float: its error is a hundredth of an ulp.
 ENOUGH = 18
-
-# V(D) = log(1 + exp(-D)) + exp(-2 D)/4: no loss of the library, and not symmetric.
-USERS_LOSS = SmoothLoss(
-    V=lambda d: np.logaddexp(0, -d) + np.exp(-2 * d) / 4,
-    dV=lambda d: -np.exp(-np.logaddexp(0, d)) - np.exp(-2 * d) / 2,
-    d2V=lambda d: np.exp(-np.logaddexp(0, d) - np.logaddexp(0, -d)) + np.exp(-2 * d),
-    name="sum of two",
-)
-USERS_LOSS_IN_MPMATH = SmoothLoss(
-    V=lambda d: mpmath.log1p(mpmath.exp(-d)) + mpmath.exp(-2 * d) / 4,
-    dV=lambda d: -1 / (1 + mpmath.exp(d)) - mpmath.exp(-2 * d) / 2,
-    d2V=lambda d: 1 / (2 + mpmath.exp(d) + mpmath.exp(-d)) + mpmath.exp(-2 * d),
-    name="sum of two",
-)
 
 
 def half_a_unit(digits):
@@ -224,12 +208,12 @@ def test_a_certificate_tells_how_far_off_the_float_is():
 
 def test_the_precision_of_mpmath_is_left_alone():
     solution = logistic_teacher_student(5.0, 4.5)
-    users = solve(Problem(5.0, USERS_LOSS))
+    users = solve(Problem(5.0, soak.OWN))
     with mpmath.workdps(23):
         certify(solution, 12)
-        certify(users, 12, loss=USERS_LOSS_IN_MPMATH)
+        certify(users, 12, loss=soak.OWN_IN_MPMATH)
         with pytest.raises(ValueError, match="take and return mpmath numbers"):
-            certify(users, 12, loss=USERS_LOSS)
+            certify(users, 12, loss=soak.OWN)
         assert mpmath.mp.dps == 23
 
 
@@ -296,8 +280,8 @@ def test_the_error_estimate_covers_the_error(problem):
 
 @pytest.mark.parametrize("teacher", [Teacher(), NOISY, RandomLabels()], ids=repr)
 def test_the_error_estimate_covers_the_error_for_a_users_loss(teacher):
-    solution = solve(Problem(1.5, USERS_LOSS, teacher))
-    eps, rest, log_x = measured(solution, USERS_LOSS_IN_MPMATH)
+    solution = solve(Problem(1.5, soak.OWN, teacher))
+    eps, rest, log_x = measured(solution, soak.OWN_IN_MPMATH)
     assert eps <= solution.error_estimate
     assert max(eps, rest, log_x) <= BUDGET
 
@@ -312,57 +296,6 @@ def test_one_entry_of_an_array_certifies():
     assert exact.relative_error <= entry.error_estimate
 
 
-def random_plane(rng):
-    """150 noiseless points of the whole plane."""
-    alpha, lam = 10 ** rng.uniform(-3, 8, 150), 10 ** rng.uniform(-6, 6, 150)
-    return logistic_teacher_student(alpha, lam)
-
-
-def below(limit, top, rng):
-    """Sharpnesses, uniform in the logarithm, from 1e-6 to the limit of convexity or the top."""
-    high = np.log10(np.minimum(0.999 * limit, top))
-    return 10 ** rng.uniform(-6, high)
-
-
-def random_noisy(rng):
-    """100 points with flips (even ones) and probit noise (all but every fourth one)."""
-    n = np.arange(100)
-    alpha = 10 ** rng.uniform(-3, 8, 100)
-    flip = np.where(n % 2 == 0, 0.5 * 10 ** rng.uniform(-6, 0, 100), 0.0)
-    noise = np.where(n % 4 == 0, 0.0, 10 ** rng.uniform(-3, 2, 100))
-    limit = convexity_limit(alpha, label_flip=flip, label_noise=noise)
-    lam = below(limit, 1e6, rng)
-    return logistic_teacher_student(alpha, lam, label_flip=flip, label_noise=noise)
-
-
-def random_storage(rng):
-    """80 points, half of them below capacity (8 just below), half above."""
-    short = 2 * (1 - 10 ** rng.uniform(-8, -1, 8))
-    alpha = np.concatenate([10 ** rng.uniform(-2, math.log10(2), 32), short])
-    alpha = np.concatenate([alpha, 10 ** rng.uniform(math.log10(2), 4, 40)])
-    return logistic_storage(alpha, below(convexity_limit(alpha, label_flip=0.5), 1e4, rng))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("points", [random_plane, random_noisy, random_storage])
-def test_random_points_are_within_the_budget(points):
-    solutions = points(np.random.default_rng(20240607))
-    assert np.all(solutions.converged)
-    entries = [solutions[i] for i in range(len(solutions.alpha))]
-    errors = np.array([measured(entry) for entry in entries])
-    for name, column in zip(("eps", "1 - R", "log x"), errors.T, strict=True):
-        worst = int(column.argmax())
-        print(f"{points.__name__}: {name} off by {column[worst]:.2e} at {entries[worst].problem}")
-    assert errors.max() <= BUDGET
-    excess = errors[:, 0] - solutions.error_estimate
-    worst = int(excess.argmax())
-    assert excess[worst] <= 0, (
-        f"{np.sum(excess > 0)} of {len(entries)} error estimates are too small; at "
-        f"{entries[worst].problem} eps is off by {errors[worst, 0]:.2e} "
-        f"where {solutions.error_estimate[worst]:.2e} is claimed"
-    )
-
-
 # ---------------------------------------------------------------------------- what is refused
 
 
@@ -373,15 +306,15 @@ def test_an_array_is_refused():
 
 
 def test_a_smooth_loss_needs_functions_of_mpmath_numbers():
-    solution = solve(Problem(5.0, USERS_LOSS))
+    solution = solve(Problem(5.0, soak.OWN))
     with pytest.raises(ValueError, match=r"`loss` must be given for a SmoothLoss.*got None"):
         certify(solution)
     with pytest.raises(ValueError, match=r"`loss` must have functions that take and return mpmath"):
-        certify(solution, loss=USERS_LOSS)
+        certify(solution, loss=soak.OWN)
     with pytest.raises(
         ValueError, match=r"`loss` must be given for a SmoothLoss.*and for no other"
     ):
-        certify(logistic_teacher_student(5.0, 4.5), loss=USERS_LOSS_IN_MPMATH)
+        certify(logistic_teacher_student(5.0, 4.5), loss=soak.OWN_IN_MPMATH)
 
 
 @pytest.mark.parametrize("digits", [4, 201, 12.5, "30", None])

@@ -8,7 +8,9 @@ recorded. A problem that the solver refuses is drawn again, and the refusal coun
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -73,8 +75,8 @@ class Point:
 
     Attributes
     ----------
-    number : int
-        Of the draw; with ``kind`` and the seed it gives the problem again.
+    seed, number : int
+        Of the draw; the two give the problem again.
     kind : str
         One of `KINDS`.
     problem : str
@@ -93,6 +95,7 @@ class Point:
         The solver's own ``error_estimate``, of which ``error`` should stay below.
     """
 
+    seed: int
     number: int
     kind: str
     problem: str
@@ -206,15 +209,17 @@ def draw(number: int, seed: int) -> Point:
         except ValueError:
             continue
         except RuntimeError as error:
-            return Point(number, kind, words, refused, f"not solved: {error}")
+            return Point(seed, number, kind, words, refused, f"not solved: {error}")
         try:
-            return _compared(number, kind, words, refused, solution)
+            return _compared(seed, number, kind, words, refused, solution)
         except CertificationError as error:
-            return Point(number, kind, words, refused, f"not certified: {error}")
-    return Point(number, kind, words, refused + 1, "refused")
+            return Point(seed, number, kind, words, refused, f"not certified: {error}")
+    return Point(seed, number, kind, words, refused + 1, "refused")
 
 
-def _compared(number: int, kind: str, words: str, refused: int, solution: Solution) -> Point:
+def _compared(
+    seed: int, number: int, kind: str, words: str, refused: int, solution: Solution
+) -> Point:
     own = OWN_IN_MPMATH if solution.problem.loss is OWN else None
     proof = certify(solution, DIGITS, loss=own)
     with mpmath.workdps(DIGITS + 8):
@@ -223,6 +228,7 @@ def _compared(number: int, kind: str, words: str, refused: int, solution: Soluti
         else:
             true, found = mpmath.log(proof.stability), mpmath.log(solution.stability)
         return Point(
+            seed,
             number,
             kind,
             words,
@@ -235,38 +241,79 @@ def _compared(number: int, kind: str, words: str, refused: int, solution: Soluti
         )
 
 
-def points(count: int, seed: int, path: Path, executor: Executor | None = None) -> Iterator[Point]:
-    """Points 0 to count - 1 of a seed, each written to ``path`` (CSV) as soon as it is known.
+def points(
+    count: int, seed: int, path: Path | None = None, executor: Executor | None = None
+) -> Iterator[Point]:
+    """Points 0 to count - 1 of a seed, as they come.
 
-    Points that the file already holds are read, not computed again.
+    Parameters
+    ----------
+    count, seed : int
+        How many; where the random numbers begin.
+    path : Path, optional
+        A CSV file to which each point is added as soon as it is known. What it holds already
+        is read, not computed again.
+    executor : Executor, optional
+        Who does the work; by default this process.
+
+    Raises
+    ------
+    ValueError
+        If the file holds points of another seed.
     """
-    known = {point.number: point for point in (read(path) if path.exists() else ())}
-    yield from (known[number] for number in sorted(known) if number < count)
-    missing = [number for number in range(count) if number not in known]
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Point)])
-        if not known:
-            writer.writeheader()
-        run = map if executor is None else executor.map
+    known = [] if path is None or not path.exists() else read(path)
+    if any(point.seed != seed for point in known):
+        raise ValueError(f"`seed` must be that of the points in {path}; got {seed}")
+    known = [point for point in known if point.number < count]
+    yield from known
+    missing = sorted(set(range(count)) - {point.number for point in known})
+    run = map if executor is None else executor.map
+    with contextlib.ExitStack() as stack:
+        add = None if path is None else stack.enter_context(_appending(path))
         for point in run(draw, missing, [seed] * len(missing)):
-            writer.writerow(asdict(point))
-            file.flush()
+            if add is not None:
+                add(point)
             yield point
 
 
+@contextlib.contextmanager
+def _appending(path: Path) -> Iterator[Callable[[Point], None]]:
+    """What adds a point to the file; a last line that was cut off goes first."""
+    whole = _whole_lines(path) if path.exists() else ""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        file.truncate(len(whole.encode()))
+        names = [field.name for field in fields(Point)]
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        if not whole:
+            writer.writeheader()
+
+        def add(point: Point) -> None:
+            writer.writerow(asdict(point))
+            file.flush()
+
+        yield add
+
+
+def _whole_lines(path: Path) -> str:
+    """The text up to the last end of a line: a run that was killed may have left half of one."""
+    text = path.read_bytes().decode("utf-8", "replace")
+    return text[: text.rfind("\n") + 1]
+
+
 def read(path: Path) -> list[Point]:
-    """The points of a file; a last line cut off in writing is left out."""
-    kinds = {
-        field.name: {"int": int, "float": float}.get(str(field.type), str)
-        for field in fields(Point)
-    }
-    found = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if None in row.values():
-                break
-            found.append(Point(**{name: kinds[name](value) for name, value in row.items()}))
-    return found
+    """The points of a file.
+
+    Raises
+    ------
+    ValueError
+        If it is no file of points.
+    """
+    reader = {"int": int, "float": float}
+    kinds = {field.name: reader.get(str(field.type), str) for field in fields(Point)}
+    rows = csv.DictReader(io.StringIO(_whole_lines(path)))
+    if rows.fieldnames is not None and list(rows.fieldnames) != list(kinds):
+        raise ValueError(f"{path} must have the columns {', '.join(kinds)}")
+    return [Point(**{name: kinds[name](row[name]) for name in kinds}) for row in rows]
 
 
 def summary(found: Iterable[Point]) -> list[dict[str, Any]]:
