@@ -6,6 +6,7 @@
 
 PYTHON  ?= python3
 WORKERS ?= 2
+EXAMPLES ?= 1000
 ARGS    ?=
 
 VENV  := .venv
@@ -13,11 +14,13 @@ BIN   := $(VENV)/bin
 # Written last: without it the environment counts as unfinished.
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
+# A warning is an error, and so is a reference that leads nowhere.
+SPHINX = $(BIN)/python -m sphinx -q -n -W --keep-going -d docs/_build/doctrees
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help install figures test test-slow lint format types contracts bench clean distclean
+.PHONY: help install figures test test-slow fuzz lint format types contracts bench docs docs-links clean distclean
 
 help: ## say what the targets do
 	@echo "Usage: make TARGET [PYTHON=python3] [WORKERS=2] [ARGS=...]"
@@ -59,6 +62,9 @@ test: $(STAMP) ## run the tests, without the slow ones
 test-slow: $(STAMP) ## run the slow tests only
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
+fuzz: $(STAMP) ## draw EXAMPLES random inputs for each door (1000), other ones every time
+	@HYPOTHESIS_PROFILE=long EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz -m "slow or not slow" $(ARGS)
+
 lint: $(STAMP) ## check formatting and style
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -77,8 +83,22 @@ bench: $(STAMP) ## run the benchmarks (installs scikit-learn to compare with)
 	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[bench]'
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+# Pages of names that are gone have to go as well.
+docs/reference/generated: $(wildcard docs/reference/*.rst docs/_templates/autosummary/*.rst)
+	@rm -rf $@ docs/_build/html/reference/generated && mkdir $@
+
+docs: $(STAMP) docs/reference/generated ## build the pages into docs/_build/html, gallery included, and check their links
+	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[docs]'
+	@echo "==> Building the pages (two minutes the first time, then what has changed)"
+	@$(SPHINX) -b html $(ARGS) docs docs/_build/html
+	@echo "==> Ready: docs/_build/html/index.html"
+
+docs-links: docs ## follow the links to other sites too (needs a network)
+	@$(SPHINX) -b linkcheck $(ARGS) docs docs/_build/links
+
 clean: ## remove figures, builds and caches; keep .venv
 	@rm -rf build dist figures .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf docs/_build docs/auto_gallery docs/reference/generated
 	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## the same, and .venv too

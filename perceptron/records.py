@@ -17,12 +17,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Weights and how well they do.
+    r"""Weights and how well they do.
 
     Attributes
     ----------
     weights : (N,) array
-        |w|^2 = N; the direction is what was learned.
+        \|w\|^2 = N; the direction is what was learned.
     norm : float
         lam, the norm in units of sqrt(N) at which the loss is read.
     overlap : float
@@ -30,12 +30,12 @@ class Learned:
     generalization_error : float
         arccos(overlap)/pi: exact for new inputs in the limit of large N; 1/2 for random labels.
     train_loss : float
-        Mean of V_lam(Delta) = log(1 + exp(-2 lam Delta))/lam over the examples, at |w|^2 = N;
+        Mean of V_lam(Delta) = log(1 + exp(-2 lam Delta))/lam over the examples, at \|w\|^2 = N;
         inf at lam = 0.
     train_error : float
         Fraction of negative margins.
     margins : (P,) array
-        y w.x/sqrt(N) at |w|^2 = N.
+        y w.x/sqrt(N) at \|w\|^2 = N.
     """
 
     weights: Array
@@ -49,7 +49,7 @@ class Learned:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """A run of gradient descent or flow, recorded at some of its steps.
+    r"""A run of gradient descent or flow, recorded at some of its steps.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Trajectory:
     time : (K,) array
         Sum of the learning rates up to there.
     norm : (K,) array
-        lam = |w|/sqrt(N).
+        lam = \|w\|/sqrt(N).
     overlap, generalization_error : (K,) array
         Of the direction of w; nan without a teacher (the error is then 1/2).
     train_loss : (K,) array

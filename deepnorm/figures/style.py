@@ -45,6 +45,7 @@ Style = dict[str, Any]
 
 #: Widths in inches of one column and of the full page of a two-column journal.
 COLUMN, FULL = 3.375, 7.0
+#: Pixels per inch in print.
 DPI = 300
 #: Tick labels and remarks, in points; nothing is smaller in print.
 SMALL = 8.0
@@ -84,8 +85,9 @@ RC: Any = {
     "savefig.dpi": DPI,
 }
 
-# Okabe and Ito's palette.
+#: What a theory says; colours are Okabe and Ito's.
 THEORY: Style = {"color": "#0072B2", "lw": 1.4}
+#: A minimum.
 STAR: Style = {
     "ls": "none",
     "marker": "*",

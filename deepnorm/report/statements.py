@@ -169,7 +169,7 @@ def laws(analysis: Analysis) -> list[str]:
 
 
 def thresholds(regimes: Regimes) -> tuple[str, str]:
-    """P_- and P_+, or their 95% limits."""
+    """``P_-`` and ``P_+``, or their 95% limits."""
     minus, plus = regimes.P_minus, regimes.P_plus
     return (
         f"P_- = {minus:.3g}" if minus > 0 else f"P_- < {regimes.P_minus_high:.3g}",
