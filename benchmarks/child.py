@@ -8,78 +8,112 @@ import resource
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 
-def start(*, ours: bool) -> dict[str, float]:
-    """Import, first call and second call."""
+def peak_mb() -> float:
+    """Largest resident memory of this process so far.
+
+    Linux's `ru_maxrss` would count the parent before the child began to be itself.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024e-6 * int(status.split("VmHWM:")[1].split()[0])
+    except (OSError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def start(whose: str) -> dict[str, float]:
+    """Import and first call."""
     begin = time.perf_counter()
-    if ours:
+    if whose == "ours":
         from replica import logistic_teacher_student as solve
     else:
         from benchmarks.plain_scipy import solve
     imported = time.perf_counter()
     solve(5.0, 4.5)
     first = time.perf_counter()
-    solve(5.0, 4.5)
-    second = time.perf_counter()
-    return {"import": imported - begin, "first": first - imported, "second": second - first}
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return {"import": imported - begin, "first": first - imported, "peak_mb": peak_mb()}
 
 
 def grid(cores: int, repeats: int) -> dict[str, Any]:
-    """The plane of alpha and lam, 100 x 1000 points at once; microseconds a point."""
+    """The plane of alpha and lam, 100 x 1000 points at once, and theirs, the easy points."""
     if cores and hasattr(os, "sched_setaffinity"):
         # before numba counts them
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import numpy as np
 
     import replica
+    from benchmarks import plain_scipy
+    from benchmarks.timing import side_by_side
 
     alpha, lam = np.logspace(-3, 8, 100)[:, None], np.logspace(-6, 6, 1000)
     replica.logistic_teacher_student(alpha[::20], lam[::100])
+    plain_scipy.solve(*plain_scipy.EASY[0])
     before = peak_mb()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
+    solution: Any = None
+
+    def ours(_: int) -> None:
+        nonlocal solution
+        solution = None  # its memory is not the next one's
         solution = replica.logistic_teacher_student(alpha, lam)
-        times.append(1e6 * (time.perf_counter() - begin) / solution.overlap.size)
+
+    def theirs(_: int) -> None:
+        for at in plain_scipy.EASY:
+            plain_scipy.solve(*at)
+
+    ours(0)
+    peak = peak_mb()  # of ours alone, with the garbage collector at work
+    found = side_by_side({"ours": ours, "theirs": theirs}, repeats, warm=False)
     return {
-        "us_per_point": times,
-        "points": solution.overlap.size,
+        "ours": found["ours"].times(1 / solution.overlap.size).values,
+        "theirs": found["theirs"].times(1 / len(plain_scipy.EASY)).values,
         "unsolved": int(np.sum(~solution.converged)),
         "largest_error_estimate": float(np.nanmax(solution.error_estimate)),
         "memory_before_mb": before,
-        "memory_peak_mb": peak_mb(),
+        "memory_peak_mb": peak,
     }
 
 
-def plain(alpha: float, lam: float) -> dict[str, Any]:
+def plain(alpha: str, lam: str) -> dict[str, Any]:
     """One point of the plain code, which may take for ever."""
     from benchmarks.plain_scipy import solve
 
     begin = time.perf_counter()
-    found = solve(alpha, lam)
+    found = solve(float(alpha), float(lam))
     value = None if found is None else found.generalization_error
     return {"generalization_error": value, "seconds": time.perf_counter() - begin}
 
 
+def sigma(whose: str) -> dict[str, float]:
+    """Memory of the largest singular value of a layer, beyond what was there before."""
+    from benchmarks import norms
+    from benchmarks.timing import threads
+
+    with threads(1):
+        function = {"ours": norms.sigma, "dense": norms.dense}[whose]
+        function(norms.Layer(2, 2, 4))  # loads what it needs
+        layer = norms.HEAVY
+        before = peak_mb()
+        begin = time.perf_counter()
+        value = function(layer)
+        took = time.perf_counter() - begin
+    return {"peak_mb": peak_mb() - before, "sigma": value, "seconds": took}
+
+
+TASKS = {
+    "start": start,
+    "grid": lambda cores, repeats: grid(int(cores), int(repeats)),
+    "plain": plain,
+    "sigma": sigma,
+}
+
+
 def main(task: str, *arguments: str) -> None:
     warnings.simplefilter("ignore")  # quad tells of rounding, at tolerances this tight
-    if task == "start":
-        result: dict[str, Any] = start(ours=arguments[0] == "ours")
-    elif task == "grid":
-        result = grid(int(arguments[0]), int(arguments[1]))
-    elif task == "plain":
-        result = plain(float(arguments[0]), float(arguments[1]))
-    else:
-        raise SystemExit(f"no task {task!r}")
-    json.dump(result, sys.stdout)
+    json.dump(TASKS[task](*arguments), sys.stdout)
 
 
 if __name__ == "__main__":

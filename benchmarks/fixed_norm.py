@@ -1,25 +1,36 @@
 """`minimize_at_norm` against scikit-learn's logistic regression with a root search on C.
 
-No library fixes the norm: whoever wants the minimiser at a norm varies the
-penalty until it comes out. Both are asked for a gradient of 1e-8.
+No library fixes the norm: whoever wants the minimiser at a norm varies the penalty until it comes
+out, each fit begun from the last. All are asked for a gradient of 1e-8.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import brentq
 
-from benchmarks.table import Row
-from benchmarks.timing import Sample, seconds
+from benchmarks.table import Part, Result, Row
+from benchmarks.timing import side_by_side
 from perceptron import Examples, minimize_at_norm, teacher_student
 
 N, ALPHA, LAM = 1000, 5.0, 4.5
+#: Relative accuracy of the norm that the root search asks for: a choice.
+NORM_TOLERANCE = 1e-8
+#: Examples, a seed each, of which there are at most so many.
+MOST = 2
+
+PART = Part("The minimiser at a norm")
+NAME = f"minimiser at lam = {LAM:g}, N = {N}, P = {round(ALPHA * N)}"
 #: The first is the default, and stops short of the gradient asked for; the second reaches it.
-SOLVERS = ("lbfgs", "newton-cholesky")
+SOLVERS = {
+    "lbfgs": Row(NAME, "LogisticRegression(solver='lbfgs'), root search on C", short=True),
+    "newton-cholesky": Row(
+        "  beside the solver that gets there", "solver='newton-cholesky'", short=True
+    ),
+}
 
 
 def angle(data: Examples, w: np.ndarray, lam: float) -> float:
@@ -30,57 +41,51 @@ def angle(data: Examples, w: np.ndarray, lam: float) -> float:
     return float(np.linalg.norm(pull - along) / np.linalg.norm(along))
 
 
-def theirs(data: Examples, inputs: np.ndarray, lam: float, solver: str) -> np.ndarray:
-    """The textbook loss at |coef| = 2 lam: its argument is z = y x.coef = 2 lam Delta."""
+def theirs(data: Examples, inputs: np.ndarray, lam: float, solver: str) -> tuple[np.ndarray, int]:
+    """Weights, and the number of fits; their loss at |coef| = 2 lam has z = 2 lam Delta."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(
         fit_intercept=False, tol=1e-8, max_iter=10_000, solver=solver, warm_start=True
     )
+    fits = 0
 
     def excess(log_c: float) -> float:
+        nonlocal fits
+        fits += 1
         model.C = np.exp(log_c)
         model.fit(inputs, data.labels)
         return float(np.log(np.linalg.norm(model.coef_)) - np.log(2 * lam))
 
-    root = brentq(excess, np.log(1e-3), np.log(1e3), xtol=1e-8)
-    excess(root)
-    return model.coef_[0] * np.sqrt(data.N) / np.linalg.norm(model.coef_)
+    brentq(excess, np.log(1e-3), np.log(1e3), xtol=NORM_TOLERANCE)
+    return model.coef_[0] * np.sqrt(data.N) / np.linalg.norm(model.coef_), fits
 
 
-def rows(repeats: int) -> list[Row]:
-    """Both on the same examples, one after the other."""
-    if importlib.util.find_spec("sklearn") is None:
-        print("fixed_norm: left out, as scikit-learn is not installed", file=sys.stderr)
-        return []
-    minimize_at_norm(teacher_student(100, 1.0), LAM)  # compiled before the clock starts
-    found: dict[str, list[tuple[float, float]]] = {}
-    angles: dict[str, float] = {}
-    for solver in SOLVERS:
-        found[solver] = []
-        for seed in range(min(repeats, 3)):
-            data = teacher_student(N, ALPHA, seed)
-            inputs = data.inputs.astype(float)
-            results: dict[str, np.ndarray] = {}
+@PART.measures(*SOLVERS.values())
+def both(repeats: int) -> Iterator[Result]:
+    """Both on the same examples, other ones each round."""
+    warnings.simplefilter("ignore")  # lbfgs tells that it stops short
+    small = teacher_student(100, 1.0)
+    minimize_at_norm(small, LAM)  # compiled before the clock starts
+    examples = [teacher_student(N, ALPHA, seed) for seed in range(min(repeats, MOST))]
+    inputs = [data.inputs.astype(float) for data in examples]
+    for solver, row in SOLVERS.items():
+        theirs(small, small.inputs.astype(float), LAM, solver)  # loaded
+        reached: dict[str, float] = {}
+        fits: list[int] = []
 
-            def ours(data=data, results=results) -> None:
-                results["ours"] = minimize_at_norm(data, LAM).weights
+        def mine(k: int, reached=reached) -> None:
+            reached["ours"] = k, minimize_at_norm(examples[k], LAM).weights
 
-            def others(data=data, inputs=inputs, solver=solver, results=results) -> None:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    results["theirs"] = theirs(data, inputs, LAM, solver)
+        def others(k: int, solver=solver, reached=reached, fits=fits) -> None:
+            w, number = theirs(examples[k], inputs[k], LAM, solver)
+            reached["theirs"] = k, w
+            fits.append(number)
 
-            found[solver].append((seconds(ours), seconds(others)))
-        angles["ours"] = angle(data, results["ours"], LAM)
-        angles[solver] = angle(data, results["theirs"], LAM)
-    lines = []
-    for solver, pairs in found.items():
-        mine, other = (Sample.of([pair[k] for pair in pairs]) for k in (0, 1))
+        found = side_by_side({"ours": mine, "theirs": others}, len(examples), warm=False)
+        angles = {name: angle(examples[k], w, LAM) for name, (k, w) in reached.items()}
         note = (
-            f"theirs: LogisticRegression, {solver}, root search on C; gradient "
-            f"{angles['ours']:.0e} and {angles[solver]:.0e}"
+            f"{len(examples)} seeds; gradient {angles['ours']:.0e}, theirs "
+            f"{angles['theirs']:.0e} in {max(fits)} fits, each from the last"
         )
-        name = f"minimiser at lam = {LAM:g}, N = {N}, P = {round(ALPHA * N)}"
-        lines.append(Row(name, "s", mine, other, other.over(mine), note))
-    return lines
+        yield row.measured(found["ours"], found["theirs"], note)

@@ -20,6 +20,8 @@ from scipy.special import ndtr
 
 #: Relative accuracy asked of each integral, and step at which the root finder stops.
 TOLERANCE = 1e-12
+#: Where it converges from the exact Hebb solution, quickly: (alpha, lam).
+EASY = [(alpha, lam) for alpha in (0.5, 1.0, 5.0, 20.0) for lam in (0.5, 2.0, 4.5)]
 #: exp(-t^2/2) is 1e-20 of its peak here.
 WIDTH = 9.6
 #: Factor by which lam is raised where the Hebb solution is too far away to start from.

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import mpmath
 
 from benchmarks import plain_scipy
-from benchmarks.table import Row
-from benchmarks.timing import Sample, child, command, seconds
+from benchmarks.plain_scipy import EASY
+from benchmarks.table import Part, Result, Row
+from benchmarks.timing import Sample, child, cores, seconds, side_by_side
 from replica import logistic_teacher_student
 from replica.highprecision import Certificate, certify
 
-#: Where the plain code converges from the exact Hebb solution.
-EASY = [(alpha, lam) for alpha in (0.5, 1.0, 5.0, 20.0) for lam in (0.5, 2.0, 4.5)]
-#: Where it has a harder time: the margin's edge is sharp, or 1 - R is small.
-HARD = [(100.0, 88.5), (0.01, 1e4), (5.0, 1000.0), (1e6, 885000.0)]
+#: Where the plain code takes long: 1 - R is small, and lam has to be raised in steps.
+HARD = (100.0, 88.5)
+#: Where it finds nothing: the margin's edge is sharp, or 1 - R is too small.
+HOPELESS = [(0.01, 1e4), (5.0, 1000.0), (1e6, 885000.0)]
 #: Spread over the plane, for the accuracy of ours alone.
 SPREAD = [
     (1e-3, 1e-3),
@@ -36,21 +35,27 @@ SPREAD = [
 DIGITS = 20
 #: The tolerance of somebody in a hurry.
 LOOSE = 1e-6
-#: Calls of ours that are timed together, a call being a thousandth of one of theirs.
+#: Calls of ours that are timed together, a call being a hundredth of one of theirs.
 CALLS = 20
-
-
+#: Rounds of the plane, each of which is the mean of 100,000 points.
+MOST = 3
 #: Patience with the plain code at a hard point, in seconds.
 PATIENCE = 10.0
 
-
-@dataclass
-class Column:
-    """What one code did at the points where it found a solution."""
-
-    times: list[float] = field(default_factory=list)
-    errors: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
+PLANE = "a point of 100 x 1000, alpha 1e-3 to 1e8, lam 1e-6 to 1e6"
+PART = Part("Theory, beside the paper's eq. (13) as plain scipy solves it")
+GRID = Row(f"{PLANE}, 1 core", "plain scipy, easy points", short=True)
+GRID_ALL = Row("the same, all cores", "plain scipy, in one process", short=True)
+GRID_MEMORY = Row("peak memory of these 100,000 points", unit="MB", short=True)
+SCALAR = Row("one scalar call", "plain scipy", short=True)
+SCALAR_LOOSE = Row("one scalar call, theirs in a hurry", "plain scipy")
+ONE_HARD = Row("alpha = {:g}, lam = {:g}".format(*HARD), "plain scipy", short=True)
+NO_ANSWER = Row(
+    ", ".join(f"({alpha:g}, {lam:g})" for alpha, lam in HOPELESS), "plain scipy", short=True
+)
+ERROR = Row("relative error over the plane", unit="")
+SHARE = Row("  as a part of its estimate: a bound if below 1", unit="")
+CERTIFICATE = Row(f"certificate of {DIGITS} digits")
 
 
 def error_of(value: float, exact: Certificate) -> float:
@@ -59,118 +64,95 @@ def error_of(value: float, exact: Certificate) -> float:
         return float(abs(mpmath.mpf(value) / exact.generalization_error - 1))
 
 
-def points(repeats: int) -> tuple[list[Row], Sample]:
-    """A point at a time, side by side; also the plain code's time at each point."""
-    logistic_teacher_student(5.0, 4.5)  # loads the kernels
-    ours, tight, loose = Column(), Column(), Column()
-    for alpha, lam in EASY:
-        mine = logistic_teacher_student(alpha, lam)
-        exact = certify(mine, DIGITS)
-        ours.errors.append(error_of(mine.generalization_error, exact))
-        pairs: dict[str, list[float]] = {"ours": [], "tight": [], "loose": []}
-        for _ in range(repeats):
-            pairs["tight"].append(seconds(plain_scipy.solve, alpha, lam))
-            pairs["ours"].append(seconds(logistic_teacher_student, alpha, lam, calls=CALLS))
-            pairs["loose"].append(seconds(plain_scipy.solve, alpha, lam, LOOSE))
-        quick = Sample.of(pairs["ours"])
-        ours.times.append(quick.median)
-        for name, column, tolerance in (
-            ("tight", tight, plain_scipy.TOLERANCE),
-            ("loose", loose, LOOSE),
-        ):
-            found = plain_scipy.solve(alpha, lam, tolerance)
-            if found is None:
-                continue
-            column.times.append(Sample.of(pairs[name]).median)
-            column.ratios.append(Sample.of(pairs[name]).over(quick).median)
-            column.errors.append(error_of(found.generalization_error, exact))
-    rows = []
-    for column, tolerance in ((tight, plain_scipy.TOLERANCE), (loose, LOOSE)):
-        note = (
-            f"{len(column.times)} of {len(EASY)} points found, alpha 0.5 to 20, lam 0.5 to 4.5; "
-            f"each {repeats} times; theirs at tolerance {tolerance:g}"
-        )
-        spread = [Sample.of(part) for part in (ours.times, column.times, column.ratios)]
-        rows.append(Row("one call, one point", "s", *spread, note))
-        errors = Sample.of(ours.errors), Sample.of(column.errors)
-        rows.append(Row("  relative error there", "", *errors, note=f"from {DIGITS} digits"))
-    return rows, Sample.of(tight.times)
-
-
-def hard_points(limit: float) -> list[Row]:
-    """Where the plain code is slow, or fails."""
-    rows = []
-    for alpha, lam in HARD:
-        name = f"alpha = {alpha:g}, lam = {lam:g}"
-        ours = Sample.of([seconds(logistic_teacher_student, alpha, lam, calls=CALLS)])
-        mine = logistic_teacher_student(alpha, lam)
-        exact = certify(mine, DIGITS)
-        note = f"error of ours {error_of(mine.generalization_error, exact):.0e}, "
-        done = child("plain", repr(alpha), repr(lam), timeout=limit)
-        if done is None:
-            rows.append(Row(name, "s", ours, note=note + f"theirs stopped after {limit:g} s"))
-        elif done["generalization_error"] is None:
-            note += f"theirs gave up after {done['seconds']:.1f} s"
-            rows.append(Row(name, "s", ours, note=note))
-        else:
-            note += f"of theirs {error_of(done['generalization_error'], exact):.0e}"
-            theirs = Sample.of([done["seconds"]])
-            rows.append(Row(name, "s", ours, theirs, theirs.over(ours), note))
-    return rows
-
-
-def plane(repeats: int, plain: Sample) -> list[Row]:
-    """100 x 1000 points at once, on one core and on all."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    rows = []
-    for count, name in ((1, "1 core"), (0, f"{cores} cores")):
-        threads = {"NUMBA_NUM_THREADS": "1"} if count else {}
-        done = child("grid", str(count), str(repeats), **threads)
-        assert done is not None
-        ours = Sample.of([1e-6 * value for value in done["us_per_point"]])
-        # not in pairs: the spread is that of theirs over its points
-        ratio = Sample.of([value / ours.median for value in plain.values])
-        note = (
-            f"alpha 1e-3 to 1e8, lam 1e-6 to 1e6; {done['unsolved']} unsolved, error estimate "
-            f"at most {done['largest_error_estimate']:.1e}; theirs one by one, from above"
-        )
-        rows.append(Row(f"a point of 100 x 1000, {name}", "s", ours, plain, ratio, note))
-        peak = Sample.of([done["memory_peak_mb"]])
-        before = f"{done['memory_before_mb']:.0f} MB before it"
-        rows.append(Row("  peak memory", "MB", peak, note=before))
-    return rows
-
-
-def starts(repeats: int) -> list[Row]:
-    """What a new process waits for."""
-    child("start", "ours")  # fills the cache
+def errors_at(points: list[tuple[float, float]], tolerance: float) -> tuple[str, str]:
+    """Largest relative error of ours and of theirs, where theirs has an answer."""
     ours, theirs = [], []
-    for _ in range(repeats):
-        ours.append(child("start", "ours"))
-        theirs.append(child("start", "theirs"))
-    names = {
-        "import": "import in a new process",
-        "first": "first call, kernels cached",
-        "second": "second call",
-        "wall": "new process to two answers",
+    for alpha, lam in points:
+        mine = logistic_teacher_student(alpha, lam)
+        exact = certify(mine, DIGITS)
+        found = plain_scipy.solve(alpha, lam, tolerance)
+        ours.append(error_of(mine.generalization_error, exact))
+        theirs += [] if found is None else [error_of(found.generalization_error, exact)]
+    return f"{max(ours):.0e}", f"{max(theirs):.0e} at {len(theirs)} of {len(points)}"
+
+
+@PART.measures(GRID, GRID_ALL, GRID_MEMORY)
+def plane(repeats: int) -> Iterator[Result]:
+    """100 x 1000 points at once; theirs are easy points, one by one, in the same process."""
+    for row, count in ((GRID, 1), (GRID_ALL, 0)):
+        limits = {"NUMBA_NUM_THREADS": "1"} if count else {}
+        done = child("grid", str(count), str(min(repeats, MOST)), **limits)
+        assert done is not None
+        note = (
+            f"{done['unsolved']} unsolved, error estimate at most "
+            f"{done['largest_error_estimate']:.1e}"
+        )
+        if not count:
+            note += f"; {cores()} cores"
+        yield row.measured(Sample.of(done["ours"]), Sample.of(done["theirs"]), note)
+    before = f"{done['memory_before_mb']:.0f} MB before them, libraries and kernels"
+    yield GRID_MEMORY.measured(Sample.of([done["memory_peak_mb"]]), note=before)
+
+
+@PART.measures(SCALAR, SCALAR_LOOSE)
+def scalar(repeats: int) -> Iterator[Result]:
+    """A point at a time, side by side."""
+    warnings.simplefilter("ignore")  # quad tells of rounding, at tolerances this tight
+    tolerances = {"tight": plain_scipy.TOLERANCE, "loose": LOOSE}
+    found: dict[str, list[float]] = {"ours": [], **{name: [] for name in tolerances}}
+    for alpha, lam in EASY:
+        functions = {"ours": lambda _, at=(alpha, lam): logistic_teacher_student(*at)}
+        for name, tolerance in tolerances.items():
+            functions[name] = lambda _, at=(alpha, lam, tolerance): plain_scipy.solve(*at)
+        for name, sample in side_by_side(functions, repeats, calls={"ours": CALLS}).items():
+            found[name] += sample.values
+    for row, (name, tolerance) in zip((SCALAR, SCALAR_LOOSE), tolerances.items(), strict=True):
+        mine, other = errors_at(EASY, tolerance)
+        note = (
+            f"tolerance {tolerance:g}, alpha 0.5 to 20, lam 0.5 to 4.5; "
+            f"largest error {mine}, theirs {other}"
+        )
+        yield row.measured(Sample.of(found["ours"]), Sample.of(found[name]), note)
+
+
+@PART.measures(ONE_HARD)
+def hard(repeats: int) -> Iterator[Result]:
+    """Theirs takes seconds: twice at most."""
+    warnings.simplefilter("ignore")
+    functions = {
+        "ours": lambda _: logistic_teacher_student(*HARD),
+        "theirs": lambda _: plain_scipy.solve(*HARD),
     }
-    rows = []
-    for key, name in names.items():
-        a, b = (Sample.of([run[key] for run in runs]) for runs in (ours, theirs))
-        rows.append(Row(name, "s", a, b, b.over(a)))
-    with tempfile.TemporaryDirectory() as empty:
-        done = child("start", "ours", NUMBA_CACHE_DIR=empty)
-    assert done is not None
-    rows.append(Row("very first call", "s", Sample.of([done["first"]]), note="kernels compiled"))
-    for arguments in ("--help", "solve --alpha 5 --lam 4.5"):
-        taken = [command("-m", "replica.cli", *arguments.split()) for _ in range(repeats)]
-        rows.append(Row(f"replica {arguments}", "s", Sample.of(taken)))
-    return rows
+    logistic_teacher_student(*HARD)
+    found = side_by_side(functions, min(repeats, 2), calls={"ours": CALLS}, warm=False)
+    mine, other = errors_at([HARD], plain_scipy.TOLERANCE)
+    yield ONE_HARD.measured(found["ours"], found["theirs"], f"error {mine}, theirs {other}")
 
 
-def accuracy() -> list[Row]:
-    """Ours against certified digits, over the plane."""
+@PART.measures(NO_ANSWER)
+def hopeless(repeats: int) -> Iterator[Result]:
+    """Theirs in a process that can be stopped."""
+    ours, errors, said = [], [], []
+    for alpha, lam in HOPELESS:
+        solution = logistic_teacher_student(alpha, lam)
+        errors.append(error_of(solution.generalization_error, certify(solution, DIGITS)))
+        ours += [seconds(logistic_teacher_student, alpha, lam, calls=CALLS) for _ in range(repeats)]
+        done = child("plain", repr(alpha), repr(lam), timeout=PATIENCE)
+        if done is None:
+            said.append(f"stopped after {PATIENCE:g} s")
+        elif done["generalization_error"] is None:
+            said.append(f"gave up after {done['seconds']:.2g} s")
+        else:
+            said.append(f"answered after {done['seconds']:.2g} s")
+    answers = sum(words.startswith("answered") for words in said)
+    verdict = "no answer" if not answers else f"{answers} of {len(said)} answered"
+    note = f"largest error {max(errors):.0e}; theirs {', '.join(said)}"
+    yield NO_ANSWER.measured(Sample.of(ours), verdict, note)
+
+
+@PART.measures(ERROR, SHARE, CERTIFICATE)
+def accuracy(repeats: int) -> Iterator[Result]:
+    """Ours against certified digits, over the plane; a sample's spread is that over points."""
     errors, shares, times = [], [], []
     for alpha, lam in SPREAD:
         solution = logistic_teacher_student(alpha, lam)
@@ -178,16 +160,7 @@ def accuracy() -> list[Row]:
         times.append(seconds(certify, solution, DIGITS))
         errors.append(error_of(solution.generalization_error, exact))
         shares.append(errors[-1] / solution.error_estimate)
-    where = f"{len(SPREAD)} points, alpha 1e-3 to 1e8, lam 1e-3 to 1e6"
-    return [
-        Row("relative error over the plane", "", Sample.of(errors), note=where),
-        Row("  as a part of its estimate", "", Sample.of(shares), note="a bound if below 1"),
-        Row(f"certificate of {DIGITS} digits", "s", Sample.of(times), note="the same points"),
-    ]
-
-
-def rows(repeats: int) -> list[Row]:
-    """The lines of the table."""
-    warnings.simplefilter("ignore")  # quad tells of rounding, at tolerances this tight
-    result, plain = points(repeats)
-    return [*result, *hard_points(PATIENCE), *plane(repeats, plain), *starts(repeats), *accuracy()]
+    where = f"{len(SPREAD)} points against {DIGITS} certified digits"
+    yield ERROR.measured(Sample.of(errors), note=where)
+    yield SHARE.measured(Sample.of(shares), note="the same points")
+    yield CERTIFICATE.measured(Sample.of(times), note="the same points")

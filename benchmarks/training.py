@@ -1,7 +1,7 @@
 """Training beside the loops that everybody writes: over a tensor, and over a DataLoader.
 
-All three train the same network on the same images in one thread, from the same weights, one
-right after the other. Ours does what a sweep does: batches by index, a look at the clock and the
+All three train the same network on the same images in one thread, from the same weights, side by
+side. Ours does what a sweep does: batches by index, a look at the clock and the
 losses now and then, checkpoints as often as a sweep writes them; records are left out, since the
 others take none. All run in a process that keeps its memory, as the workers of a sweep do. "Bare"
 is PyTorch's manual: a permutation an epoch, index, forward, backward, step. The DataLoader has no
@@ -11,30 +11,54 @@ worker processes, which on one core only cost.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.table import Row, table
-from benchmarks.timing import Sample, seconds
+from benchmarks.table import Part, Result, Row
+from benchmarks.timing import side_by_side
 from deepnorm.datasets import Images
 from deepnorm.sweeps import Run, train
 from deepnorm.sweeps.executors import keep_memory
 from deepnorm.sweeps.members import Member, build
 
 BATCH = 128
-#: Network, images (channels, side), P, steps of one measurement.
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, square images, how many of them, and the steps of one measurement."""
+
+    model: str
+    channels: int
+    side: int
+    P: int
+    steps: int
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """By what stands beside: the digits are in the long table only."""
+        short = self.side > 8
+        images = f"{self.channels} x {self.side} x {self.side}"
+        name = f"a step of {self.model}, {BATCH} images of {images}"
+        return {
+            "bare": Row(name, "a loop over a tensor", short=short),
+            "loader": Row(f"  the same {images}", "a loop over a DataLoader", short=short),
+        }
+
+
 CASES = (
-    ("cnn-small", 1, 8, 1200, 600),
-    ("cnn-small", 1, 28, 1500, 150),
-    ("resnet-small", 3, 32, 1500, 12),
+    Case("cnn-small", 1, 8, 1200, 300),
+    Case("cnn-small", 1, 28, 1500, 150),
+    Case("resnet-small", 3, 32, 1500, 12),
 )
+PART = Part("Training", threads=1)
 
 
 def noise(channels: int, side: int, P: int) -> Images:
@@ -86,49 +110,33 @@ def ours(run: Run, images: Images, folder: Path) -> None:
         train(run, images, "cpu", checkpoint=checkpoint)
 
 
-def rows(repeats: int) -> list[Row]:
-    """The lines of the table."""
-    result = []
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+@PART.measures(*(row for case in CASES for row in case.rows.values()))
+def steps(repeats: int) -> Iterator[Result]:
+    """A training each time, set-up and checkpoints included."""
     keep_memory()
-    try:
-        for case in CASES:
-            result += compared(*case, repeats)
-    finally:
-        torch.set_num_threads(threads)
-    return result
-
-
-def compared(model: str, channels: int, side: int, P: int, steps: int, repeats: int) -> list[Row]:
-    """One network on images of one size."""
-    images = noise(channels, side, P)
-    run = Run(dataset="noise", model=model, P=P, seed=0, steps=steps, batch_size=BATCH)
-    x, y = images.standardised("train"), images.train_labels
-    samples: dict[Callable[..., None], list[float]] = {ours: [], bare: [], loader: []}
-    with tempfile.TemporaryDirectory() as folder:
-        ours(run, images, Path(folder))  # first calls are slow
-        for _ in range(repeats):
-            for function in (bare, loader):
-                took = seconds(function, build(run, images), x, y, steps)
-                samples[function].append(took / steps)
-            samples[ours].append(seconds(ours, run, images, Path(folder)) / steps)
-    mine = Sample.of(samples[ours])
-    name = f"a step of {model} with {BATCH} images of {channels} x {side} x {side}"
-    return [
-        Row(f"{name}, and a loop over a tensor", "s", mine, other, other.over(mine), note)
-        if function is bare
-        else Row("  and a loop over a DataLoader", "s", mine, other, other.over(mine))
-        for function, other, note in (
-            (bare, Sample.of(samples[bare]), "one thread; set-up and checkpoints included"),
-            (loader, Sample.of(samples[loader]), ""),
+    for case in CASES:
+        images = noise(case.channels, case.side, case.P)
+        run = Run(
+            dataset="noise",
+            model=case.model,
+            P=case.P,
+            seed=0,
+            steps=case.steps,
+            batch_size=BATCH,
         )
-    ]
-
-
-def main() -> None:
-    Console(highlight=False).print(table(rows(5)))
-
-
-if __name__ == "__main__":
-    main()
+        x, y = images.standardised("train"), images.train_labels
+        with tempfile.TemporaryDirectory() as folder:
+            functions = {
+                "ours": lambda _, run=run, images=images, to=folder: ours(run, images, Path(to)),
+                "bare": lambda _, run=run, images=images, x=x, y=y: bare(
+                    build(run, images), x, y, run.steps
+                ),
+                "loader": lambda _, run=run, images=images, x=x, y=y: loader(
+                    build(run, images), x, y, run.steps
+                ),
+            }
+            found = side_by_side(functions, repeats)
+        per_step = {name: sample.times(1 / case.steps) for name, sample in found.items()}
+        for name, row in case.rows.items():
+            note = f"{case.steps} steps; set-up and checkpoints included" if name == "bare" else ""
+            yield row.measured(per_step["ours"], per_step[name], note)
