@@ -15,10 +15,10 @@ The names below are imported when they are asked for. torch is an optional depen
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as for type checkers, without an import of typing: this runs first of all
 if TYPE_CHECKING:
+    from typing import Any
+
     from deepnorm.norms import (
         Complexity,
         NormTracker,
@@ -55,10 +55,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name not in _HOMES:
         raise AttributeError(f"module 'deepnorm' has no attribute {name!r}")
     try:
-        return getattr(importlib.import_module(f"deepnorm.{_HOMES[name]}"), name)
+        return getattr(import_module(f"deepnorm.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -1,5 +1,5 @@
-"""`python -m deepnorm`."""
+"""`python -m deepnorm` is the `deepnorm` command."""
 
 from deepnorm.cli import main
 
-main(prog_name="deepnorm")
+main(prog_name="python -m deepnorm")

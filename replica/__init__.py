@@ -2,46 +2,83 @@
 
 Start with `logistic_teacher_student(alpha, lam)`; `solve(Problem(...))` is the
 general door, `replica.highprecision.certify` checks a value in mpmath.
+
+The names below are imported when they are asked for: neither the help of a command nor
+`replica.scaling` waits for the solver.
 """
 
-from replica.general import solve
-from replica.limits import EARLY_LAW_CONSTANT, early_law, master_curve, master_optimum
-from replica.losses import (
-    Exponential,
-    HardMargin,
-    Hinge,
-    Linear,
-    Logistic,
-    SmoothLoss,
-    Square,
-    SquaredHinge,
-)
-from replica.margins import Margins
-from replica.problem import Problem
-from replica.rules import (
-    bayes_optimal,
-    convexity_limit,
-    gardner_capacity,
-    gibbs,
-    hebb,
-    logistic_storage,
-    logistic_teacher_student,
-    max_stability,
-    optimal_norm,
-    separability_capacity,
-    storage_max_stability,
-)
-from replica.solution import ConvergenceError, Solution
-from replica.teachers import LogisticTeacher, RandomLabels, Teacher
+from __future__ import annotations
 
+TYPE_CHECKING = False  # as for type checkers, without an import of typing: this runs first of all
+if TYPE_CHECKING:
+    from typing import Any
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        from importlib.metadata import version
+    from replica.general import solve
+    from replica.limits import EARLY_LAW_CONSTANT, early_law, master_curve, master_optimum
+    from replica.losses import (
+        Exponential,
+        HardMargin,
+        Hinge,
+        Linear,
+        Logistic,
+        SmoothLoss,
+        Square,
+        SquaredHinge,
+    )
+    from replica.margins import Margins
+    from replica.problem import Problem
+    from replica.rules import (
+        bayes_optimal,
+        convexity_limit,
+        gardner_capacity,
+        gibbs,
+        hebb,
+        logistic_storage,
+        logistic_teacher_student,
+        max_stability,
+        optimal_norm,
+        separability_capacity,
+        storage_max_stability,
+    )
+    from replica.solution import ConvergenceError, Solution
+    from replica.teachers import LogisticTeacher, RandomLabels, Teacher
 
-        return version("replica-learning")
-    raise AttributeError(f"module 'replica' has no attribute {name!r}")
-
+#: Where each name lives.
+_HOMES = {
+    "EARLY_LAW_CONSTANT": "limits",
+    "ConvergenceError": "solution",
+    "Exponential": "losses",
+    "HardMargin": "losses",
+    "Hinge": "losses",
+    "Linear": "losses",
+    "Logistic": "losses",
+    "LogisticTeacher": "teachers",
+    "Margins": "margins",
+    "Problem": "problem",
+    "RandomLabels": "teachers",
+    "SmoothLoss": "losses",
+    "Solution": "solution",
+    "Square": "losses",
+    "SquaredHinge": "losses",
+    "Teacher": "teachers",
+    "bayes_optimal": "rules",
+    "convexity_limit": "rules",
+    "early_law": "limits",
+    "gardner_capacity": "rules",
+    "gibbs": "rules",
+    "hebb": "rules",
+    "logistic_storage": "rules",
+    "logistic_teacher_student": "rules",
+    "master_curve": "limits",
+    "master_optimum": "limits",
+    "max_stability": "rules",
+    "optimal_norm": "rules",
+    "separability_capacity": "rules",
+    "solve": "general",
+    "storage_max_stability": "rules",
+}
+#: Modules that need no import of their own, as in `replica.highprecision.certify`.
+_MODULES = {*_HOMES.values(), "highprecision", "scaling"}
 
 __all__ = [
     "EARLY_LAW_CONSTANT",
@@ -76,3 +113,25 @@ __all__ = [
     "solve",
     "storage_max_stability",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    found: Any
+    if name in _HOMES:
+        found = getattr(import_module(f"replica.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        found = import_module(f"replica.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        found = version("replica-learning")
+    else:
+        raise AttributeError(f"module 'replica' has no attribute {name!r}")
+    globals()[name] = found  # the next time it is simply there
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

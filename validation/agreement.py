@@ -1,4 +1,4 @@
-"""Theory against experiment, in standard errors.
+r"""Theory against experiment, in standard errors.
 
 The perceptrons of `perceptron` have N dimensions, the theory of `replica` has
 infinitely many. For every quantity the mean over seeds at several N is
@@ -7,7 +7,7 @@ errors, z. Means at size N are weighted with n(N) N / s^2: a self-averaging
 quantity has variance s^2/N, and s^2 is pooled over the sizes, which gives it a
 hundred degrees of freedom where a single size has ten.
 
-**The rule.** Agreement means max |z| < 4.5 and rms z < 1.5. Of 160 independent
+**The rule.** Agreement means max \|z\| < 4.5 and rms z < 1.5. Of 160 independent
 normal numbers the largest exceeds 4.5 once in a thousand runs; the quantities of
 one alpha are measured on the same examples and so are correlated, which makes
 large values rarer still and their rms vary more: with two or three independent

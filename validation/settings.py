@@ -13,6 +13,7 @@ __all__ = ["PAIRS", "VARIABLE", "digest", "folder"]
 
 #: The environment variable that names the folder of data.
 VARIABLE = "REPLICA_LEARNING_DATA"
+SUFFIXES = (".csv", ".json")
 PAIRS = ("CNN_CIFAR10", "CNN_CIFAR100", "ResNet_CIFAR100", "ResNet_MNIST", "ViT_MNIST")
 
 
@@ -22,7 +23,8 @@ def folder() -> Path | None:
     if not named:
         return None
     path = Path(named) / "paper_curves"
-    return path if all(path.joinpath(f"{name}.csv").is_file() for name in PAIRS) else None
+    files = (path / f"{name}{suffix}" for name in PAIRS for suffix in SUFFIXES)
+    return path if all(file.is_file() for file in files) else None
 
 
 def digest() -> str:
@@ -32,6 +34,6 @@ def digest() -> str:
         return ""
     value = hashlib.sha256()
     for name in PAIRS:
-        for suffix in (".csv", ".json"):
+        for suffix in SUFFIXES:
             value.update(path.joinpath(name + suffix).read_bytes())
     return value.hexdigest()

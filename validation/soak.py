@@ -12,8 +12,11 @@ import contextlib
 import csv
 import io
 import math
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -42,7 +45,7 @@ from replica.highprecision import CertificationError, certify
 from replica.losses import Loss
 from replica.teachers import LabelModel
 
-__all__ = ["KINDS", "Point", "draw", "points", "read", "summary"]
+__all__ = ["KINDS", "Point", "draw", "points", "read", "sound", "summary", "table", "workers"]
 
 #: Digits of a certificate: it is then off by a hundredth of the last bit of a double.
 DIGITS = 18
@@ -175,19 +178,19 @@ def _own(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
 
 #: How often each kind is drawn, of the sum of them all, and how.
 KINDS: dict[str, tuple[int, Draw]] = {
-    "logistic, noiseless": (8, _noiseless(Logistic)),
-    "logistic, flipped labels": (3, _noisy(flips=True, noise=False)),
-    "logistic, probit noise": (3, _noisy(flips=False, noise=True)),
+    "logistic": (8, _noiseless(Logistic)),
+    "logistic, flips": (3, _noisy(flips=True, noise=False)),
+    "logistic, probit": (3, _noisy(flips=False, noise=True)),
     "logistic, both": (2, _noisy(flips=True, noise=True)),
-    "logistic, random labels": (3, _storage),
-    "logistic, logistic teacher": (1, _sigmoid),
-    "exponential, noiseless": (4, _noiseless(Exponential)),
+    "random labels": (3, _storage),
+    "logistic teacher": (1, _sigmoid),
+    "exponential": (4, _noiseless(Exponential)),
     "maximum stability": (2, _hard),
     "hinge": (2, _margin(Hinge)),
     "squared hinge": (2, _margin(SquaredHinge)),
     "square": (2, _margin(Square)),
     "linear": (1, _linear),
-    "a loss of one's own": (1, _own),
+    "one of our own": (1, _own),
 }
 
 
@@ -339,3 +342,42 @@ def summary(found: Iterable[Point]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def sound(point: Point) -> bool:
+    """Whether a point is as promised: within the budget and its own estimate, or refused."""
+    if point.outcome != "certified":
+        return point.outcome == "refused"
+    return max(point.error, point.small, point.log_x) <= BUDGET and point.error <= point.claimed
+
+
+def table(found: Iterable[Point]) -> list[list[str]]:
+    """The summary in words: titles, then a row for each kind."""
+    counts = ("points", "refused", "underestimated")
+    numbers = ("error", "small", "log_x", "claimed")
+    titles = ["problem", "points", "refused", "too small", "error", "1 - R", "log x", "claimed"]
+    rows = [titles]
+    for row in summary(found):
+        digits = [f"{row[name]:.1e}" for name in numbers]
+        rows.append([row["kind"], *(str(row[name]) for name in counts), *digits])
+    return rows
+
+
+@contextlib.contextmanager
+def workers(count: int | None) -> Iterator[Executor | None]:
+    """So many processes; none for one. What they have not begun is given up on leaving."""
+    count = count or os.cpu_count() or 1
+    if count == 1:
+        yield None
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupts)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C goes to all processes of a terminal; the first one says when to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

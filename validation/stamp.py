@@ -13,7 +13,8 @@ import importlib.util
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -79,15 +80,20 @@ def is_fresh(name: str, folder: Path, *, full: bool = False) -> bool:
 
 
 def update(
-    name: str, folder: Path, *, force: bool = False, full: bool = False
+    name: str,
+    folder: Path,
+    *,
+    force: bool = False,
+    full: bool = False,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[bool, str | None]:
-    """Draw a figure unless it is up to date; whether it was drawn, and its objection if any."""
+    """Draw a figure unless it is up to date; whether it was drawn, and its objection if any.
+
+    Files are written within the context ``writing``.
+    """
     if not force and is_fresh(name, folder, full=full):
         return False, None
     files, objection = _render(name, full)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, content in files.items():
-        _write(folder / file, content)
     stamp = {
         "figure": name,
         "title": figures.FIGURES[name],
@@ -96,9 +102,13 @@ def update(
         "full": full,
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
-    if objection is None:
-        # last, so that an interrupted run leaves the figure out of date
-        _write(folder / f"{name}.json", (json.dumps(stamp, indent=2) + "\n").encode())
+    with writing():
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            _write(folder / file, content)
+        if objection is None:
+            # last, so that an interrupted run leaves the figure out of date
+            _write(folder / f"{name}.json", (json.dumps(stamp, indent=2) + "\n").encode())
     return True, objection
 
 

@@ -1,5 +1,8 @@
 """The `deepnorm` command: a file for each of its commands."""
 
-from deepnorm.cli.group import main
+try:
+    from deepnorm.cli.group import main
+except KeyboardInterrupt:  # while it is being imported: no traceback for that either
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

@@ -1,41 +1,109 @@
-"""What the commands share: errors become sentences, tables look alike.
-
-Exit codes: 0 done; 1 a file could not be written, or a run failed; 2 a bad argument or data that
-bear no answer; 130 interrupted.
-"""
+"""What the commands of `deepnorm` share: names that complete, and what the library refuses."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from replica.terminal import BadInput, in_options
 
-__all__ = ["INTERRUPTED", "WORDS", "BadInput", "library", "table", "terminal", "writing"]
+__all__ = [
+    "CONVENTIONS",
+    "FETCHED",
+    "MODELS",
+    "WORDS",
+    "Names",
+    "Suggested",
+    "drawing_quietly",
+    "library",
+    "pairs",
+]
 
-#: Exit codes beside 0 and click's 1; 130 is what shells expect after Ctrl-C (128 + SIGINT).
-BAD_INPUT, INTERRUPTED = 2, 130
+#: As in `deepnorm.datasets`, `deepnorm.networks` and `deepnorm.norms`, which would import torch;
+#: a test holds them together.
+FETCHED = ("mnist", "fashion-mnist", "cifar10", "cifar100")
+MODELS = (
+    "cnn",
+    "cnn-cifar100",
+    "cnn-small",
+    "resnet",
+    "resnet-mnist",
+    "resnet-cifar100",
+    "resnet-small",
+    "vit",
+    "vit-mnist",
+    "vit-cifar100",
+    "vit-small",
+)
+CONVENTIONS = ("eq2", "bartlett", "cnn-paper", "resnet-paper", "vit-paper")
 #: Packages that not every installation has, and the extra that brings them.
-OPTIONAL = {"torch": "deep", "sklearn": "deep", "distributed": "dask", "submitit": "slurm"}
+OPTIONAL = {
+    "distributed": "dask",
+    "pyarrow": "parquet",
+    "sklearn": "deep",
+    "submitit": "slurm",
+    "torch": "deep",
+}
 #: Where the words of the command line are kept for a report.
 WORDS = "deepnorm.words"
 
 
-class BadInput(click.ClickException):
-    """One line on the standard error stream, without the usage text of a mistyped command."""
-
-    exit_code = BAD_INPUT
+# ---------------------------------------------------------------------- what one may type
 
 
-def in_options(message: str, options: Mapping[str, str]) -> str:
-    """The message in one line, with options in place of arguments."""
-    names = "|".join(options)
-    return re.sub(f"`({names})`", lambda m: options[m[1]], " ".join(message.split()))
+class Suggested(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
+    """Text, for which a shell suggests some."""
+
+    name = "text"
+
+    def __init__(self, suggestions: Sequence[str]) -> None:
+        self._suggestions = suggestions
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[Any]:
+        """The suggestions that begin like it; after a comma, the same of the last word."""
+        from click.shell_completion import CompletionItem
+
+        done, comma, word = incomplete.rpartition(",")
+        return [
+            CompletionItem(f"{done}{comma}{name}")
+            for name in self._suggestions
+            if name.startswith(word)
+        ]
+
+
+class Names(Suggested):
+    """One or several of the suggestions, with commas; a tuple."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split, and refuse what is none of them."""
+        names = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+        for name in names:
+            if name not in self._suggestions:
+                self.fail(f"must be among {', '.join(self._suggestions)}; got {name!r}", param, ctx)
+        return names
+
+
+def pairs(example: str, ctx: click.Context, given: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE, ... as a dictionary."""
+    found: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise click.BadParameter(f"must be {example}; got {pair!r}", ctx)
+        if name in found:
+            raise click.BadParameter(f"maps `{name}` twice", ctx)
+        found[name] = value
+    return found
+
+
+# --------------------------------------------------------------------- what goes wrong
 
 
 @contextlib.contextmanager
@@ -49,10 +117,12 @@ def library(options: Mapping[str, str], *, files: bool = True) -> Iterator[None]
     except ModuleNotFoundError as error:
         if error.name not in OPTIONAL:
             raise
-        raise BadInput(
+        raise click.ClickException(
             f'{error.name} is not installed: pip install "replica-learning[{OPTIONAL[error.name]}]"'
         ) from error
-    except (ValueError, ImportError) as error:
+    except ImportError as error:
+        raise click.ClickException(in_options(str(error), options)) from error
+    except ValueError as error:
         raise BadInput(in_options(str(error), options)) from error
     except OSError as error:
         if not files:
@@ -62,31 +132,8 @@ def library(options: Mapping[str, str], *, files: bool = True) -> Iterator[None]
         raise BadInput(f"{named}{reason}") from error
 
 
-@contextlib.contextmanager
-def writing(name: str) -> Iterator[None]:
-    """Around the writing of a file: why it cannot be written becomes a message."""
-    try:
-        yield
-    except OSError as error:
-        raise click.ClickException(f"cannot write {name}: {error.strerror or error}") from error
+def drawing_quietly() -> None:
+    """Spare those without a home folder matplotlib's advice about where it keeps its fonts."""
+    import logging
 
-
-def terminal() -> Console:
-    """Where tables go: no colour and no escape codes unless this is a terminal."""
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def table(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table; narrow terminals wrap words, never digits."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for i, title in enumerate(titles):
-        last = i == len(titles) - 1
-        table.add_column(title, no_wrap=not last, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
-from deepnorm.cli.common import library, writing
+from deepnorm.cli.common import FETCHED, library
+from replica.terminal import Command, bar, interruptible, writing
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 __all__ = ["fetch"]
 
-#: As in `deepnorm.datasets.NAMES`, which would import torch; a test holds them together.
-SETS = ("mnist", "fashion-mnist", "cifar10", "cifar100")
 EXAMPLES = """\b
 Examples:
   deepnorm fetch mnist -o data
   deepnorm sweep --dataset mnist --data data -o runs
 """
+OPTIONS = {"folder": "--output", "timeout": "--timeout"}
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("name", type=click.Choice(SETS))
+@click.command(cls=Command, epilog=EXAMPLES)
+@click.argument("name", type=click.Choice(FETCHED), metavar="NAME")
 @click.option(
     "-o",
     "--output",
@@ -42,13 +45,19 @@ Examples:
 def fetch(name: str, output: str, timeout: float) -> None:
     """Download the standard files of a data set.
 
-    Files that are there and have the published checksums stay as they are. Each other file is
-    checked before it gets its name. Nothing else in this library uses a network.
+    NAME is mnist, fashion-mnist, cifar10 or cifar100. Files that are there and have the
+    published checksums stay as they are. Each other file is checked before it gets its name.
+    Nothing else in this library uses a network.
     """
-    with library({"folder": "--output"}):
+    with library(OPTIONS):
         from deepnorm import datasets
     try:
-        with library({"folder": "--output"}, files=False), writing(output), _progress() as progress:
+        with (
+            library(OPTIONS, files=False),
+            writing(output),
+            interruptible(),
+            _progress() as progress,
+        ):
             place = datasets.fetch(name, output, progress, timeout=timeout)
     except ConnectionError as error:
         raise click.ClickException(str(error)) from error
@@ -57,20 +66,16 @@ def fetch(name: str, output: str, timeout: float) -> None:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
-    """A bar for each file, on the standard error stream if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
-
-    tasks: dict[str, TaskID] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    """A bar for each file, on a terminal."""
+    with bar(bytes=True) as found:
+        if found is None:
+            yield None
+            return
+        tasks: dict[str, TaskID] = {}
 
         def report(file: str, done: int, total: int | None) -> None:
             if file not in tasks:
-                tasks[file] = bar.add_task(file)
-            bar.update(tasks[file], completed=done, total=total)
+                tasks[file] = found.add_task(file)
+            found.update(tasks[file], completed=done, total=total)
 
         yield report

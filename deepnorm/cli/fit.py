@@ -4,36 +4,43 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepnorm.cli.common import WORDS, BadInput, library, table, terminal, writing
+from deepnorm.cli.common import CONVENTIONS, WORDS, Suggested, drawing_quietly, library, pairs
 from deepnorm.cli.runs import of_runs
-from deepnorm.files import check_writable, replace_file
-from deepnorm.report import statements
-from deepnorm.report.export import as_json, read_optimum
+from replica.terminal import (
+    FILE,
+    BadInput,
+    Command,
+    bar,
+    check_outputs,
+    json_option,
+    table,
+    terminal,
+    write_json,
+    writing,
+    written,
+)
 
 if TYPE_CHECKING:
     from replica.scaling import Analysis, Curves
 
 __all__ = ["fit"]
 
-FIT_EXAMPLES = """\b
+EXAMPLES = """\b
 Examples:
   deepnorm fit curves.csv --json fit.json --report report.html
   deepnorm fit runs --norm bartlett --where model=cnn-small
-  deepnorm fit sweep.parquet --map norm=spectral_norm --map test_error=error --percent
-  deepnorm fit curves.csv --method paper --window 0 0.3 --gamma1-from 28000 \\
-      --gamma2-from 28000 --optimum optimum.json
+  deepnorm fit sweep.parquet --percent \\
+      --map norm=spectral_norm --map test_error=error
+  deepnorm fit curves.csv --method paper --window 0 0.3 \\
+      --gamma1-from 28000 --gamma2-from 28000 --optimum optimum.json
 """
-
 
 #: The library names arguments; whoever types a command knows the option.
 READING = {"columns": "--map", "percent": "--percent"}
@@ -48,20 +55,15 @@ FITTING = {
 }
 
 
-def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    """norm=spectral_norm, ... as a dictionary."""
-    columns: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, title = pair.partition("=")
-        if not (name and equals and title):
-            raise click.BadParameter(f"must be NAME=COLUMN, such as norm=R; got {pair!r}")
-        if name in columns:
-            raise click.BadParameter(f"maps `{name}` twice")
-        columns[name] = title
-    return columns
+def _mapping(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    return pairs("NAME=COLUMN, such as norm=R", ctx, given)
 
 
-@click.command(epilog=FIT_EXAMPLES)
+def _selection(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    return pairs("NAME=VALUE, such as model=cnn", ctx, given)
+
+
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("curves", type=click.Path(exists=True))
 @click.option(
     "--method",
@@ -76,8 +78,20 @@ def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
     metavar="LO HI",
     help="Range of lam/lam_opt in which straight lines are fitted; for --method paper.",
 )
-@click.option("--gamma1-from", type=float, metavar="P", help="Smallest P for the early law.")
-@click.option("--gamma2-from", type=float, metavar="P", help="Smallest P for lam_opt(P).")
+@click.option(
+    "--gamma1-from",
+    type=float,
+    metavar="P",
+    show_default="by rule",
+    help="Smallest P for the early law.",
+)
+@click.option(
+    "--gamma2-from",
+    type=float,
+    metavar="P",
+    show_default="by rule",
+    help="Smallest P for lam_opt(P).",
+)
 @click.option(
     "--optimum",
     type=click.Path(exists=True, dir_okay=False),
@@ -92,17 +106,19 @@ def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
     metavar="NAME=COLUMN",
     help="Where a column has another name, as in norm=spectral_norm; may be repeated.",
 )
-@click.option("--percent", is_flag=True, help="Errors are in percent.")
+@click.option("--percent", is_flag=True, help="Errors of the table are in percent.")
 @click.option(
     "--norm",
     "convention",
+    type=Suggested(CONVENTIONS),
     metavar="NAME",
-    help="Of a folder of runs: the norm to take.  [default: eq2]",
+    help="Of a folder of runs: the norm to take, as --norm of `deepnorm sweep` recorded it.  "
+    "[default: eq2]",
 )
 @click.option(
     "--where",
     multiple=True,
-    callback=_mapping,
+    callback=_selection,
     metavar="NAME=VALUE",
     help="Of a folder of runs: only those, as in model=cnn; may be repeated.",
 )
@@ -121,10 +137,18 @@ def _mapping(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
     metavar="N",
     help="Repetitions on other seeds, for the errors.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--json", "json_to", metavar="FILE", help='Every number as JSON; "-" is stdout.')
-@click.option("--report", "report_to", metavar="FILE", help="A page in HTML, all in one file.")
-@click.option("--title", help="Title of the report.  [default: name of the table]")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the bootstrap."
+)
+@json_option
+@click.option(
+    "--report",
+    "report_to",
+    type=FILE,
+    metavar="FILE",
+    help="Write a page in HTML, all in one file.",
+)
+@click.option("--title", show_default="name of the table", help="Title of the report.")
 @click.pass_context
 def fit(
     ctx: click.Context,
@@ -153,13 +177,11 @@ def fit(
     filled.
 
     Prints the exponents with statistical and systematic errors, the optimum of every P, and
-    what cannot be concluded. With --json nan becomes null and the infinities the strings
-    "inf" and "-inf". Files are replaced in one step, once everything is computed.
+    what cannot be concluded. Files are replaced in one step, once everything is computed.
     """
-    for name in (json_to, report_to):
-        if name is not None and name != "-":
-            with writing(name):
-                check_writable(name)
+    if report_to == "-":
+        raise BadInput("--report must be a file; got '-'")
+    check_outputs(json_to, report_to)
     if os.path.isdir(curves):
         if columns or percent:
             raise BadInput("--map and --percent are of tables; a folder of runs needs neither")
@@ -183,8 +205,11 @@ def fit(
         seed=seed,
     )
     if json_to is not None:
-        _write_json(analysis, json_to)
+        from deepnorm.report.export import as_json
+
+        write_json(as_json(analysis), json_to)
     if report_to is not None:
+        drawing_quietly()
         from deepnorm.report.page import Training, write_report
 
         command = shlex.join(["deepnorm", *ctx.meta[WORDS]])
@@ -203,9 +228,7 @@ def fit(
             )
     if json_to != "-":
         _print(analysis, curves)
-        for name in (json_to, report_to):
-            if name is not None:
-                click.echo(f"written: {name}", err=True)
+    written(json_to, report_to)
 
 
 def _read(path: str, columns: dict[str, str], percent: bool) -> Curves:
@@ -221,6 +244,7 @@ def _name(path: str) -> str:
 
 def _analysis(curves: Curves, optimum: str | None, **options: Any) -> Analysis:
     """The analysis of the curves, with a bar on a terminal."""
+    from deepnorm.report.export import read_optimum
     from replica.scaling import analyse
 
     with library({}):
@@ -231,34 +255,22 @@ def _analysis(curves: Curves, optimum: str | None, **options: Any) -> Analysis:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar for the bootstrap, on the standard error stream if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("bootstrap"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    """A bar for the bootstrap, on a terminal."""
+    with bar() as found:
+        if found is None:
+            yield None
+            return
+        task = found.add_task("bootstrap")
+        yield lambda done, total: found.update(task, completed=done, total=total)
 
 
 def _source(path: str) -> str:
     """The name of a file and the digest of what it holds, which says more than its date."""
+    import hashlib
+
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return f"{os.path.basename(path)}, SHA-256 {digest}"
-
-
-def _write_json(analysis: Analysis, name: str) -> None:
-    """Every number, to a file or to the standard output."""
-    text = json.dumps(as_json(analysis), indent=2, allow_nan=False) + "\n"
-    if name == "-":
-        click.echo(text, nl=False)
-        return
-    with writing(name):
-        replace_file(name, text)
 
 
 # ------------------------------------------------------------------------------- the tables
@@ -266,10 +278,12 @@ def _write_json(analysis: Analysis, name: str) -> None:
 
 def _print(analysis: Analysis, path: str) -> None:
     """Exponents, optima, collapse, thresholds, forecast, and what stands out."""
+    from deepnorm.report import statements
+
     console = terminal()
 
     def say(text: str) -> None:
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
 
     how = "the paper's recipe" if analysis.method == "paper" else "windows by rule"
     say(f"{_name(path)}: {statements.headline(analysis)}; {how}")
@@ -279,6 +293,7 @@ def _print(analysis: Analysis, path: str) -> None:
         console,
         ("", "value", "stat.", "95%", "syst.", "law"),
         [(r.name, r.value, r.error, r.interval, r.systematic, r.law) for r in rows],
+        wrapped=("law",),
     )
     if analysis.difference == analysis.difference:
         say(f"gamma_pred - gamma_meas: {analysis.difference:+.2g} statistical standard errors")
@@ -298,6 +313,7 @@ def _print(analysis: Analysis, path: str) -> None:
             )
             for row in statements.optima(analysis)
         ],
+        wrapped=("",),
     )
     say("")
     for line in statements.laws(analysis):

@@ -3,19 +3,24 @@
 # torch is imported where it is needed: help stays quick, and says how to install it.
 from __future__ import annotations
 
-import json
 import os
-import pickle
 import warnings
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepnorm.cli.common import BadInput, library, table, terminal, writing
-from deepnorm.files import check_writable, replace_file
-from deepnorm.report.export import jsonable
-from deepnorm.words import power_of_ten
+from deepnorm.cli.common import CONVENTIONS, MODELS, library
+from deepnorm.sweeps.configuration import REFERENCES
+from replica.terminal import (
+    BadInput,
+    Command,
+    check_outputs,
+    json_option,
+    table,
+    terminal,
+    write_json,
+    written,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +33,7 @@ EXAMPLES = """\b
 Examples:
   deepnorm norm weights.pt --model cnn --input-shape 1,28,28 --classes 10
   deepnorm norm model.pt --input-shape 3,32,32 --trust
-  deepnorm norm exported.pt2 --trust --convention bartlett --json -
+  deepnorm norm exported.pt2 --trust --convention bartlett --json
 """
 
 #: The library names arguments; whoever types a command knows the option.
@@ -59,22 +64,57 @@ def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
     return sides
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.option(
     "--input-shape",
     callback=_shape,
     metavar="C,H,W",
-    help="Shape of one input, without the batch.  [default: that of an exported program]",
+    show_default="that of an exported program",
+    help="Shape of one input, without the batch, such as 1,28,28.",
 )
-@click.option("--model", "name", metavar="NAME", help="Architecture of a file of weights.")
-@click.option("--classes", type=click.IntRange(min=2), default=10, show_default=True, metavar="K")
-@click.option("--width", type=float, default=1.0, show_default=True, help="Factor on its widths.")
+@click.option(
+    "--model",
+    "name",
+    type=click.Choice(MODELS),
+    metavar="NAME",
+    help=f"Architecture of a file of weights: {', '.join(MODELS)}.",
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    metavar="K",
+    help="Outputs of --model.",
+)
+@click.option(
+    "--width",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="X",
+    help="Factor on the widths of --model; positive.",
+)
 @click.option("--trust", is_flag=True, help="Run the code that the file brings with it.")
-@click.option("--convention", default="eq2", show_default=True, help="What is called the norm.")
-@click.option("--reference", default="paper", show_default=True, help="Reference matrices.")
+@click.option(
+    "--convention",
+    type=click.Choice(CONVENTIONS),
+    default="eq2",
+    show_default=True,
+    metavar="NAME",
+    help=f"What is called the norm: {', '.join(CONVENTIONS)}.",
+)
+@click.option(
+    "--reference",
+    type=click.Choice(REFERENCES),
+    default="paper",
+    show_default=True,
+    metavar="NAME",
+    help=f"Reference matrices: {', '.join(REFERENCES)}.",
+)
 @click.option("--strict", is_flag=True, help="Fail if the norm leaves something out.")
-@click.option("--json", "json_to", metavar="FILE", help='Every number as JSON; "-" is stdout.')
+@json_option
 def norm(
     file: str,
     input_shape: tuple[int, ...] | None,
@@ -94,9 +134,7 @@ def norm(
     latter two can run any code when they are read, and are refused without --trust: say it
     only of files that you made or would run as a program.
     """
-    if json_to is not None and json_to != "-":
-        with writing(json_to):
-            check_writable(json_to)
+    check_outputs(json_to)
     with library(OPTIONS):
         from deepnorm import norms
     model, known_shape = _load(file, name, input_shape, classes, width, trust)
@@ -109,13 +147,15 @@ def norm(
             model, shape, convention=convention, reference=reference, strict=strict
         )
     if json_to is not None:
-        _write_json(found, json_to)
+        from deepnorm.report.export import jsonable
+
+        names = ("log_value", "convention", "reference", "notes", "layers")
+        write_json(jsonable({name: getattr(found, name) for name in names}), json_to)
     if json_to != "-":
         _print(found, os.path.basename(file))
     for warning in caught:
-        click.echo(f"Warning: {warning.message}", err=True)
-    if json_to not in (None, "-"):
-        click.echo(f"written: {json_to}", err=True)
+        click.echo(f"Warning: {' '.join(str(warning.message).split())}", err=True)
+    written(json_to)
 
 
 # ------------------------------------------------------------------------------- reading
@@ -140,7 +180,7 @@ def _load(
     if name is None:
         raise BadInput(
             f"{file} holds weights alone: --model must name their architecture, one of "
-            f"{', '.join(_names())}"
+            f"{', '.join(MODELS)}"
         )
     if shape is None:
         raise BadInput("--input-shape must be given with --model, as in --input-shape 1,28,28")
@@ -156,12 +196,6 @@ def _load(
     return model, None
 
 
-def _names() -> tuple[str, ...]:
-    from deepnorm import networks
-
-    return networks.NAMES
-
-
 def _refuse_code(file: str, trust: bool) -> None:
     """Whole modules bring code along."""
     if not trust:
@@ -174,6 +208,8 @@ def _refuse_code(file: str, trust: bool) -> None:
 
 def _weights(file: str) -> dict[str, Any] | None:
     """A state_dict, perhaps inside a dictionary of a training script; None if it is none."""
+    import pickle
+
     import torch
 
     try:
@@ -202,6 +238,9 @@ def _weights(file: str) -> dict[str, Any] | None:
 
 def _is_pickle(file: str) -> bool:
     """Whether it is a torch archive, or a pickle by its first byte."""
+    import pickle
+    import zipfile
+
     if zipfile.is_zipfile(file):
         return True
     with open(file, "rb") as content:
@@ -238,32 +277,16 @@ def _exported(file: str) -> tuple[nn.Module, tuple[int, ...] | None]:
 # ------------------------------------------------------------------------------ printing
 
 
-def _write_json(found: Complexity, name: str) -> None:
-    """Every number, to a file or to the standard output."""
-    record = {
-        "log_value": found.log_value,
-        "convention": found.convention,
-        "reference": found.reference,
-        "notes": found.notes,
-        "layers": found.layers,
-    }
-    text = json.dumps(jsonable(record), indent=2, allow_nan=False) + "\n"
-    if name == "-":
-        click.echo(text, nl=False)
-        return
-    with writing(name):
-        replace_file(name, text)
-
-
 def _print(found: Complexity, name: str) -> None:
     """The norm, the table of layers, and the notes."""
+    from deepnorm.words import power_of_ten
+
     console = terminal()
     mantissa, power = power_of_ten(found.log_value)
     console.print(
         f"{name}: R = {mantissa}e{power}, ln R = {found.log_value:.6f} "
         f"({found.convention}, reference {found.reference})",
         soft_wrap=True,
-        markup=False,
     )
     console.print()
     rows = [
@@ -277,9 +300,14 @@ def _print(found: Complexity, name: str) -> None:
         )
         for row in found.layers.to_dict(orient="records")
     ]
-    table(console, ("name", "kind", "shape", "sigma", "norm_21", "not counted"), rows)
+    table(
+        console,
+        ("name", "kind", "shape", "sigma", "norm_21", "not counted"),
+        rows,
+        wrapped=("name", "not counted"),
+    )
     for note in found.notes:
-        console.print(f"- {note}", soft_wrap=True, markup=False)
+        console.print(f"- {note}", soft_wrap=True)
 
 
 def _number(value: float) -> str:

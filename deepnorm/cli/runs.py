@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepnorm.cli.common import BadInput, library
+from deepnorm.cli.common import library
+from replica.terminal import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd

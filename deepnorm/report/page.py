@@ -25,9 +25,9 @@ from deepnorm.figures import (
     style,
     training,
 )
-from deepnorm.files import replace_file
 from deepnorm.report import statements
 from deepnorm.words import quoted
+from replica.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd

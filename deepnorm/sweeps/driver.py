@@ -12,6 +12,7 @@ from dataclasses import replace
 from deepnorm.sweeps.claims import progress_of
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.executors import Executor, Handle, Processes
+from deepnorm.sweeps.interruption import Interruption
 from deepnorm.sweeps.jobs import Outcome, Report, Task, claim_path, perform
 from deepnorm.sweeps.progress import Progress, Reporter
 
@@ -88,12 +89,15 @@ class Driver:
             self._later = [(due, task) for due, task in self._later if due > now]
             broken = False
             while self._queue and (room is None or len(self._running) < room):
-                task = self._queue.popleft()
-                try:
-                    self._running[executor.submit(perform, task)] = task
-                except BrokenExecutor:
-                    self._queue.appendleft(task)
-                    broken = True
+                # A signal in between would lose the task, or leave a worker that starts alone.
+                with Interruption():
+                    task = self._queue.popleft()
+                    try:
+                        self._running[executor.submit(perform, task)] = task
+                    except BrokenExecutor:
+                        self._queue.appendleft(task)
+                        broken = True
+                if broken:
                     break
             for handle in [handle for handle in self._running if handle.done()]:
                 task = self._running.pop(handle)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from replica.files import replace_file
 from replica.scaling import Analysis, Curves, analyse, curves_from_table
 
 __all__ = ["CONVENTIONS", "Evidence", "analyses", "keep", "load"]
@@ -117,7 +118,7 @@ def keep(folder: Path, command: str) -> None:
         "data_digest": found.results[0].data_digest,
     }
     text = json.dumps(about, indent=2) + "\n"
-    _place(".json").write_text(text, encoding="utf-8")
+    replace_file(_place(".json"), text)
 
 
 def _write(table: pd.DataFrame, suffix: str) -> None:
@@ -130,4 +131,4 @@ def _write(table: pd.DataFrame, suffix: str) -> None:
         compression={"method": "gzip", "mtime": 0},
         mode="wb",
     )
-    _place(suffix).write_bytes(content.getvalue())
+    replace_file(_place(suffix), content.getvalue())

@@ -1,15 +1,21 @@
-"""Files that are replaced in one step: no reader ever sees half of one."""
+"""Files that are replaced in one step: no reader ever sees half of one.
+
+It knows of nothing but files: `deepnorm` and `validation` write theirs with it too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-import tempfile
 
 __all__ = ["check_writable", "replace_file"]
 
+#: How the names of files begin that are still being written.
+DRAFT = ".draft-"
 
-def check_writable(name: str) -> None:
+
+def check_writable(name: str | os.PathLike[str]) -> None:
     """Refuse early what `replace_file` would refuse once everything is computed.
 
     Raises
@@ -29,9 +35,10 @@ def check_writable(name: str) -> None:
         raise PermissionError(0, f"the folder {folder} is read-only")
 
 
-def replace_file(name: str, text: str) -> None:
-    """Write beside the file and move into place; through a link, to what it points at.
+def replace_file(name: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write beside the file, force to disk, move into place; through a link, to what it points at.
 
+    After a crash at any moment the file is the old one or the new one; a draft may be left.
     A device or a pipe is written to as it is.
 
     Raises
@@ -40,25 +47,23 @@ def replace_file(name: str, text: str) -> None:
         If it cannot be written; what was there before is then untouched.
     """
     check_writable(name)
+    data = content.encode() if isinstance(content, str) else content
     target = os.path.realpath(name)
     mode = os.stat(target).st_mode if os.path.exists(target) else None
     if mode is not None and not stat.S_ISREG(mode):
-        with open(target, "w", encoding="utf-8", newline="") as device:
-            device.write(text)
+        with open(target, "wb") as device:
+            device.write(data)
         return
-    handle, draft = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".deepnorm-")
+    draft = os.path.join(os.path.dirname(target), DRAFT + os.urandom(8).hex())
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.chmod(draft, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+        with open(draft, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(draft, stat.S_IMODE(mode))
         os.replace(draft, target)
     except BaseException:
-        os.unlink(draft)
+        with contextlib.suppress(FileNotFoundError):  # interrupted before or after it was there
+            os.unlink(draft)
         raise
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

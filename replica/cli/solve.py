@@ -1,0 +1,232 @@
+"""`replica solve`: one point, as a table, as JSON, with certified digits."""
+
+# The numerical modules and rich are imported where a command needs them: help stays quick.
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replica.cli.common import (
+    OPTIONS,
+    alpha_option,
+    convert,
+    letters,
+    library,
+    number,
+    teacher_options,
+)
+from replica.terminal import (
+    Command,
+    check_outputs,
+    in_options,
+    json_option,
+    table,
+    terminal,
+    write_json,
+    written,
+)
+
+if TYPE_CHECKING:
+    from replica.highprecision import Certificate
+    from replica.solution import Solution
+
+__all__ = ["solve"]
+
+EXAMPLES = """\b
+Examples:
+  replica solve --alpha 5 --lam 4.5
+  replica solve --alpha 5 --lam 1 --label-flip 0.1 --json
+  replica solve --alpha 0.4 --lam 1 --storage
+  replica solve --alpha 5 --lam inf --certify 30 --json point.json
+"""
+#: Certified numbers, in words.
+CERTIFIED = {
+    "generalization_error": "generalization error",
+    "overlap": "overlap",
+    "one_minus_overlap": "one minus overlap",
+    "log_x": "log x",
+    "stability": "stability",
+}
+
+
+@click.command(cls=Command, epilog=EXAMPLES)
+@alpha_option
+@click.option(
+    "--lam",
+    type=float,
+    required=True,
+    metavar="L",
+    help="The norm: 0 is Hebb, inf is maximum stability.",
+)
+@teacher_options
+@click.option("--storage", is_flag=True, help="Random labels: the storage problem.")
+@click.option(
+    "--certify",
+    type=int,
+    metavar="DIGITS",
+    help="Solve again, independently, to that many digits, 5 to 200.",
+)
+@json_option
+def solve(
+    alpha: float,
+    lam: float,
+    label_flip: float,
+    label_noise: float,
+    storage: bool,
+    certify: int | None,
+    json_to: str | None,
+) -> None:
+    """Solve one point.
+
+    Prints the generalization error with its error estimate, the overlap with the teacher,
+    the margins and what else the saddle point tells. In JSON every number has full precision;
+    certified digits are strings.
+    """
+    if storage and (label_flip or label_noise):
+        raise click.UsageError("--storage has no teacher: leave out --label-flip and --label-noise")
+    check_outputs(json_to)
+    from replica.rules import logistic_storage, logistic_teacher_student
+
+    with library():
+        if storage:
+            solution = logistic_storage(alpha, lam)
+        else:
+            solution = logistic_teacher_student(
+                alpha, lam, label_flip=label_flip, label_noise=label_noise
+            )
+    certificate = None if certify is None else _certify(solution, certify)
+    asked = {"storage": storage, "label_flip": label_flip, "label_noise": label_noise}
+    if json_to is not None:
+        write_json(_record(solution, asked, certificate), json_to)
+    if json_to != "-":
+        _print(solution, asked)
+        if certificate is not None:
+            click.echo("\n".join(_certificate_lines(certificate)))
+        written(json_to)
+
+
+def _certify(solution: Solution, digits: int) -> Certificate:
+    """The independent solution; exit code 1 if it stops short."""
+    from replica import highprecision
+
+    try:
+        with library():
+            return highprecision.certify(solution, digits=digits)
+    except highprecision.CertificationError as error:
+        raise click.ClickException(in_options(str(error), OPTIONS)) from error
+
+
+def _certified(certificate: Certificate) -> dict[str, str]:
+    """The certified numbers by name, as strings of so many digits."""
+    import mpmath
+
+    numbers = {name: getattr(certificate, name) for name in CERTIFIED}
+    return {
+        name: str(mpmath.nstr(number, certificate.digits)).lstrip("+")
+        for name, number in numbers.items()
+        if number is not None
+    }
+
+
+def _record(
+    solution: Solution, asked: dict[str, Any], certificate: Certificate | None
+) -> dict[str, Any]:
+    """Every number, for JSON."""
+    atom = solution.margins.atom
+    record = {
+        **solution.to_dict(),
+        "margin_mean": solution.margins.mean(),
+        "margin_var": solution.margins.var(),
+        "atom_position": atom.position,
+        "atom_weight": atom.weight,
+        **asked,
+    }
+    del record["log_c"]  # the solver's own unknown; overlap and one_minus_overlap say it
+    if certificate is not None:
+        record["certificate"] = {
+            "digits": certificate.digits,
+            **_certified(certificate),
+            "error": float(certificate.error),
+            "relative_error": None
+            if certificate.relative_error is None
+            else float(certificate.relative_error),
+        }
+    converted: dict[str, Any] = convert(record)
+    return converted
+
+
+# -------------------------------------------------------------------------------- the table
+
+
+def _print(solution: Solution, asked: dict[str, Any]) -> None:
+    """A table of one solution: what it is, its symbol, its value."""
+    console = terminal()
+    letter = letters(console)
+    eps = letter("ε", "eps")
+    margins = solution.margins
+    error = solution.generalization_error * solution.error_estimate
+    lines: list[tuple[str, str, float]] = [
+        ("generalization error", eps, solution.generalization_error),
+        ("its absolute error, estimated", letter("±", "+-"), float(f"{error:.1e}")),
+        ("overlap with the teacher", "R", solution.overlap),
+        ("one minus overlap", "1 - R", solution.one_minus_overlap),
+    ]
+    if math.isinf(solution.lam):
+        lines += [
+            ("stability: the smallest margin", letter("κ", "kappa"), solution.stability),
+            ("fraction of margins there", "", float(margins.atom.weight)),
+        ]
+    else:
+        lines.append((letter("log of x = β(1 - q)", "log of beta(1 - q)"), "log x", solution.log_x))
+    lines += [
+        ("mean margin", letter("⟨Δ⟩", "<D>"), float(margins.mean())),
+        ("variance of the margins", letter("Var Δ", "Var D"), float(margins.var())),
+        ("training loss", "V", solution.train_loss),
+        ("training error", "", solution.train_error),
+        ("multiplier (convex below 1)", "", solution.multiplier),
+        ("replicon (stable below 1)", "", solution.replicon),
+    ]
+    if not (asked["storage"] or math.isnan(solution.slope)):
+        gamma, lam = letter("γ₁", "gamma_1"), letter("λ", "lam")
+        lines.append((f"local exponent: {eps} ~ {lam}^-{gamma}", gamma, -solution.slope))
+    console.print(_headline(solution, asked, letter), soft_wrap=True)
+    console.print()
+    table(
+        console,
+        ("quantity", "symbol", "value"),
+        [(name, symbol, number(value)) for name, symbol, value in lines],
+        wrapped=("quantity",),
+    )
+
+
+def _headline(solution: Solution, asked: dict[str, Any], letter: Callable[[str, str], str]) -> str:
+    """The problem in one line."""
+    if asked["storage"]:
+        labels = "random labels"
+    elif asked["label_flip"] or asked["label_noise"]:
+        labels = "labels of a noisy teacher"
+        if asked["label_flip"]:
+            labels += f", flipped with probability {number(asked['label_flip'])}"
+        if asked["label_noise"]:
+            labels += f", field noise {number(asked['label_noise'])}"
+    else:
+        labels = "labels of a noiseless teacher"
+    limit = {0.0: " (Hebb)", math.inf: " (maximum stability)"}.get(solution.lam, "")
+    alpha, lam = letter("α", "alpha"), letter("λ", "lam")
+    at = f"{alpha} = {number(solution.alpha)}, {lam} = {number(solution.lam)}{limit}"
+    return f"Logistic loss at {at}, {labels}"
+
+
+def _certificate_lines(certificate: Certificate) -> list[str]:
+    """The certified digits, unwrapped so that they can be copied."""
+    lines = ["", f"Certified to {certificate.digits} digits by an independent calculation:"]
+    lines += [
+        f"  {CERTIFIED[name]:<22}{digits}" for name, digits in _certified(certificate).items()
+    ]
+    lines.append(f"  {'its relative error':<22}{float(certificate.error):.1e}")
+    if certificate.relative_error is not None:
+        lines.append(f"  {'of the value above':<22}{float(certificate.relative_error):.1e}")
+    return lines
