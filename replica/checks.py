@@ -7,14 +7,17 @@ breaks it is marked with the same sentence and the other entries are kept
 
 from __future__ import annotations
 
+import math
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Complaints", "Rule", "broadcast", "numbers"]
+__all__ = ["Complaints", "Rule", "broadcast", "is_one_of", "number", "numbers", "quoted", "whole"]
 
 
 @dataclass(frozen=True)
@@ -48,34 +51,95 @@ SHARPNESS = Rule(
 )
 RATIO = Rule(1e-30, 1e20, "must be positive: between 1e-30 and 1e20, or inf", also=(np.inf,))
 FLIP = Rule(0.0, 0.5, "must lie in [0, 0.5] (0.5 is random labels)")
-NOISE = Rule(0.0, np.inf, "must be non-negative (inf is random labels)")
+# Beyond 1e100 squares and cubes of the noise would leave the doubles.
+NOISE = Rule(
+    0.0, 1e100, "must be non-negative: at most 1e100, or inf (random labels)", also=(np.inf,)
+)
 SLOPE = Rule(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
 MARGIN = Rule(-1e6, 1e6, "must be finite, between -1e6 and 1e6")
 TARGET = Rule(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
 
 
+#: What numpy would turn into a number although it is none: text is read, a date or a span of
+#: time counted, None and what is masked become nan.
+NO_NUMBERS = (str, bytes, type(None), np.datetime64, np.timedelta64, np.ma.MaskedArray)
+#: Memory of an entry of a broadcast array: arguments, flags and an answer; and of one that is
+#: solved, measured on a grid of 10^5.
+BYTES_OF_NUMBER, BYTES_OF_SOLUTION = 100, 1300
+#: Fewer entries fit anywhere, and nobody is asked.
+MANY = 10**5
+#: Characters of a value that a message repeats.
+LONGEST_QUOTE = 200
+
+
 def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    """``value`` as float64, or a ``ValueError`` that names the argument."""
+    """``value`` as float64, or a ``ValueError`` that names the argument.
+
+    Booleans count as 0 and 1, as they do in Python. Of pandas objects the values
+    are read, in their order, and the index is not.
+    """
     try:
-        if isinstance(value, np.ma.MaskedArray):  # numpy would drop the mask
+        if isinstance(value, np.ma.MaskedArray | bytearray):
             raise TypeError
         array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            if array.dtype.kind != "O":
-                raise TypeError
-            if any(item is None for item in array.flat):  # numpy would read nan
-                raise TypeError
-            array = np.asarray(array, dtype=np.float64)
-        return array.astype(np.float64)
-    except (TypeError, ValueError):
+        if array.dtype.kind not in "biufO" or _masked_inside(value, array.ndim):
+            raise TypeError
+        if array.dtype.kind == "O" and any(
+            isinstance(item, NO_NUMBERS) or np.iscomplexobj(item) for item in array.flat
+        ):
+            raise TypeError
+        with np.errstate(over="ignore", under="ignore"):  # of wider floats; looked at below
+            result = array.astype(np.float64)
+    except (TypeError, ValueError, UserWarning):
         raise ValueError(
-            f"`{name}` must be a real number or an array of real numbers; got {value!r}"
+            f"`{name}` must be a real number or an array of real numbers; got {quoted(value)}"
         ) from None
+    except OverflowError:
+        raise _out_of_range(name, value) from None
+    if array.dtype.kind == "O" or array.dtype.itemsize > result.itemsize:
+        # 1e400 is not inf, which has a meaning of its own, and 1e-400 is not zero
+        ends = np.isinf(result) | (result == 0)
+        if np.any(array[ends] != result[ends]):
+            raise _out_of_range(name, value)
+    return result + 0.0  # -0 is 0: 1/lam is never -inf
+
+
+def _masked_inside(value: object, depth: int) -> bool:
+    """Whether lists hold masked arrays, whose masks numpy drops."""
+    if isinstance(value, list | tuple):
+        return depth > 0 and any(_masked_inside(item, depth - 1) for item in value)
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def _out_of_range(name: str, value: object) -> ValueError:
+    return ValueError(f"`{name}` must be within the range of doubles; got {quoted(value)}")
+
+
+def quoted(value: object) -> str:
+    """What was given, as a message repeats it."""
+    try:
+        said = repr(value)
+    except Exception:  # an integer of more than 4300 digits, or an object that has no words
+        said = f"an object of type {type(value).__name__}"
+    return said if len(said) <= LONGEST_QUOTE else said[:LONGEST_QUOTE] + "..."
 
 
 def show(value: float) -> str:
     """The shortest digits that name this double; integers without a point."""
     return repr(float(value)).removesuffix(".0")
+
+
+def _memory() -> float:
+    """Bytes of this machine, or those that this process is allowed; inf if nobody says."""
+    try:
+        there = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # not POSIX
+        return float("inf")
+    try:
+        allowed = float(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):  # no limit, or none written there
+        return there
+    return min(there, allowed)
 
 
 class Complaints:
@@ -122,7 +186,7 @@ class Complaints:
 
 
 def broadcast(
-    arguments: Mapping[str, ArrayLike],
+    arguments: Mapping[str, ArrayLike], entry: int = BYTES_OF_NUMBER
 ) -> tuple[tuple[int, ...], dict[str, NDArray[np.float64]]]:
     """Common shape of the arguments, and each one flattened to it.
 
@@ -130,6 +194,9 @@ def broadcast(
     ------
     ValueError
         If an argument is not numeric or the shapes do not broadcast.
+    MemoryError
+        If so many entries, of ``entry`` bytes each, do not fit in this machine: small arguments
+        broadcast to large ones, and the system might first give memory and then kill.
     """
     arrays = {name: numbers(name, value) for name, value in arguments.items()}
     try:
@@ -137,4 +204,32 @@ def broadcast(
     except ValueError:
         shapes = ", ".join(f"`{name}` {a.shape}" for name, a in arrays.items())
         raise ValueError(f"arguments must broadcast to one shape; got {shapes}") from None
+    size = math.prod(shape)
+    if size > MANY and size * float(entry) > (there := _memory()):
+        raise MemoryError(
+            f"arguments must broadcast to a shape that leaves room in memory: {shape} takes about "
+            f"{size * entry / 1e9:.3g} GB; got {there / 1e9:.3g} GB on this machine (solve parts "
+            "of the array in turn)"
+        )
     return shape, {name: np.broadcast_to(a, shape).ravel() for name, a in arrays.items()}
+
+
+def number(name: str, value: object) -> float:
+    """A single real number, or a ``ValueError``."""
+    values = numbers(name, value)  # type: ignore[arg-type]
+    if values.ndim:
+        raise ValueError(f"`{name}` must be a number; got {quoted(value)}")
+    return float(values)
+
+
+def whole(name: str, value: object) -> int:
+    """An integer of Python or numpy, or a ``ValueError``; True and False count nothing."""
+    # numpy counts spans of time among the integers
+    if not isinstance(value, int | np.integer) or isinstance(value, bool | np.timedelta64):
+        raise ValueError(f"`{name}` must be a whole number; got {quoted(value)}")
+    return int(value)
+
+
+def is_one_of(value: object, words: Collection[str]) -> bool:
+    """Whether it is one of these words; what cannot be compared with a word is not."""
+    return isinstance(value, str) and value in words

@@ -220,8 +220,9 @@ def _weights(file: str) -> dict[str, Any] | None:
         if _is_pickle(file):
             return None  # it asks for classes: a whole module
         raise BadInput(f"{file} cannot be read as a torch file") from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise BadInput(f"{file} cannot be read as a torch file: {error}") from None
+    except Exception as error:  # whatever torch's reader stumbles over in bytes that are no pickle
+        said = str(error) or type(error).__name__
+        raise BadInput(f"{file} cannot be read as a torch file: {said}") from None
     for key in NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

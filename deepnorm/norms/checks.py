@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepnorm.norms.conventions import CONVENTIONS, Convention, MatrixConvention
-from deepnorm.norms.graph import Graph
+from deepnorm.norms.graph import Graph, Use
 from deepnorm.norms.trace import named_tensors, trace
 
 __all__ = [
@@ -27,8 +28,15 @@ __all__ = [
     "require",
     "warn",
     "warn_unknown",
+    "weight_of",
 ]
 
+#: The largest entry of a matrix lies between these, or is zero: fourth powers and their sums, which
+#: Lanczos's method needs, are then floats. Nothing that is stored in single precision leaves them.
+FAINTEST, GREATEST = 1e-70, 1e70
+#: Numbers of one input, 4 GB in single precision: a system that promises more memory than it has
+#: kills whoever uses it. A choice.
+MOST_NUMBERS = 10**9
 #: What is subtracted from the matrices before their (2,1) norm is taken.
 REFERENCES = ("paper", "zero", "initial")
 
@@ -50,6 +58,8 @@ def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...]
             )
     finite(model)
     if isinstance(input_shape, Tensor):
+        if input_shape.is_meta or input_shape.layout != torch.strided:
+            raise ValueError("`input_shape` given as an example must be a dense tensor with data")
         if input_shape.dim() == 0 or input_shape.shape[0] != 1:
             raise ValueError(
                 "`input_shape` given as an example must have a batch axis of length 1; "
@@ -59,24 +69,64 @@ def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...]
     try:
         shape = tuple(int(n) for n in input_shape)
         whole = all(n == m for n, m in zip(shape, input_shape, strict=True))
-    except (TypeError, ValueError):
+    except Exception:  # of whatever was given in its place
         shape, whole = (), False
     if not whole or not shape or min(shape) < 1:
         raise ValueError(
             "`input_shape` must be the shape of one input, positive integers without the batch, "
             f"as in (1, 28, 28), or an example input; got {input_shape!r}"
         )
+    if math.prod(shape) > MOST_NUMBERS:
+        raise ValueError(f"`input_shape` must have at most {MOST_NUMBERS:g} numbers; got {shape}")
     return model, shape
 
 
 def finite(model: nn.Module) -> None:
     """Refuse weights that are not numbers."""
     for name, tensor in named_tensors(model).items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_meta:
+            raise ValueError(
+                f"`model` must have its numbers; `{name}` is on the meta device, where there are "
+                "none"
+            )
+        if tensor.layout != torch.strided:
+            raise ValueError(f"`model` must have dense tensors; `{name}` is {tensor.layout}")
+        if not tensor.is_floating_point():
+            continue
+        if tensor.itemsize == 1:  # there is no arithmetic in 8 bits
+            tensor = tensor.float()
+        if not bool(torch.isfinite(tensor).all()):
             raise ValueError(
                 f"`model` must have finite weights; `{name}` holds nan or inf (has the training "
                 "diverged?)"
             )
+
+
+def weight_of(use: Use, tensors: Mapping[str, Tensor], *, raw: bool = False) -> Tensor:
+    """The weight of a matrix, with its batch norm folded in or (``raw``) as it is stored.
+
+    Raises
+    ------
+    ValueError
+        If it is not finite, not real, or too large or too small to be squared.
+    """
+    for source in use.sources:
+        if source.read(tensors).is_complex():
+            raise ValueError(f"`model` must have real weights; `{use.label}` is complex")
+    weight = use.raw(tensors) if raw else use.weight(tensors)
+    size = float(weight.abs().max()) if weight.numel() else 0.0
+    if not math.isfinite(size):
+        if use.fold is None:
+            why = "holds nan or inf (has the training diverged?)"
+        else:
+            why = "with its batch norm holds nan or inf (its variances must be positive)"
+        raise ValueError(f"`model` must have finite weights; `{use.label}` {why}")
+    if size and not FAINTEST <= size <= GREATEST:
+        raise ValueError(
+            f"`model` must have matrices whose largest entry lies between {FAINTEST:g} and "
+            f"{GREATEST:g}, or is zero; in `{use.label}` it is {size:.3g}"
+        )
+    return weight
 
 
 def convention_named(name: Any) -> Convention:
@@ -88,9 +138,11 @@ def convention_named(name: Any) -> Convention:
 
 def conventions_named(names: Iterable[Any]) -> dict[str, Convention]:
     """Several of them."""
-    result = {
-        name: convention_named(name) for name in ([names] if isinstance(names, str) else names)
-    }
+    try:
+        listed = [names] if isinstance(names, str) else list(names)
+    except TypeError:
+        raise ValueError(f"`conventions` must be one or more names; got {names!r}") from None
+    result = {str(name): convention_named(name) for name in listed}
     if not result:
         raise ValueError(f"`conventions` must name at least one of {', '.join(CONVENTIONS)}")
     return result
@@ -98,7 +150,7 @@ def conventions_named(names: Iterable[Any]) -> dict[str, Convention]:
 
 def read_reference(reference: Any) -> str:
     """One of the three."""
-    if reference not in REFERENCES:
+    if not isinstance(reference, str) or reference not in REFERENCES:
         raise ValueError(f"`reference` must be one of {', '.join(REFERENCES)}; got {reference!r}")
     return str(reference)
 
@@ -156,7 +208,7 @@ def initial_weights(
     finite(first)
     other = trace(first, input_shape)
     tensors = named_tensors(first)
-    weights = [use.weight(tensors) for use in other.uses]
+    weights = [weight_of(use, tensors) for use in other.uses]
     ours = [(use.label, use.map.rows, use.map.domain) for use in graph.uses]
     theirs = [(use.label, use.map.rows, use.map.domain) for use in other.uses]
     if ours != theirs:

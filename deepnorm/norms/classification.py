@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,9 @@ from torch import Tensor, nn
 from deepnorm.norms.trace import quiet
 
 __all__ = ["margins"]
+
+#: ln R beyond this is no norm, and leaves nothing of a margin.
+LARGEST = 1e6
 
 
 def margins(
@@ -45,6 +50,7 @@ def margins(
     ValueError
         If the arguments do not fit together, or the model has fewer than two classes.
     """
+    _check(model, images, labels, batch, log_norm)
     if len(images) == 0 or labels.shape != (len(images),):
         raise ValueError(
             "`labels` must hold one class for each of the `images`; got shapes "
@@ -52,15 +58,12 @@ def margins(
         )
     if labels.is_floating_point():
         raise ValueError(f"`labels` must be integers; got {labels.dtype}")
-    if batch < 1:
-        raise ValueError(f"`batch` must be positive; got {batch!r}")
-    if not math.isfinite(log_norm):
-        raise ValueError(f"`log_norm` must be finite; got {log_norm!r}")
     parameter = next(model.parameters(), None)
     device = images.device if parameter is None else parameter.device
     parts = []
     with quiet(model):
-        for some, truth in zip(images.split(batch), labels.split(batch), strict=True):
+        size = min(int(batch), len(images))
+        for some, truth in zip(images.split(size), labels.split(size), strict=True):
             scores = model(some.to(device)).double()
             if scores.dim() != 2 or scores.shape[1] < 2:
                 raise ValueError(
@@ -79,3 +82,24 @@ def margins(
     # exp(-log_norm) would overflow or vanish for what a double can hold as a quotient
     value = torch.cat(parts)
     return value.sign() * torch.exp(value.abs().log() - log_norm)
+
+
+def _check(model: Any, images: Any, labels: Any, batch: Any, log_norm: Any) -> None:
+    """Refuse what is not of the kind that is written above."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"`model` must be a torch.nn.Module; got {type(model).__name__}")
+    for name, tensor in (("images", images), ("labels", labels)):
+        if not isinstance(tensor, Tensor) or tensor.dim() == 0:
+            raise ValueError(f"`{name}` must be a tensor with an axis of images; got {tensor!r}")
+    if isinstance(batch, bool) or not isinstance(batch, numbers.Integral):
+        raise ValueError(f"`batch` must be a whole number; got {batch!r}")
+    if int(batch) < 1:
+        raise ValueError(f"`batch` must be positive; got {batch!r}")
+    try:
+        value = float(log_norm) if isinstance(log_norm, numbers.Real) else math.nan
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise ValueError(f"`log_norm` must be finite; got {log_norm!r}")
+    if abs(value) > LARGEST:
+        raise ValueError(f"`log_norm` must lie between -{LARGEST:g} and {LARGEST:g}; got {value!r}")

@@ -144,7 +144,7 @@ def _by_operator(
     sigmas: list[Sigma] = []
     norms = []
     for index, use in enumerate(graph.uses):
-        weight = use.weight(tensors)
+        weight = checks.weight_of(use, tensors)
         sigmas.append(sigma_cold(use.map, weight))
         initial = None if start is None else start[index]
         norms.append(norm_21(use, weight, reference, initial)[convention.sums])
@@ -173,7 +173,7 @@ def _by_matrix(
             reason = f"not in the list of `{convention.name}`"
             rows[index] = _row(Sigma(NAN, NAN, NAN, ""), NAN, NAN, False, reason)
             continue
-        matrix = use.map.matrix(use.raw(tensors))
+        matrix = use.map.matrix(checks.weight_of(use, tensors, raw=True))
         sigma = sigma_cold(Dense(tuple(matrix.shape)), matrix)
         values.append(sigma.value)
         norms.append(float(convention.norm_21(matrix)))

@@ -44,13 +44,15 @@ def other_norms(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> dict
     for use in graph.uses:
         if use.kind == "identity":
             continue
-        weight = use.weight(tensors)
+        weight = checks.weight_of(use, tensors)
         squares += float(weight.square().sum())
         absolute += float(weight.abs().sum())
         rows += float(use.map.norm_21(weight)[0])
         sigmas.append(sigma_cold(use.map, weight).value)
     path, why = log_path_norm(model, input_shape)
-    if why and not graph.notes:
+    if math.isinf(path) and min(sigmas) > 0:
+        path, why = math.nan, "the sum over paths leaves the range of a double"
+    if why and (not graph.notes or why.endswith("double")):
         checks.warn(f"`log_path_norm` is nan: {why}")
     values = [math.sqrt(squares), absolute, rows]
     names = ("log_frobenius", "log_l1", "log_norm_21")

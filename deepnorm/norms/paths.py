@@ -83,6 +83,8 @@ def log_path_norm(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> tu
         except _Unknown as error:
             return math.nan, str(error)
     total = sum(float(t.sum()) for t in tensors_in(out) if id(t) in mode.seen)
+    if math.isnan(total):  # an infinite sum times zero
+        return math.inf, ""
     return 0.5 * math.log(total) if total > 0 else -math.inf, ""
 
 

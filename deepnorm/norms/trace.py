@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -16,6 +18,18 @@ __all__ = ["example", "named_tensors", "quiet", "trace"]
 
 #: Seed of the input of the pass; its values play no part in the norm.
 SEED = 0
+#: One pass at a time: two threads would take one another's evaluation mode for the model's own.
+_alone = threading.RLock()
+
+
+def _free() -> None:
+    """A child begins without threads, and with nobody who could release what was held."""
+    global _alone
+    _alone = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free)
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -29,6 +43,13 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 @contextlib.contextmanager
 def quiet(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards the model is as it was, whatever happened."""
+    with _alone, _quiet(model):
+        yield
+
+
+@contextlib.contextmanager
+def _quiet(model: nn.Module) -> Iterator[None]:
+    """The same, while no other thread does it."""
     modules = list(model.modules())
     training = [module.training for module in modules]
     buffers = [dict(module._buffers) for module in modules]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,10 +93,8 @@ class NormTracker:
     ) -> dict[str, float]:
         sigmas, norms = [], []
         for use in self._graph.uses:
-            weight = use.weight(tensors)
-            pair = norm_21(use, weight, self._reference, self._initial.get(use.label))
-            self._check(use.label, pair[1])
-            norms.append(pair)
+            weight = checks.weight_of(use, tensors)
+            norms.append(norm_21(use, weight, self._reference, self._initial.get(use.label)))
             sigmas.append(self._sigma(use.label, use.map, weight))
         gains = self._graph.gains(logs(sigmas))
         return {
@@ -111,9 +108,8 @@ class NormTracker:
         sigmas, norms = [], []
         for index in convention.chosen(self._graph.uses):
             use = self._graph.uses[index]
-            matrix = use.map.matrix(use.raw(tensors))
+            matrix = use.map.matrix(checks.weight_of(use, tensors, raw=True))
             norms.append(float(convention.norm_21(matrix)))
-            self._check(use.label, norms[-1])
             key = f"{use.label}, {convention.name}"
             sigmas.append(self._sigma(key, Dense(tuple(matrix.shape)), matrix))
         return convention.log_value(logs(sigmas), logs(norms))
@@ -124,13 +120,6 @@ class NormTracker:
         if vector is not None:
             self._vectors[key] = vector
         return value
-
-    def _check(self, label: str, norm: float) -> None:
-        if not math.isfinite(norm):
-            raise ValueError(
-                f"`model` must have finite weights; `{label}` holds nan or inf (has the training "
-                "diverged?)"
-            )
 
     def state_dict(self) -> dict[str, Any]:
         """What the next measurement starts from: numbers and tensors, in plain dicts."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from deepnorm.sweeps import storage
+from replica.files import replace_file
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
@@ -28,7 +28,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    storage.replace(path, hashlib.sha256(content).digest() + content)
+    replace_file(path, hashlib.sha256(content).digest() + content)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
@@ -36,13 +36,18 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
 
     Only tensors, numbers, strings and containers of them are read: nothing in the file is
     executed.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        If it is whole and asks for anything else: we did not write it.
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     checksum, content = content[:CHECKSUM], content[CHECKSUM:]
     if hashlib.sha256(content).digest() != checksum:
         return None
-    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    return state
+    state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    return state if isinstance(state, dict) else None

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deepnorm.sweeps import storage
+from replica.files import DRAFT, replace_file
 
 __all__ = ["BEAT", "STALE", "Claim", "progress_of"]
 
@@ -108,12 +108,13 @@ class Claim:
             else:
                 # A full disk must not end a run that could finish: only signs are missed.
                 with contextlib.suppress(OSError):
-                    storage.replace(self.path, _content(self._token, self._step))
+                    replace_file(self.path, _content(self._token, self._step))
 
 
 def progress_of(path: Path) -> int:
     """The step up to which the owner says it has come; 0 where nobody says."""
-    return int(_read(path).get("step", 0))
+    step = _read(path).get("step")
+    return step if type(step) is int and step >= 0 else 0
 
 
 @cache
@@ -139,16 +140,22 @@ def _create(path: Path, token: str, step: int = 0) -> bool:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "wb") as file:
-        file.write(_content(token, step))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(_content(token, step))
+    except BaseException:  # a full disk: nobody could tell whose claim it is
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 
 def _read(path: Path) -> dict[str, Any]:
     """What the claim says; empty where it is missing, or being written."""
+    if not path.is_file():  # a pipe would be waited for
+        return {}
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -174,7 +181,7 @@ def _take_over(path: Path, token: str, stale: float) -> bool:
     try:
         if not _is_stale(path, _read(path), stale):
             return False
-        storage.replace(path, _content(token, 0))
+        replace_file(path, _content(token, 0))
         return True
     finally:
         lock.unlink(missing_ok=True)
@@ -185,11 +192,12 @@ def _is_stale(path: Path, claim: dict[str, Any], stale: float) -> bool:
     if claim.get("host") == _host():
         pid, token = claim.get("pid"), claim.get("token")
         if pid == os.getpid():
-            return token not in _held
-        if isinstance(pid, int) and not _alive(pid):
+            return not isinstance(token, str) or token not in _held
+        if type(pid) is int and 0 < pid < 2**31 and not _alive(pid):
             return True
     try:
-        return _clock(path.parent) - path.stat().st_mtime > stale
+        # A sign far in the future is as dead as one in the past: the server's clock was changed.
+        return abs(_clock(path.parent) - path.stat().st_mtime) > stale
     except FileNotFoundError:
         return False
 
@@ -212,5 +220,5 @@ def _alive(pid: int) -> bool:
 
 def _clock(folder: Path) -> float:
     """The time of the file server, which need not be ours."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=storage.DRAFT) as file:
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=DRAFT) as file:
         return os.fstat(file.fileno()).st_mtime

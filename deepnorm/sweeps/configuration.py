@@ -6,7 +6,10 @@ import dataclasses
 import hashlib
 import json
 import math
+import numbers
+import operator
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -22,6 +25,10 @@ PRECISIONS = ("float32", "bfloat16")
 REFERENCES = ("paper", "zero", "initial")
 #: Digits of the hash in the name of a file: among 10^6 runs two agree with probability 2e-3.
 DIGITS = 12
+#: No whole number in a configuration is larger: columns of a table hold 64 bits.
+LARGEST = 2**63 - 1
+#: Records are held in memory, and every one takes a look at the images.
+MOST_RECORDS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +100,8 @@ class Run:
         for name, lowest in (("P", 1), ("seed", 0), ("steps", 1), ("batch_size", 1)):
             put(self, name, _whole(name, getattr(self, name), lowest))
         put(self, "records", _whole("records", self.records, 2))
+        if self.records > MOST_RECORDS:
+            raise ValueError(f"`records` must be at most {MOST_RECORDS}; got {self.records}")
         for name in ("train_images", "test_images"):
             value = getattr(self, name)
             put(self, name, None if value is None else _whole(name, value, 1))
@@ -156,8 +165,10 @@ class Run:
             If a field is missing, unknown or out of range.
         """
         names = {field.name for field in fields(cls)}
+        if not _is_mapping(values):
+            raise ValueError(f"the fields of a run are {sorted(names)}; got {values!r}")
         if set(values) != names:
-            odd = sorted(set(values) ^ names)
+            odd = sorted(map(str, set(values) ^ names))
             raise ValueError(f"the fields of a run are {sorted(names)}; differing: {odd}")
         return cls(**values)
 
@@ -198,6 +209,8 @@ def grid(
     ValueError
         If a value is out of range, given twice, or missing for a data set without defaults.
     """
+    for name, value in (("model", model), ("dataset", dataset)):
+        _check_name(name, value)
     usual = DEFAULTS.get(dataset)
     settings = {"conventions": conventions_of(model), **settings}
     if steps is not None and epochs is not None:
@@ -214,10 +227,11 @@ def grid(
         if epochs is None and steps is None:
             small = usual.full_steps is None or model.endswith("-small")
             steps = usual.steps if small else usual.full_steps
-    chosen_P = _distinct("P", P or ())
+    length = 1 if steps is None else steps
+    chosen_P = _distinct("P", () if P is None else P)
     chosen_seeds = _distinct("seeds", _seeds(seeds))
     return [
-        _sized(epochs, model=model, dataset=dataset, P=p, seed=seed, steps=steps or 1, **settings)
+        _sized(epochs, model=model, dataset=dataset, P=p, seed=seed, steps=length, **settings)
         for p in chosen_P
         for seed in chosen_seeds
     ]
@@ -229,27 +243,39 @@ def _sized(epochs: float | None, **values: Any) -> Run:
     if epochs is None:
         return run
     passes = _number("epochs", epochs, positive=True)
-    return dataclasses.replace(run, steps=max(1, round(passes * run.steps_per_epoch)))
+    steps = passes * run.steps_per_epoch
+    if steps > LARGEST:
+        raise ValueError(f"`epochs` must give at most {LARGEST} steps; got {epochs!r}")
+    return dataclasses.replace(run, steps=max(1, round(steps)))
 
 
-def _seeds(seeds: int | Iterable[int] | None) -> Iterable[int]:
+def _seeds(seeds: Any) -> Iterable[int]:
     """Which seeds: one where nothing is said, the first so many where a number is given."""
     if seeds is None:
         return (0,)
-    if isinstance(seeds, int):
+    if isinstance(seeds, numbers.Integral):
         return range(_whole("seeds", seeds, 1))
     return seeds
 
 
 def _distinct(name: str, values: Iterable[int]) -> list[int]:
     """As a list that is neither empty nor repeats itself."""
-    result = list(values)
+    try:
+        listed = list(values)
+    except TypeError:
+        raise ValueError(f"`{name}` must be several whole numbers; got {values!r}") from None
+    result = [_whole(name, value, 0) for value in listed]
     if not result:
         raise ValueError(f"`{name}` must hold at least one number")
-    repeated = sorted({value for value in result if result.count(value) > 1})
+    repeated = sorted(value for value, count in Counter(result).items() if count > 1)
     if repeated:
         raise ValueError(f"`{name}` must not repeat a number; twice: {repeated}")
     return result
+
+
+def _is_mapping(values: object) -> bool:
+    """Whether it has names and values; what is read from a file may have none."""
+    return isinstance(values, Mapping)
 
 
 def _check_name(name: str, value: object) -> None:
@@ -260,15 +286,21 @@ def _check_name(name: str, value: object) -> None:
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """One of a few words."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}` must be one of {', '.join(choices)}; got {value!r}")
 
 
 def _whole(name: str, value: Any, lowest: int) -> int:
     """A whole number, not below the lowest."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < lowest:
+    try:
+        number = lowest - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = lowest - 1
+    if number < lowest:
         raise ValueError(f"`{name}` must be a whole number of at least {lowest}; got {value!r}")
-    return int(value)
+    if number > LARGEST:
+        raise ValueError(f"`{name}` must be at most {LARGEST}; got {str(number)[:25]}")
+    return number
 
 
 def _number(name: str, value: Any, *, positive: bool) -> float:
@@ -276,7 +308,7 @@ def _number(name: str, value: Any, *, positive: bool) -> float:
     rule = "positive" if positive else "0 or positive"
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError is torch's
         number = math.nan
     outside = number <= 0 if positive else number < 0
     if isinstance(value, bool) or not math.isfinite(number) or outside:
@@ -288,9 +320,12 @@ def _names(conventions: Any) -> tuple[str, ...]:
     """The conventions of the norm: a few distinct names, in their order."""
     if isinstance(conventions, str):
         conventions = (conventions,)
-    names = tuple(conventions)
+    try:
+        names = tuple(conventions)
+    except TypeError:
+        names = ()
     for name in names:
         _check_name("conventions", name)
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"`conventions` must be one or more distinct names; got {names!r}")
+        raise ValueError(f"`conventions` must be one or more distinct names; got {conventions!r}")
     return names

@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from deepnorm.sweeps import storage
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.records import Divergence, Result
+from replica.files import replace_file
 
 __all__ = [
     "WORK",
@@ -73,7 +73,7 @@ def write_result(result: Result, folder: Path) -> Path:
     path = folder / result.run.file_name
     # One line a key: readable, and a diff of two runs says where they part.
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in body.items()]
-    storage.replace(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    replace_file(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
     return path
 
 
@@ -88,9 +88,11 @@ def read_result(path: Path) -> Result:
     OSError
         If it cannot be read.
     """
+    if os.path.lexists(path) and not path.is_file():  # a pipe would be waited for
+        raise DamagedFile(f"{path} is no regular file")
     try:
         body = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path} is not JSON, or was cut short: {error}") from None
     if not isinstance(body, dict) or body.get("kind") != KIND:
         raise DamagedFile(f'{path} is no run file: it lacks "kind": "{KIND}"')
@@ -99,7 +101,11 @@ def read_result(path: Path) -> Result:
             f"{path} has version {body.get('version')!r} of the format; this library reads "
             f"version {VERSION}"
         )
-    if body.pop("sha256", None) != _checksum(body):
+    try:
+        same = body.pop("sha256", None) == _checksum(body)
+    except RecursionError as error:
+        raise DamagedFile(f"{path} is not JSON of ours: {error}") from None
+    if not same:
         raise DamagedFile(f"{path} was altered: its checksum is not that of its content")
     try:
         run = Run.from_dict(body["run"])
@@ -113,7 +119,7 @@ def read_result(path: Path) -> Result:
             seconds=tuple(body["seconds"]),
             environment=body["environment"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DamagedFile(f"{path} does not hold together: {error}") from None
 
 
@@ -134,7 +140,7 @@ class Survey:
     results : tuple of Result
         Finished and diverged, in the order of model, data set, P and seed.
     damaged : mapping of Path to str
-        Files that cannot be trusted, and why.
+        Files that cannot be trusted, or hold a run once more, and why.
     unfinished : tuple of str
         Names, without ending, of runs that were begun and are not over.
     """
@@ -181,13 +187,21 @@ def survey(folder: str | os.PathLike[str]) -> Survey:
         raise FileNotFoundError(f"`folder` must be that of a sweep; {folder} does not exist")
     results: list[Result] = []
     damaged: dict[Path, str] = {}
+    read: list[tuple[Path, Result]] = []
     for path in sorted(folder.glob("*.json")):
         try:
-            results.append(read_result(path))
+            read.append((path, read_result(path)))
         except FileNotFoundError:  # moved aside meanwhile by a sweep
             continue
         except DamagedFile as error:
             damaged[path] = str(error)
+    first: dict[Run, Path] = {}
+    # Files under their own names come first: a copy is told from its original.
+    for path, result in sorted(read, key=lambda pair: pair[0].name != pair[1].run.file_name):
+        if first.setdefault(result.run, path) == path:
+            results.append(result)
+        else:
+            damaged[path] = f"{path} holds the same run as {first[result.run].name}: take one away"
     _check_same_data(results)
     results.sort(key=lambda r: (r.run.model, r.run.dataset, r.run.P, r.run.seed, r.run.digest))
     over = {result.run.stem for result in results}

@@ -18,7 +18,7 @@ from deepnorm.sweeps.files import WORK, DamagedFile, read_result, write_result
 from deepnorm.sweeps.interruption import Interrupted, Interruption
 from deepnorm.sweeps.training import resolve, train_together
 
-__all__ = ["Outcome", "Report", "Task", "checkpoint_path", "claim_path", "perform"]
+__all__ = ["Outcome", "Report", "Task", "checkpoint_path", "claim_path", "perform", "tidy"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,16 @@ def claim_path(folder: Path, run: Run) -> Path:
 def checkpoint_path(folder: Path, run: Run) -> Path:
     """The file that an interrupted run goes on from."""
     return folder / WORK / f"{run.stem}.pt"
+
+
+def tidy(folder: Path, run: Run, stale: float) -> None:
+    """Take away what a process left of a finished run that was killed before it could."""
+    paths = claim_path(folder, run), checkpoint_path(folder, run)
+    if any(path.exists() for path in paths):
+        claim = Claim.take(paths[0], stale=stale)
+        if claim is not None:
+            with claim:
+                paths[1].unlink(missing_ok=True)
 
 
 def perform(task: Task) -> Report:
@@ -198,7 +208,12 @@ def _train(
             if claim.lost:
                 outcomes.append(Outcome(run, "elsewhere"))
                 continue
-            write_result(result, task.folder)
+            try:
+                write_result(result, task.folder)
+            except OSError as error:  # those that were written before are not lost
+                reason = f"{error.filename or task.folder}: {error.strerror or error}"
+                outcomes.append(Outcome(run, "failed", reason, fatal=True))
+                continue
             path.unlink(missing_ok=True)
             reason = ""
             if result.divergence is not None:

@@ -55,6 +55,8 @@ class Member:
     Attributes
     ----------
     run : Run
+    data_digest : str
+        What the images are.
     model : Module
         In training mode.
     images, labels : Tensor
@@ -74,6 +76,7 @@ class Member:
     def __init__(self, run: Run, images: Images, device: torch.device) -> None:
         self.run = run
         self.device = device
+        self.data_digest = images.digest
         chosen = images.subset(run.P, run.seed)
         layout = LAYOUT.get(device.type, torch.contiguous_format)
         self.images = images.standardise(images.train_images[chosen].to(device))
@@ -120,6 +123,7 @@ class Member:
         """Everything that a training taken up again needs, as a checkpoint holds it."""
         return {
             "run": self.run.digest,
+            "data": self.data_digest,
             "step": self.step,
             "elapsed": seconds,
             "model": self.model.state_dict(),

@@ -1,4 +1,4 @@
-"""Bytes on disk that are there entirely or not at all."""
+"""The folder of a sweep: one that can be written to, and damaged files out of the way."""
 
 from __future__ import annotations
 
@@ -6,33 +6,9 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["DRAFT", "check_folder", "replace", "set_aside"]
+from replica.files import DRAFT
 
-#: How the names of files begin that are still being written.
-DRAFT = ".draft-"
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write beside the file, force to disk, and move into place.
-
-    After a crash at any moment the file is the old one or the new one; drafts may be left.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was there before is then untouched.
-    """
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=DRAFT)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)  # mkstemp's is for the owner alone: others share the folder
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+__all__ = ["DRAFT", "check_folder", "set_aside"]
 
 
 def set_aside(path: Path) -> Path:

@@ -21,7 +21,7 @@ from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.driver import Driver
 from deepnorm.sweeps.executors import Executor, Processes, cores, dask_executor
 from deepnorm.sweeps.files import WORK, survey
-from deepnorm.sweeps.jobs import Task
+from deepnorm.sweeps.jobs import Task, tidy
 from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.progress import Progress, duration, reporter
 from deepnorm.sweeps.training import EVERY, resolve
@@ -189,6 +189,8 @@ def sweep(
         costs = {run: _cost(run, sets[run.dataset]) for run in chosen}
         have = {result.run for result in found.results}
         left = [run for run in chosen if run not in have]
+        for run in have.intersection(chosen):
+            tidy(folder, run, stale)
         on_gpu = resolve(device).type == "cuda"
         stop = folder / WORK / f"stop-{uuid.uuid4().hex}"
         tasks = [

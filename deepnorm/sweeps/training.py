@@ -135,8 +135,15 @@ def train_together(
     if checkpoints is not None:
         for number, path in enumerate(checkpoints):
             state = read_checkpoint(path, device)
-            if state is not None and state["run"] == runs[number].digest:
+            if state is None or state.get("run") != runs[number].digest:
+                continue
+            if state.get("data") != images.digest:  # other images under the same name
+                continue
+            try:
                 elapsed[number] = members[number].load(state)
+            except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+                # Of an older layout: it is of no use, and half of it may be in the member.
+                members[number] = Member(runs[number], images, device)
     results: dict[int, Result] = {}
     # Members that were saved at different steps cannot go on together.
     for step in sorted({member.step for member in members}):

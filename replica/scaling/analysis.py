@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from replica import checks
 from replica.scaling import extrapolation, paper
 from replica.scaling.averages import average
 from replica.scaling.collapse import collapse
@@ -32,6 +33,9 @@ NOTED = 3.0
 REMAINING, HELD_OUT = 5, 0.25
 #: Values of P below which a power law with offset has nothing left to be judged by.
 FEWEST_WITH_OFFSET = 5
+#: Optima that span more than this in ln have no law with an offset: exp of it is no float, nor
+#: the optima of any training. A choice.
+WIDEST = 400.0
 
 OFFSETS = {"auto": None, "yes": True, "no": False}
 
@@ -84,24 +88,37 @@ def analyse(
     ValueError
         If an argument is out of range or the curves bear no analysis at all.
     """
-    if method not in ("default", "paper"):
-        raise ValueError(f'`method` must be "default" or "paper"; got {method!r}')
+    if not isinstance(curves, Curves):
+        raise ValueError(
+            "`curves` must come from `read_curves` or `curves_from_table`; got "
+            f"{type(curves).__name__}"
+        )
+    if not checks.is_one_of(method, ("default", "paper")):
+        raise ValueError(f'`method` must be "default" or "paper"; got {checks.quoted(method)}')
     own = _own_optimum(curves, optimum)
-    for name, first in (("gamma_1_from", gamma_1_from), ("gamma_2_from", gamma_2_from)):
-        if first is not None and not first <= curves.P[-1]:
-            raise ValueError(
-                f"`{name}` must not lie above the largest P, {curves.P[-1]:g}; got {first!r}"
-            )
+    gamma_1_from = _smallest("gamma_1_from", gamma_1_from, curves)
+    gamma_2_from = _smallest("gamma_2_from", gamma_2_from, curves)
     if method == "paper":
         if window is None:
             raise ValueError('`window` of lam/lam_opt is needed by method="paper", e.g. (0, 0.3)')
-        return paper.recipe(curves, window, gamma_1_from, gamma_2_from, own)
+        ends = checks.numbers("window", window)
+        if ends.shape != (2,) or not 0 <= ends[0] < ends[1]:
+            raise ValueError(
+                f"`window` must be two numbers 0 <= low < high; got {checks.quoted(window)}"
+            )
+        low, high = ends.tolist()
+        return paper.recipe(curves, (low, high), gamma_1_from, gamma_2_from, own)
     if window is not None:
-        raise ValueError(f'`window` belongs to method="paper"; got {window!r}')
-    if offset not in OFFSETS:
-        raise ValueError(f"`offset` must be one of {', '.join(OFFSETS)}; got {offset!r}")
+        raise ValueError(f'`window` belongs to method="paper"; got {checks.quoted(window)}')
+    if not checks.is_one_of(offset, OFFSETS):
+        raise ValueError(
+            f"`offset` must be one of {', '.join(OFFSETS)}; got {checks.quoted(offset)}"
+        )
+    bootstrap, seed = checks.whole("bootstrap", bootstrap), checks.whole("seed", seed)
     if bootstrap < 20:
         raise ValueError(f"`bootstrap` must be at least 20 for an error bar; got {bootstrap!r}")
+    if seed < 0:
+        raise ValueError(f"`seed` must be at least 0; got {seed!r}")
     question = Question(
         averaged=curves.averaged,
         gamma_1_from=gamma_1_from,
@@ -150,9 +167,11 @@ def forecast(analysis: Analysis, P: ArrayLike) -> Forecast:
     ValueError
         If a P is not positive, or the analysis bears no forecast.
     """
-    wanted = np.atleast_1d(np.asarray(P, dtype=np.float64))
-    if not np.all((wanted > 0) & np.isfinite(wanted)):
-        raise ValueError(f"`P` must be positive and finite; got {P!r}")
+    if not isinstance(analysis, Analysis):
+        raise ValueError(f"`analysis` must come from `analyse`; got {type(analysis).__name__}")
+    wanted = np.atleast_1d(checks.numbers("P", P))
+    if wanted.ndim > 1 or not np.all((wanted > 0) & np.isfinite(wanted)):
+        raise ValueError(f"`P` must be positive and finite; got {checks.quoted(P)}")
     if analysis.basis is None:
         why = analysis.gamma_pred.reason or 'method="paper" has no errors to go by'
         raise ValueError(f"`analysis` bears no forecast: {why}")
@@ -163,7 +182,11 @@ def _own_optimum(curves: Curves, optimum: Mapping[float, float] | None) -> Array
     """Logarithms of the user's own lam_opt, by P."""
     if optimum is None:
         return None
-    given = {float(P): float(norm) for P, norm in optimum.items()}
+    if not isinstance(optimum, Mapping):
+        raise ValueError(f"`optimum` must map each P to a norm; got {type(optimum).__name__}")
+    given = {
+        checks.number("optimum", P): checks.number("optimum", norm) for P, norm in optimum.items()
+    }
     missing = [f"{P:g}" for P in curves.P.tolist() if P not in given]
     if missing:
         raise ValueError(
@@ -173,6 +196,18 @@ def _own_optimum(curves: Curves, optimum: Mapping[float, float] | None) -> Array
         if not (norm > 0 and np.isfinite(norm)):
             raise ValueError(f"`optimum` must be positive and finite; got {norm!r} at P = {P:g}")
     return np.log([given[P] for P in curves.P.tolist()])
+
+
+def _smallest(name: str, first: float | None, curves: Curves) -> float | None:
+    """The smallest P that is to take part."""
+    if first is None:
+        return None
+    number = checks.number(name, first)
+    if not number <= curves.P[-1]:
+        raise ValueError(
+            f"`{name}` must not lie above the largest P, {curves.P[-1]:g}; got {first!r}"
+        )
+    return number
 
 
 def _optima(means: Sequence[MeanCurve], found: Exponents, own: Array | None) -> pd.DataFrame:
@@ -253,8 +288,9 @@ def _regimes(means: Sequence[MeanCurve], found: Exponents) -> Regimes | None:
     used = found.inside
     if found.gamma_pred.reason or found.by_elbow or np.count_nonzero(used) < FEWEST_WITH_OFFSET:
         return None
-    if np.ptp(found.growth.log_y) == 0 or np.ptp(found.fall.log_y[used]) == 0:
-        return None
+    for log_y in (found.growth.log_y, found.fall.log_y[used]):
+        if not 0 < np.ptp(log_y) < WIDEST:
+            return None
     return regimes(
         np.array([mean.P for mean in means])[used],
         found.growth.log_y,

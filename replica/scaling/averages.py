@@ -23,6 +23,11 @@ Array = NDArray[np.float64]
 EXACT = 1e-6
 #: A curve shorter than this has no early law, elbow and minimum to tell apart: a choice.
 FEWEST_RECORDS = 8
+#: A curve has to cover more than this of its ln(norm), or of 1 if that is larger: seven digits are
+#: then left of the distances between its records.
+NARROWEST = 1e-9
+#: A smaller mean error is no count of wrong answers; the square of this one is still a float.
+SMALLEST_ERROR = 1e-100
 
 
 def average(curves: Curves) -> tuple[MeanCurve, ...]:
@@ -59,8 +64,13 @@ def with_members(mean: MeanCurve, index: NDArray[np.intp]) -> MeanCurve:
 def _grid(P: float, seeds: Sequence[tuple[object, Array, Array]]) -> tuple[Array, Array]:
     """Grid of ln(norm) common to the seeds, and each seed's test error there."""
     for name, x, _ in seeds:
+        whose = f"P = {P:g}" if name is None else f"P = {P:g}, seed {name}"
+        if x[-1] - x[0] <= NARROWEST * max(1.0, abs(x[0]), abs(x[-1])):
+            raise ValueError(
+                f"the norm of {whose} hardly changes: ln(norm) goes from {x[0]:.17g} to "
+                f"{x[-1]:.17g}; a learning curve needs a norm that grows"
+            )
         if len(x) < FEWEST_RECORDS:
-            whose = f"P = {P:g}" if name is None else f"P = {P:g}, seed {name}"
             raise ValueError(
                 f"a learning curve needs at least {FEWEST_RECORDS} records at increasing norm; "
                 f"{whose} has {len(x)}"
@@ -84,6 +94,12 @@ def _grid(P: float, seeds: Sequence[tuple[object, Array, Array]]) -> tuple[Array
         raise ValueError(
             f"`test_error` of P = {P:g} is 0 for every seed at some norm, and has no logarithm "
             "there: a larger test set is needed to follow a power law that far"
+        )
+    lowest = float(members.mean(axis=0).min())
+    if lowest < SMALLEST_ERROR:
+        raise ValueError(
+            f"`test_error` of P = {P:g} must be at least {SMALLEST_ERROR:g}, on average over the "
+            f"seeds; got {lowest:g}"
         )
     return x, members
 

@@ -22,6 +22,13 @@ Array = NDArray[np.float64]
 
 #: A normal variable lies within this many standard deviations 95% of the time.
 BAND = 1.96
+#: x and y lie between -LARGEST and LARGEST, points are at least SMALLEST apart, and errors lie
+#: between the two: squares and their ratios are then floats.
+SMALLEST, LARGEST = 1e-50, 1e50
+#: Errors span less than this, or their inverse squares leave nothing of the other points.
+ERRORS_SPAN = 1e8
+#: An error of ln(error) above this says nothing, whatever it is.
+VAGUEST = 100.0
 
 
 def houdayer_hartmann(
@@ -53,14 +60,15 @@ def houdayer_hartmann(
     ------
     ValueError
         If there are unequal numbers of curves or of points, if an x does not increase, if an
-        entry is not finite, or if an error is not positive.
+        entry is beyond 1e50, an error or a distance in x below 1e-50, or if errors span more
+        than a factor 1e8.
     """
     xs, ys, errors = _curves("x", x, "y", y, sigma)
     if len(xs) < 2:
         return float("nan")
     owner = np.repeat(np.arange(len(xs)), [len(curve) for curve in xs])
     X, Y = np.concatenate(xs), np.concatenate(ys)
-    K, Kx, Kxx, Ky, Kxy = np.zeros((5, len(X)))
+    pairs = []  # for every curve whom it meets, and its two points there: u, y, w
     for i, (own_x, own_y, own_error) in enumerate(zip(xs, ys, errors, strict=True)):
         if len(own_x) < 2:
             continue
@@ -69,21 +77,25 @@ def houdayer_hartmann(
         left = np.minimum(left, len(own_x) - 2)  # the last point has no right neighbour
         for side in (left, left + 1):
             # Measured from x_ij, so that the line's value there is its intercept.
-            u, w = own_x[side] - X[inside], own_error[side] ** -2
-            K[inside] += w
-            Kx[inside] += w * u
-            Kxx[inside] += w * u * u
-            Ky[inside] += w * own_y[side]
-            Kxy[inside] += w * u * own_y[side]
+            pairs.append((inside, own_x[side] - X[inside], own_y[side], own_error[side] ** -2))
+    K, Kx, Ky, Sxx, Sxy = np.zeros((5, len(X)))
+    for inside, u, v, w in pairs:
+        K[inside] += w
+        Kx[inside] += w * u
+        Ky[inside] += w * v
     met = K > 0
     if not np.any(met):
         return float("nan")
-    K, Kx, Kxx, Ky, Kxy = K[met], Kx[met], Kxx[met], Ky[met], Kxy[met]
-    determinant = K * Kxx - Kx**2
-    distance = Y[met] - (Kxx * Ky - Kx * Kxy) / determinant
+    K[~met] = 1.0
+    middle, level = Kx / K, Ky / K
+    for inside, u, v, w in pairs:  # about the mean: K Kxx - Kx^2 would cancel
+        Sxx[inside] += w * (u - middle[inside]) ** 2
+        Sxy[inside] += w * (u - middle[inside]) * (v - level[inside])
+    middle, level, K, Sxx, Sxy = middle[met], level[met], K[met], Sxx[met], Sxy[met]
+    distance = Y[met] - (level - middle * Sxy / Sxx)
     if sigma is None:
         return float(np.sqrt(np.mean(distance**2)))
-    variance = np.concatenate(errors)[met] ** 2 + Kxx / determinant
+    variance = np.concatenate(errors)[met] ** 2 + 1 / K + middle**2 / Sxx
     return float(np.mean(distance**2 / variance))
 
 
@@ -120,6 +132,7 @@ def master_curve(
     ValueError
         As `houdayer_hartmann`, or if there are fewer than two `points`.
     """
+    points = checks.whole("points", points)
     if points < 2:
         raise ValueError(f"`points` must be at least 2; got {points}")
     xs, ys, errors = _curves("log_ratio", log_ratio, "log_phi", log_phi, sigma)
@@ -144,15 +157,16 @@ def master_curve(
     middle = np.nansum(values, axis=0) / curves
     spread = np.nansum((values - middle) ** 2, axis=0) / (curves - 1)
     half = BAND * np.sqrt(np.maximum(spread, own.sum(axis=0) / curves))
-    return pd.DataFrame(
-        {
-            "log_ratio": grid,
-            "phi": np.exp(middle),
-            "low": np.exp(middle - half),
-            "high": np.exp(middle + half),
-            "curves": curves,
-        }
-    )
+    with np.errstate(over="ignore"):  # a band without an upper end
+        return pd.DataFrame(
+            {
+                "log_ratio": grid,
+                "phi": np.exp(middle),
+                "low": np.exp(middle - half),
+                "high": np.exp(middle + half),
+                "curves": curves,
+            }
+        )
 
 
 def collapse(
@@ -201,7 +215,7 @@ def collapse(
     used = [i for i, mean in enumerate(means) if from_P <= mean.P]
     raw_x = [means[i].log_norm for i in used]
     raw_y = [np.log(means[i].error) for i in used]
-    errors = [np.sqrt(means[i].variance) for i in used]
+    errors = [np.sqrt(np.minimum(means[i].variance, VAGUEST**2)) for i in used]
     x = [curve - optima[0][i] for i, curve in zip(used, raw_x, strict=True)]
     y = [curve - optima[1][i] for i, curve in zip(used, raw_y, strict=True)]
     return Collapse(
@@ -234,16 +248,24 @@ def _curves(
         [np.ones_like(curve) for curve in xs] if sigma is None else _columns("sigma", sigma, xs)
     )
     for i, curve in enumerate(xs):
-        if np.any(np.diff(curve) <= 0):
-            row = int(np.argmax(np.diff(curve) <= 0))
+        if np.any(np.diff(curve) < SMALLEST):
+            row = int(np.argmax(np.diff(curve) < SMALLEST))
             raise ValueError(
                 f"`{x_name}[{i}]` must increase; got {checks.show(curve[row + 1])} after "
                 f"{checks.show(curve[row])}: sort the curve, and average points at equal x"
             )
-        if np.any(errors[i] <= 0):
-            row = int(np.argmax(errors[i] <= 0))
+        if np.any(errors[i] < SMALLEST):
+            row = int(np.argmax(errors[i] < SMALLEST))
+            rule = "positive" if errors[i][row] <= 0 else f"at least {SMALLEST:g}"
             raise ValueError(
-                f"`sigma[{i}]` must be positive; got {checks.show(errors[i][row])} at row {row}"
+                f"`sigma[{i}]` must be {rule}; got {checks.show(errors[i][row])} at row {row}"
+            )
+    if errors:
+        low, high = min(e.min() for e in errors), max(e.max() for e in errors)
+        if high > ERRORS_SPAN * low:
+            raise ValueError(
+                f"`sigma` must span less than a factor {ERRORS_SPAN:g}; got errors from "
+                f"{checks.show(low)} to {checks.show(high)}"
             )
     return xs, ys, errors
 
@@ -252,7 +274,12 @@ def _columns(
     name: str, curves: Sequence[ArrayLike], like: Sequence[Array] | None = None
 ) -> list[Array]:
     """One-dimensional arrays of finite numbers, as many and as long as others."""
-    columns = [checks.numbers(f"{name}[{i}]", curve) for i, curve in enumerate(curves)]
+    try:
+        listed = list(curves)
+    except TypeError:
+        said = checks.quoted(curves)
+        raise ValueError(f"`{name}` must be several arrays, one a curve; got {said}") from None
+    columns = [checks.numbers(f"{name}[{i}]", curve) for i, curve in enumerate(listed)]
     if like is not None and len(columns) != len(like):
         raise ValueError(f"`{name}` must have as many curves as x; got {len(columns)}")
     for i, column in enumerate(columns):
@@ -270,7 +297,9 @@ def _columns(
 
 
 def _finite(name: str, values: Array) -> None:
-    """Raise `ValueError` for the first entry that is not finite."""
-    if not np.all(np.isfinite(values)):
-        row = int(np.argmin(np.isfinite(values)))
-        raise ValueError(f"`{name}` must be finite; got {checks.show(values[row])} at row {row}")
+    """Raise `ValueError` for the first entry that is not finite, or too large to be squared."""
+    good = np.abs(values) <= LARGEST
+    if not np.all(good):
+        row = int(np.argmin(good))
+        rule = f"at most {LARGEST:g} in size" if np.isfinite(values[row]) else "finite"
+        raise ValueError(f"`{name}` must be {rule}; got {checks.show(values[row])} at row {row}")

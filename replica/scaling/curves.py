@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replica.checks import show
+from replica.checks import quoted, show
 
 __all__ = ["Curves", "curves_from_table", "read_curves"]
 
@@ -37,6 +37,8 @@ NAMES = ("P", "seed", "step", "epoch", "norm", "log_norm", "test_error", "train_
 MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"})
 #: Text that is an integer and nothing else ("007" is a name); 18 digits fit in 64 bits.
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+#: ln(norm) beyond this is no norm (1e6 is a norm of 10^434294), and its squares lose digits.
+LARGEST_LOG_NORM = 1e6
 #: So many column names are listed in a message: a choice.
 MOST_LISTED = 20
 
@@ -191,11 +193,15 @@ def read_curves(
         `curves_from_table`. Rows count from 1, which is the first below the header; blank
         lines do not count.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"`path` must be the path of a file; got {path!r}")
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"`path` must be a file of learning curves; {path} does not exist")
     if path.is_dir():
         raise ValueError(f"`path` must be a file of learning curves; {path} is a directory")
+    if not path.is_file():  # a pipe would be waited for, a device may never end
+        raise ValueError(f"`path` must be a regular file; {path} is a pipe, a socket or a device")
     name = path.name.lower()
     if name.endswith((".csv", ".csv.gz")):
         frame = _read_csv(path)
@@ -229,7 +235,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _read_parquet(path: Path) -> pd.DataFrame:
     """A Parquet file."""
     try:
-        return pd.read_parquet(path, engine="pyarrow")
+        return pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
     except ImportError:
         raise ImportError(
             f'reading {path} needs pyarrow: pip install "replica-learning[parquet]"'
@@ -375,8 +381,10 @@ class _Column:
         """A cell as the table has it: numbers plain, anything else as Python writes it."""
         cell = self.cells.iloc[row]
         if math.isnan(_number(cell)):
-            return repr(cell.item() if isinstance(cell, np.generic) else cell)
-        return cell.strip() if isinstance(cell, str) else str(cell).removesuffix(".0")
+            return quoted(cell.item() if isinstance(cell, np.generic) else cell)
+        if isinstance(cell, str):
+            return cell.strip()
+        return _said(cell).removesuffix(".0")
 
 
 def _column(frame: pd.DataFrame, name: str, at: int) -> _Column:
@@ -404,7 +412,7 @@ def _number(cell: Any) -> float:
         if isinstance(cell, bool) or not isinstance(cell, numbers.Real | Decimal):
             return math.nan
         return float(cell)
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: numpy counts spans of time among the numbers
         return math.nan
     except OverflowError:  # an integer beyond 1e308
         return math.inf
@@ -438,7 +446,7 @@ class _Records:
 
     def curve(self, row: int) -> str:
         """The curve of a row, in words."""
-        seed = "" if self.seeds is None else f", seed = {self.seeds[self.seed[row]]}"
+        seed = "" if self.seeds is None else f", seed = {_said(self.seeds[self.seed[row]])}"
         return f"P = {show(self.P[row])}{seed}"
 
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -471,6 +479,9 @@ def _log_norm(cells: Mapping[str, _Column]) -> Array:
     if "log_norm" in cells:
         values = cells["log_norm"].numbers()
         cells["log_norm"].refuse(~np.isfinite(values), "must be finite")
+        beyond = np.abs(values) > LARGEST_LOG_NORM
+        most = f"{LARGEST_LOG_NORM:g}"
+        cells["log_norm"].refuse(beyond, f"must lie between -{most} and {most}")
         return values
     norm = cells["norm"].numbers()
     bad = ~(np.isfinite(norm) & (norm > 0))
@@ -549,7 +560,13 @@ def _plain(seed: Any) -> Any:
         return seed.strip()
     if isinstance(seed, np.generic):
         seed = seed.item()
-    return int(seed) if isinstance(seed, float) and seed.is_integer() else seed
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Real | Decimal):
+        return seed
+    try:
+        whole = int(seed)  # type: ignore[arg-type]
+        return whole if seed == whole else seed
+    except (ArithmeticError, ValueError):  # inf, nan
+        return seed
 
 
 def _refuse_repeats(records: _Records) -> None:
@@ -684,6 +701,14 @@ def _frozen(values: Array) -> Array:
     """The same array, read-only: it is handed out more than once."""
     values.flags.writeable = False
     return values
+
+
+def _said(value: Any) -> str:
+    """A cell in its own words, if it has any."""
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python writes
+        return quoted(value)
 
 
 def _rows(bad: Mask) -> str:

@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 FEWEST = 3
 #: Variance of a logarithm below which it counts as exact.
 EXACT = 1e-12
+#: Above this it says nothing, whatever it is.
+VAGUE = 1e4
 #: Neighbourhoods of the minimum that the scan of choices tries, in units of the one by rule.
 RISES = (1.0, 0.5, 1.5)
 
@@ -346,7 +348,7 @@ def _pooled(samples: Samples, repeated: Array, noise: Array) -> Array:
     The variances themselves, from a handful of seeds, scatter far too much to be weights.
     """
     own = np.array([_covariance(samples, [column])[0, 0] for column in repeated.T])
-    return np.maximum(noise * np.mean(own / noise), EXACT)
+    return np.clip(noise * np.mean(own / noise), EXACT, VAGUE)
 
 
 def _roughness(x: Array, y: Array) -> Array:

@@ -72,16 +72,21 @@ def predict(
         ("combined", combined, combined_error, basis.q1),
         ("direct", direct, direct_error, 0.0),
     ):
-        columns[name] = q + np.exp(value)
         with np.errstate(over="ignore"):  # an interval without an upper end
+            columns[name] = q + np.exp(value)
             columns[f"{name}_low"] = q + np.exp(value - reach * error)
             columns[f"{name}_high"] = q + np.exp(value + reach * error)
     none = np.full(len(new), np.nan)
     truth = none if measured is None else np.asarray(measured, dtype=np.float64)
     noise = none if measured_error is None else np.asarray(measured_error, dtype=np.float64)
     columns["measured"], columns["measured_error"] = np.exp(truth), np.exp(truth) * noise
-    for name, error in (("combined", combined_error), ("direct", direct_error)):
-        columns[f"{name}_z"] = (truth - np.log(columns[name])) / np.hypot(error, noise)
+    with np.errstate(divide="ignore"):
+        log_q = np.log(basis.q1)
+    for name, value, error in (
+        ("combined", np.logaddexp(log_q, combined), combined_error),
+        ("direct", direct, direct_error),
+    ):
+        columns[f"{name}_z"] = (truth - value) / np.hypot(error, noise)
     return Forecast(table=pd.DataFrame(columns), fitted_to=float(basis.P.max()))
 
 

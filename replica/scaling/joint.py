@@ -121,7 +121,7 @@ def straight(records: Records, *, drift: bool = False) -> tuple[float, int]:
     """chi2 and number of parameters of the law without any elbow and floor: a common line."""
     columns = [np.ones_like(records.x), records.x]
     if drift:
-        columns.append(np.log(records.P / records.P[-1])[records.row])
+        columns.append((np.log(records.P) - np.log(records.P[-1]))[records.row])
     weighted = np.stack(columns, axis=1) * records.weight[:, None]
     target = records.y * records.weight
     rest = target - weighted @ np.linalg.lstsq(weighted, target, rcond=None)[0]
@@ -133,8 +133,10 @@ def _guesses(records: Records) -> list[Array]:
     x, y, row = records.x, records.y, records.row
     floors = np.array([y[row == j].min() for j in range(len(records.P))])
     early = x <= np.median(x)
-    slope, level = np.polynomial.polynomial.polyfit(x[early], y[early], 1)[::-1]
-    gamma = max(-float(slope), 1e-3)
+    dx = x[early] - x[early].mean()  # records of one norm have no slope
+    slope = float(dx @ y[early]) / max(float(dx @ dx), np.finfo(float).tiny)
+    level = float(y[early].mean()) - slope * float(x[early].mean())
+    gamma = max(-slope, 1e-3)
     elbows = np.clip((level - floors) / gamma, x.min(), x.max())
     width = np.ptp(x)
     return [
@@ -145,7 +147,8 @@ def _guesses(records: Records) -> list[Array]:
 
 def _model(records: Records, p: Array) -> tuple[Array, Array]:
     """ln(error) at the records, and its derivatives by the parameters."""
-    rate, log_P = np.exp(p[RATE]), np.log(records.P / records.P[-1])[records.row]
+    rate = np.exp(p[RATE])
+    log_P = (np.log(records.P) - np.log(records.P[-1]))[records.row]
     v = records.x - p[ELBOWS:][records.row]
     soft, past = np.logaddexp(0.0, rate * v), expit(rate * v)
     line = p[LOG_K] - p[DRIFT] * log_P - p[GAMMA] * records.x + p[BEND] / rate * soft

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 PER_NOISE, SMALLEST, LARGEST = 15.0, 0.02, 0.2
 #: Records on each side over which a curve is smoothed before its lowest point is sought.
 HALF_WIDTH = 2
+#: Part of a distance that is rounding at most, if ln(norm) changes by more than 1e-9 of itself.
+TIE = 1e-6
 #: `flat`: the minimum is within its noise over more than this part of the curve. A choice.
 FLAT = 0.25
 
@@ -86,7 +88,8 @@ def _near(x: Array, y: Array, smooth: Array, lowest: int, rise: float) -> tuple[
     first = int(above[above < lowest].max(initial=-1)) + 1
     last = int(above[above > lowest].min(initial=end + 1)) - 1
     if first < lowest < last:
-        reach = 2 * min(x[lowest] - x[first], x[last] - x[lowest])
+        # Grids are even: a record at exactly twice the distance is left out, whatever the rounding.
+        reach = (2 - TIE) * min(x[lowest] - x[first], x[last] - x[lowest])
         first = max(first, int(np.searchsorted(x, x[lowest] - reach)))
         last = min(last, int(np.searchsorted(x, x[lowest] + reach, side="right")) - 1)
     first, last = min(first, max(lowest - HALF_WIDTH, 0)), max(last, min(lowest + HALF_WIDTH, end))

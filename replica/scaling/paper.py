@@ -51,8 +51,6 @@ def recipe(
     4. gamma_pred = gamma_1 gamma_2, errors as if independent; gamma_meas from all minima.
     """
     low, high = window
-    if not 0 <= low < high:
-        raise ValueError(f"`window` must be two numbers 0 <= low < high; got {window!r}")
     means = _means(curves)
     P = np.array([mean.P for mean in means])
     for name, first in (("gamma_1_from", gamma_1_from), ("gamma_2_from", gamma_2_from)):
@@ -83,16 +81,14 @@ def recipe(
     gamma_2, error_2 = _line(np.log(P[take]), log_lam[take])
     slope, error_meas = _line(np.log(P), log_eps)
     product = gamma_1 * gamma_2
-    error_pred = abs(product) * float(np.hypot(error_1 / gamma_1, error_2 / gamma_2))
+    error_pred = float(np.hypot(gamma_2 * error_1, gamma_1 * error_2))
 
     scan = _scan(means, log_min, log_eps, log_lam, ends, gamma_1_from, gamma_2_from)
     spread = {
         name: half_range(scan.loc[scan["exponent"] == name, "value"].tolist())
         for name in ("gamma_1", "gamma_2", "gamma_meas")
     }
-    spread_pred = abs(product) * float(
-        np.hypot(spread["gamma_1"] / gamma_1, spread["gamma_2"] / gamma_2)
-    )
+    spread_pred = float(np.hypot(gamma_2 * spread["gamma_1"], gamma_1 * spread["gamma_2"]))
     names = ["gamma_1", "gamma_2", "gamma_pred", "gamma_meas"]
     errors = np.array([error_1, error_2, error_pred, error_meas])
     covariance = pd.DataFrame(np.diag(errors**2), index=names, columns=names)
@@ -102,6 +98,7 @@ def recipe(
     covariance.loc["gamma_2", "gamma_pred"] = covariance.loc["gamma_pred", "gamma_2"] = (
         gamma_1 * error_2**2
     )
+    error = float(np.hypot(error_pred, error_meas))
     none = Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, "not part of the paper's recipe")
     last = [k >= len(mean.error) - 1 for mean, k in zip(means, lowest, strict=True)]
     with np.errstate(over="ignore"):
@@ -137,7 +134,7 @@ def recipe(
         gamma_2_elbow=none,
         drift=none,
         covariance=covariance,
-        difference=(product + slope) / float(np.hypot(error_pred, error_meas)),
+        difference=(product + slope) / error if error > 0 else float("nan"),
         collapse=collapse(means, log_min, log_eps, from_P=gamma_1_from or 0.0),
         collapse_elbow=None,
         regimes=None,
@@ -189,6 +186,11 @@ def _means(curves: Curves) -> tuple[MeanCurve, ...]:
         members = np.array([np.interp(x, *s[1:], left=np.nan, right=np.nan) for s in seeds])
         reached = np.isfinite(members).any(axis=0)
         x, error = x[reached], np.nanmean(members[:, reached], axis=0)
+        if np.any(error <= 0):
+            raise ValueError(
+                f"`test_error` of P = {mean.P:g} is 0 for every seed that reaches some norm, and "
+                "has no logarithm there: a larger test set is needed"
+            )
         variance = np.interp(x, mean.log_norm, mean.variance)
         result.append(MeanCurve(mean.P, x, error, error[None, :], variance))
     return tuple(result)
@@ -250,7 +252,8 @@ def _scan(
             if len(slopes) < len(lines):
                 continue
             chosen = part == 0 and first == max(P[0], gamma_1_from or 0)
-            words = f"P >= {first:g}, lam/lam_opt <= {np.exp(other[1]):.3g}"
+            with np.errstate(over="ignore"):
+                words = f"P >= {first:g}, lam/lam_opt <= {np.exp(other[1]):.3g}"
             rows.append(("gamma_1", words, float(np.mean(slopes)), chosen))
         take = first <= P
         chosen = first == max(P[0], gamma_2_from or 0)

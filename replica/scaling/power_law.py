@@ -45,6 +45,11 @@ ROUNDING = 1e-12
 #: Errors outside these bounds, in units of the largest |y|, overflow when squared; so do
 #: derivatives, of what is then not determined by any standard.
 SMALLEST, LARGEST = 1e-100, 1e100
+#: The largest |y| lies between these where errors are absolute: chi2 is as large as its square.
+FAINTEST, GREATEST = 1e-150, 1e150
+#: Errors span less than this: from there on weights, their inverse squares, leave nothing of the
+#: other points in a double.
+ERRORS_SPAN = 1e8
 #: A statement about the residuals is made below this p-value: a choice.
 SUSPICIOUS = 0.01
 #: Where to look for ln(q/A), relative errors: below the smallest e, among the e (as parts of
@@ -352,11 +357,17 @@ def _read(
         raise ValueError("`nonnegative=False` needs absolute errors; give `sigma`, not `relative`")
     if is_relative:
         _refuse("y", "must be positive where errors are relative", y, y <= 0, ": give `sigma`")
-        if y.max() / LARGEST > y.min() * LARGEST:
+        span = float(np.ptp(np.log(y)))
+        if span == 0 or span > 2 * np.log(LARGEST):
+            rule = "have more than one logarithm" if span == 0 else "span less than a factor 1e+200"
             raise ValueError(
-                f"`y` must span less than a factor {LARGEST**2:g}; got values from "
-                f"{checks.show(y.min())} to {checks.show(y.max())}"
+                f"`y` must {rule}; got values from {checks.show(y.min())} to {checks.show(y.max())}"
             )
+    elif not FAINTEST <= np.abs(y).max() <= GREATEST:
+        raise ValueError(
+            f"`y` must have its largest value between {FAINTEST:g} and {GREATEST:g}; got "
+            f"{checks.show(y[np.argmax(np.abs(y))])}: take another unit"
+        )
     name, given = ("relative", relative) if is_relative else ("sigma", sigma)
     known = given is not None and not (is_relative and equal)
     y = y[order]
@@ -386,9 +397,17 @@ def _errors(name: str, given: ArrayLike | None, count: int, unit: float) -> Arra
     _refuse(name, "must be positive", errors, errors <= 0)
     if values.ndim and len(errors) != count:
         raise ValueError(f"`{name}` must have as many values as `x`; got {len(errors)} for {count}")
-    outside = (errors / unit < SMALLEST) | (errors / unit > LARGEST)
+    with np.errstate(over="ignore"):  # inf is outside
+        parts = errors / unit
+    outside = (parts < SMALLEST) | (parts > LARGEST)
     _refuse(name, f"must lie between {SMALLEST:g} and {LARGEST:g} of the values", errors, outside)
-    return np.broadcast_to(errors / unit, count)
+    if parts.max() > ERRORS_SPAN * parts.min():
+        raise ValueError(
+            f"`{name}` must span less than a factor {ERRORS_SPAN:g}; got errors from "
+            f"{checks.show(errors.min())} to {checks.show(errors.max())}: leave out the points "
+            "that tell nothing"
+        )
+    return np.broadcast_to(parts, count)
 
 
 # --------------------------------------------------------------- the law at fixed gamma
@@ -654,7 +673,8 @@ class _Relative(_Law):
                 places[rows, np.minimum(peak + 1, last)],
             )
             places, last = low[:, None] + (high - low)[:, None] * EVERYWHERE, len(EVERYWHERE) - 1
-        end = side * np.exp(side * log_q)
+        with np.errstate(over="ignore"):  # a side that never closes
+            end = side * np.exp(side * log_q)
         if side < 0:
             end = np.where(self._two_chi2(log_e, best)[1] <= limit, 0.0, end)
         return np.where(fits.chi2 <= limit, end, -np.inf)

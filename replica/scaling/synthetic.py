@@ -10,9 +10,18 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from replica import checks
+
 __all__ = ["SyntheticLaw", "synthetic_curves"]
 
 Array = NDArray[np.float64]
+
+#: Exponents, sharpness and prefactor lie between these: beyond are no learning curves.
+MEEKEST, WILDEST = 1e-6, 1e6
+#: ln(norm) stays below this, with room for the scatter of its ends.
+LONGEST = 650.0
+#: So much scatter of ln(error) leaves nothing of a law.
+LOUDEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,13 +55,21 @@ class SyntheticLaw:
     elbow: float = 4.0
 
     def __post_init__(self) -> None:
-        if self.shape not in ("logistic", "erf"):
+        if not checks.is_one_of(self.shape, ("logistic", "erf")):
             raise ValueError(f'`shape` must be "logistic" or "erf"; got {self.shape!r}')
-        for name in ("gamma_1", "gamma_2", "k", "rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be positive; got {getattr(self, name)!r}")
-        if not self.rise >= 0:
-            raise ValueError(f"`rise` must be non-negative; got {self.rise!r}")
+        between = f"between {MEEKEST:g} and {WILDEST:g}"
+        for name in ("gamma_1", "gamma_2", "k", "rate", "rise"):
+            value = checks.number(name, getattr(self, name))
+            if name == "rise" and value == 0:
+                continue
+            if not MEEKEST <= value <= WILDEST:
+                sign = "non-negative" if name == "rise" else "positive"
+                rule = between if value > 0 else sign
+                raise ValueError(f"`{name}` must be {rule}; got {getattr(self, name)!r}")
+        if not abs(checks.number("elbow", self.elbow)) <= WILDEST:
+            raise ValueError(
+                f"`elbow` must lie between -{WILDEST:g} and {WILDEST:g}; got {self.elbow!r}"
+            )
 
     @property
     def bend(self) -> float:
@@ -134,7 +151,30 @@ def synthetic_curves(
     -------
     DataFrame
         Columns P, seed, step, norm, test_error.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not what is written above, or a norm would be no float.
     """
+    if not isinstance(law, SyntheticLaw):
+        raise ValueError(f"`law` must be a SyntheticLaw; got {type(law).__name__}")
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"`rng` must be a numpy Generator; got {type(rng).__name__}")
+    counts = checks.numbers("P", P)
+    if counts.ndim != 1 or not counts.size or not np.all((counts > 0) & np.isfinite(counts)):
+        raise ValueError(f"`P` must be one or more positive, finite numbers; got {P!r}")
+    for name, whole in (("seeds", seeds), ("records", records), ("test_images", test_images)):
+        if checks.whole(name, whole) < 1:
+            raise ValueError(f"`{name}` must be at least 1; got {whole!r}")
+    for name, number, most in (("level", level, LOUDEST), ("past", past, LONGEST)):
+        if not 0 <= checks.number(name, number) <= most:
+            raise ValueError(f"`{name}` must lie between 0 and {most:g}; got {number!r}")
+    ends = np.abs(law.log_elbow(counts) if law.rise == 0 else law.log_lam_opt(counts))
+    if np.max(ends) + past > LONGEST:
+        raise ValueError(
+            f"`law` and `P` must give norms that are floats; got one of exp({np.max(ends):.3g})"
+        )
     frames = []
     for count in P:
         last = float(law.log_lam_opt(count)) if law.rise else float(law.log_elbow(count)) + 4.0
@@ -142,8 +182,9 @@ def synthetic_curves(
             shift = rng.normal(0.0, 0.3)
             x = np.linspace(0.2 * shift, last + past + shift, records)
             x = np.sort(x + rng.normal(0.0, 0.02, records))
-            error = law(x, count) * np.exp(rng.normal(0.0, level, records))
-            wrong = rng.binomial(test_images, np.minimum(error, 1.0))
+            with np.errstate(over="ignore"):
+                error = law(x, count) * np.exp(rng.normal(0.0, level, records))
+            wrong = rng.binomial(test_images, np.minimum(error, 1.0))  # 1 where it overflows
             frames.append(
                 pd.DataFrame(
                     {
