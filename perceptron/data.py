@@ -20,7 +20,7 @@ SMALLEST_N = 10
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """P labelled examples in N dimensions.
+    r"""P labelled examples in N dimensions.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Examples:
     labels : (P,) int8 array
         -1 or 1.
     teacher : (N,) float64 array or None
-        |w*|^2 = N; None for random labels.
+        \|w*\|^2 = N; None for random labels.
     seed : int
         From which everything was drawn; the same seed gives the same bits on
         every machine and with any number of threads.
@@ -42,11 +42,22 @@ class Examples:
     products: Products = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("inputs", "labels"):
+            value = checks.instance(name, getattr(self, name), np.ndarray)
+            if isinstance(value, np.ma.MaskedArray):
+                raise ValueError(f"`{name}` must be an array without a mask; got {value!r}")
         if self.inputs.ndim != 2 or self.inputs.dtype not in (np.int8, np.float32):
             raise ValueError(
                 "`inputs` must be a (P, N) array of int8 or float32; "
                 f"got shape {self.inputs.shape} and dtype {self.inputs.dtype}"
             )
+        if self.inputs.size == 0:
+            raise ValueError(
+                f"`inputs` must hold at least one example; got shape {self.inputs.shape}"
+            )
+        # least and largest without an array of their own size; nan shows in either
+        if not (np.isfinite(self.inputs.min()) and np.isfinite(self.inputs.max())):
+            raise ValueError("`inputs` must be finite; got inf or nan among them")
         if self.labels.shape != self.inputs.shape[:1] or self.labels.dtype != np.int8:
             raise ValueError(
                 f"`labels` must be a ({self.P},) array of int8; "
@@ -54,8 +65,13 @@ class Examples:
             )
         if not np.all(np.abs(self.labels) == 1):
             raise ValueError("`labels` must be -1 or 1; got other values")
-        if self.teacher is not None and self.teacher.shape != (self.N,):
-            raise ValueError(f"`teacher` must have shape ({self.N},); got {self.teacher.shape}")
+        if self.teacher is not None:
+            teacher = checks.vector("teacher", self.teacher, self.N)
+            if not np.any(teacher):
+                raise ValueError("`teacher` must have a direction; got zeros only")
+            object.__setattr__(self, "teacher", teacher)
+        for name in ("inputs", "labels"):  # the kernels are compiled for rows that lie in memory
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
         object.__setattr__(self, "products", Products(self.inputs, self.labels))
 
     @property
@@ -96,8 +112,11 @@ def teacher_student(
     ------
     ValueError
         If an argument breaks its rule.
+    MemoryError
+        If the inputs do not fit in this machine; before anything is allocated.
     """
     n, p, streams = _door(N, alpha, seed, inputs)
+    seed = int(seed)
     flip = checks.number("label_flip", label_flip, "in [0, 0.5]", low=0.0, high=0.5)
     x = _inputs(n, p, inputs, streams[0])
     teacher = np.random.default_rng(streams[1]).standard_normal(n)
@@ -114,6 +133,7 @@ def random_labels(N: int, alpha: float, seed: int = 0, inputs: str = "rademacher
     Parameters and errors as in `teacher_student`.
     """
     n, p, streams = _door(N, alpha, seed, inputs)
+    seed = int(seed)
     x = _inputs(n, p, inputs, streams[0])
     labels = np.random.default_rng(streams[2]).integers(0, 2, p, dtype=np.int8) * np.int8(2) - 1
     return Examples(x, labels.astype(np.int8), None, seed)
@@ -124,8 +144,15 @@ def _door(
 ) -> tuple[int, int, list[np.random.SeedSequence]]:
     n = checks.count("N", N, SMALLEST_N, f"an integer of at least {SMALLEST_N}")
     a = checks.number("alpha", alpha, "positive and finite", low=0.0, low_open=True)
-    checks.count("seed", seed, 0, "a non-negative integer")
-    checks.one_of("inputs", inputs, ("rademacher", "gaussian"))
+    seed = checks.count("seed", seed, 0, "a non-negative integer")
+    kind = checks.one_of("inputs", inputs, ("rademacher", "gaussian"))
+    wide = float(min(n, 10**100))
+    size = a * wide * wide
+    checks.memory(
+        "`N` and `alpha`",
+        size * (4 if kind == "gaussian" else 1),
+        f"an array of alpha N^2 = {size:.3g} inputs",
+    )
     p = round(a * n)
     if p < 1:
         raise ValueError(f"`alpha` must give at least one example at N = {n}; got {alpha!r}")

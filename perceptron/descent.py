@@ -24,6 +24,7 @@ from scipy.optimize import brentq
 
 from perceptron import checks, kernels
 from perceptron.data import Examples
+from perceptron.hebb import pull_of_all
 from perceptron.records import Trajectory, mean_loss, overlap_and_error
 
 __all__ = ["DescentError", "gradient_descent", "gradient_flow", "largest_curvature"]
@@ -36,12 +37,16 @@ Array = NDArray[np.float64]
 CAUTION = 0.1
 #: Records in each factor of ten of the steps, or of the time. A choice.
 RECORDS = 20
+#: More in a factor of ten than any run could use; far more would leave a step no room.
+MOST_RECORDS = 10**6
 #: A compiled call takes about so long, and then listens to the keyboard.
 CHUNK_S = 0.2
 #: Relative growth of the loss that single precision may cause by itself.
 ROUNDING = 1e-6
 #: Weights beyond this are no numbers to work with: single precision ends at 3e38.
 LARGEST = 1e30
+#: And below this their squares are none.
+SMALLEST = 1e-100
 
 #: First step of the flow, as a part of the norm there is or, from zero, as lam. A choice.
 FIRST = 1e-3
@@ -57,6 +62,10 @@ MARGIN = 1.1
 MOST_STAGES = 250
 #: Damping of the Chebyshev steps, the choice of Sommeijer, Shampine and Verwer (1998).
 DAMPING = 2 / 13
+
+
+class _Interrupted(Exception):
+    """Ctrl-C in the middle of a step."""
 
 
 class DescentError(RuntimeError):
@@ -77,6 +86,7 @@ def largest_curvature(examples: Examples) -> float:
     learning rate is below 2 over this. About (1 + sqrt(alpha))^2 for independent
     inputs.
     """
+    checks.instance("examples", examples, Examples)
     value, error, _ = _lanczos(examples, np.ones(examples.P), None, 20)
     return value + error
 
@@ -92,11 +102,11 @@ def gradient_descent(
     precision: str = "single",
     progress: bool = True,
 ) -> Trajectory:
-    """Full-batch gradient descent on the sum of log(1 + exp(-2 Delta)), at free norm.
+    r"""Full-batch gradient descent on the sum of log(1 + exp(-2 Delta)), at free norm.
 
     w <- w + learning_rate * sum_mu 2 y x / (sqrt(N) (1 + exp(2 Delta))), from w = 0,
-    so that the first step is Hebb's rule. The norm lam = |w|/sqrt(N) in this loss
-    is the lam of V_lam at |w|^2 = N; for log(1 + exp(-z)) it would be half of that.
+    so that the first step is Hebb's rule. The norm lam = \|w\|/sqrt(N) in this loss
+    is the lam of V_lam at \|w\|^2 = N; for log(1 + exp(-z)) it would be half of that.
 
     Parameters
     ----------
@@ -134,7 +144,17 @@ def gradient_descent(
     DescentError
         If the loss grows beyond that at the start, or out of the numbers.
     """
-    steps = checks.count("steps", steps, 1, "a positive integer")
+    checks.instance("examples", examples, Examples)
+    steps = checks.count("steps", steps, 1, "a positive integer", high=10**15)
+    if learning_rate is not None:
+        learning_rate = checks.number(
+            "learning_rate",
+            learning_rate,
+            "positive and finite",
+            low=0.0,
+            low_open=True,
+            least=SMALLEST,
+        )
     marks = _marks(records, steps)
     single = checks.one_of("precision", precision, ("single", "double")) == "single"
     w = _first_weights(examples, start, resume)
@@ -157,9 +177,7 @@ def gradient_descent(
     elif learning_rate is None:
         rate = _round_down(CAUTION / largest_curvature(examples))
     else:
-        rate = checks.number(
-            "learning_rate", learning_rate, "positive and finite", low=0.0, low_open=True
-        )
+        rate = learning_rate
     first_loss = book.loss_at(w) if resume is None else float(resume.train_loss[0])
     if marks[0] == done == 0 and resume is None:
         book.add(0, 0.0, w)
@@ -208,7 +226,7 @@ def gradient_flow(
     resume: Trajectory | None = None,
     progress: bool = True,
 ) -> Trajectory:
-    """The limit of gradient descent for small learning rates, at time = steps * learning_rate.
+    r"""The limit of gradient descent for small learning rates, at time = steps * learning_rate.
 
     dw/dt = - gradient of the sum of log(1 + exp(-2 Delta)), from w = 0. Steps grow
     with the time, as the loss and its curvature shrink: a factor of ten in time
@@ -223,7 +241,7 @@ def gradient_flow(
     until_norm, until_time : float
         Positive; where to stop, whichever comes first. One must be given.
     tolerance : float
-        Error of one step relative to |w|, and so in the angle of its direction and
+        Error of one step relative to \|w\|, and so in the angle of its direction and
         in the logarithm of its norm; within [1e-10, 0.01]. With the default the
         weights at a given time are good to about 3e-4.
     start : (N,) array, optional
@@ -249,18 +267,22 @@ def gradient_flow(
     DescentError
         If the norm stops growing below ``until_norm``.
     """
+    checks.instance("examples", examples, Examples)
     if until_norm is None and until_time is None:
         raise ValueError("`until_norm` or `until_time` must be given; got neither")
     last_norm, last_time = _end("until_norm", until_norm), _end("until_time", until_time)
-    checks.number("tolerance", tolerance, "within [1e-10, 0.01]", low=1e-10, high=0.01)
-    ratio = 10 ** (1 / checks.count("records", records, 1, "a positive integer")) - 1
+    tolerance = checks.number("tolerance", tolerance, "within [1e-10, 0.01]", low=1e-10, high=0.01)
+    records = checks.count("records", records, 1, "a positive integer", high=MOST_RECORDS)
+    ratio = 10 ** (1 / records) - 1
     w = _first_weights(examples, start, resume)
     root = math.sqrt(examples.N)
     book = _Book(examples)
     fields, g = examples.products.gradient(w, 1.0)
     if resume is None:
         t, done, direction = 0.0, 0, None
-        h = FIRST * (_length(w) or root) / max(_length(g), 1e-300)
+        # from zero not far beyond a norm that is smaller still
+        way = FIRST * _length(w) or min(FIRST, last_norm) * root
+        h = way / max(_length(g), 1e-300)
         book.add(0, 0.0, w, fields)
     else:
         t, done, direction = float(resume.time[-1]), int(resume.step[-1]), resume.direction
@@ -271,36 +293,45 @@ def gradient_flow(
         if value >= last:
             raise ValueError(f"`{name}` must be above that at the start, {value:g}; got {last!r}")
 
-    def gradient(v: Array) -> tuple[Array, Array]:
-        return examples.products.gradient(v, 1.0)
-
     t_begin, rest, stopped = t, False, False
     with _keyboard() as interrupted, _bar("gradient flow", 1.0, progress) as show:
+
+        def gradient(v: Array) -> tuple[Array, Array]:
+            if interrupted():  # a step may take a thousand of these
+                raise _Interrupted
+            return examples.products.gradient(v, 1.0)
+
         while norm < last_norm and t < last_time and not (rest or stopped):
-            curvature = 1 / np.cosh(np.minimum(np.abs(fields), 350.0)) ** 2
-            steepest, _, direction = _lanczos(
-                examples, curvature, direction, LANCZOS if direction is not None else 20
-            )
-            steepest *= MARGIN
-            h = min(h, ratio * t if t else h, _longest(MOST_STAGES, steepest))
-            while True:
-                now = min(h, last_time - t)
-                after, fields_after, g_after = _chebyshev(gradient, w, g, now, steepest)
-                error = 0.8 * (w - after) - 0.4 * now * (g + g_after)
-                size = _length(error) / _length(after) / tolerance
-                # the error of a step of second order grows with its third power
-                better = now * min(5.0, max(0.2, 0.8 * max(size, 1e-9) ** (-1 / 3)))
-                if size <= 1:
-                    break
-                h = better
-            h = better if now == h else max(h, better)
-            t, done = (last_time if now == last_time - t else t + now), done + 1
-            norm = _length(after) / root
-            if norm >= last_norm:
-                t, after = _on_sphere(last_norm * root, t - now, now, w, after, g, g_after)
-                fields_after, g_after = gradient(after)
-                norm = last_norm
-            rest = _length(g_after) * t < AT_REST * _length(after) or t > END_OF_TIME
+            at_last = t, done, norm, h, direction
+            try:
+                curvature = 1 / np.cosh(np.minimum(np.abs(fields), 350.0)) ** 2
+                steepest, _, direction = _lanczos(
+                    examples, curvature, direction, LANCZOS if direction is not None else 20
+                )
+                steepest *= MARGIN
+                h = min(h, ratio * t if t else h, _longest(MOST_STAGES, steepest))
+                while True:
+                    now = min(h, last_time - t)
+                    after, fields_after, g_after = _chebyshev(gradient, w, g, now, steepest)
+                    error = 0.8 * (w - after) - 0.4 * now * (g + g_after)
+                    size = _length(error) / _length(after) / tolerance
+                    # the error of a step of second order grows with its third power
+                    better = now * min(5.0, max(0.2, 0.8 * max(size, 1e-9) ** (-1 / 3)))
+                    if size <= 1:
+                        break
+                    h = better
+                h = better if now == h else max(h, better)
+                t, done = (last_time if now == last_time - t else t + now), done + 1
+                norm = _length(after) / root
+                if norm >= last_norm:
+                    t, after = _on_sphere(last_norm * root, t - now, now, w, after, g, g_after)
+                    fields_after, g_after = gradient(after)
+                    norm = last_norm
+                rest = _length(g_after) * t < AT_REST * _length(after) or t > END_OF_TIME
+            except _Interrupted:  # the step is left undone: the run stands at its last record
+                t, done, norm, h, direction = at_last
+                rest, stopped = False, True
+                break
             w, fields, g = after, fields_after, g_after
             book.add(done, t, w, fields)
             stopped = interrupted()
@@ -375,18 +406,30 @@ class _Team:
 
 def _marks(records: int | Sequence[int], steps: int) -> NDArray[np.int64]:
     """Steps to record at, in order; the last one is ``steps``."""
-    if np.ndim(records) == 0:
-        a_decade = checks.count("records", records, 1, "a positive integer or a list of steps")
+    rule = "a positive integer or a list of steps"
+    marks = _steps(records)
+    if marks is None and not isinstance(records, Sequence):
+        a_decade = checks.count("records", records, 1, rule, high=MOST_RECORDS)
         exponents = np.arange(math.floor(a_decade * math.log10(steps)) + 1) / a_decade
         marks = np.concatenate([[0], np.rint(10.0**exponents).astype(np.int64)])
-    else:
-        marks = np.asarray(records)
-        if marks.ndim != 1 or not np.issubdtype(marks.dtype, np.integer) or np.any(marks < 0):
-            raise ValueError(
-                "`records` must be a positive integer or a list of steps that are not "
-                f"negative; got {records!r}"
-            )
+    elif marks is None or np.any(marks < 0):
+        raise ValueError(
+            f"`records` must be {rule} that are not negative; got {checks.quoted(records)}"
+        )
     return np.unique(np.append(marks[marks <= steps], steps).astype(np.int64))
+
+
+def _steps(records: Any) -> NDArray[np.int64] | None:
+    """The steps of a list of integers; None for anything else, which may be a number."""
+    if isinstance(records, np.ma.MaskedArray | bytearray):
+        return None
+    try:
+        marks = np.asarray(records)
+    except (TypeError, ValueError, UserWarning):  # ragged, or masked
+        return None
+    if marks.ndim != 1 or (marks.size and marks.dtype.kind not in "iu"):
+        return None
+    return np.array([min(int(mark), 10**15) for mark in marks], dtype=np.int64)
 
 
 def _round_down(value: float) -> float:
@@ -401,7 +444,7 @@ def _round_down(value: float) -> float:
 def _end(name: str, value: float | None) -> float:
     if value is None:
         return math.inf
-    return checks.number(name, value, "positive and finite", low=0.0, low_open=True)
+    return checks.number(name, value, "positive and finite", low=0.0, low_open=True, least=SMALLEST)
 
 
 def _lanczos(
@@ -518,7 +561,7 @@ class _Book:
         loss = mean_loss(margins, 1.0)
         along = w
         if not np.any(w):
-            along = examples.products.combine(examples.labels.astype(np.float64))
+            along = pull_of_all(examples)
             margins = examples.labels * examples.products.fields(along)
         norm = _length(w) / math.sqrt(examples.N)
         scores = overlap_and_error(examples, along)
@@ -549,6 +592,7 @@ class _Book:
 def _first_weights(examples: Examples, start: Array | None, resume: Trajectory | None) -> Array:
     """A copy of the weights to begin with."""
     if resume is not None:
+        checks.instance("resume", resume, Trajectory)
         if start is not None:
             raise ValueError("`start` must not be given with `resume`; got both")
         w = np.array(resume.weights, dtype=np.float64)
@@ -562,11 +606,14 @@ def _first_weights(examples: Examples, start: Array | None, resume: Trajectory |
             )
         return w
     if start is None:
+        pull_of_all(examples)  # from zero the first step needs a direction
         return np.zeros(examples.N)
-    w = np.array(start, dtype=np.float64)
-    if w.shape != (examples.N,) or not np.all(np.isfinite(w)):
+    w = checks.vector("start", start, examples.N)
+    largest = float(np.max(np.abs(w)))
+    if not (largest == 0 or SMALLEST <= largest < LARGEST):
         raise ValueError(
-            f"`start` must be {examples.N} finite numbers; got an array of shape {w.shape}"
+            f"`start` must be zero, or its largest weight between {SMALLEST:g} and {LARGEST:g}; "
+            f"got {largest:g}"
         )
     return w
 

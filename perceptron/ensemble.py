@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +22,9 @@ __all__ = ["Ensemble", "over_seeds"]
 
 Array = NDArray[np.float64]
 Experiment = Callable[[int], Mapping[str, ArrayLike]]
+
+#: Seeds of one call; each waits in a list for its turn. A choice.
+MOST_SEEDS = 10**6
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,8 @@ def over_seeds(
     Raises
     ------
     ValueError
-        For bad seeds. What the experiment raises is raised here.
+        For bad seeds, or an experiment that does not return numbers of one shape. What the
+        experiment raises is raised here.
 
     Notes
     -----
@@ -89,25 +95,33 @@ def over_seeds(
     ``complete`` False, and a warning.
     """
     if isinstance(seeds, int | np.integer):
-        seeds = range(checks.count("seeds", seeds, 1, "at least 1"))
-    order = [checks.count("seeds", seed, 0, "non-negative integers") for seed in seeds]
-    if not order or len(set(order)) < len(order):
-        raise ValueError(f"`seeds` must be one or more different integers; got {order!r}")
+        seeds = range(checks.count("seeds", seeds, 1, "at least 1", high=MOST_SEEDS))
+    if not callable(experiment):
+        raise ValueError(
+            f"`experiment` must be a function of the seed; got {checks.quoted(experiment)}"
+        )
+    order = _order(seeds)
     own = ThreadPoolExecutor(min(processors(), len(order))) if executor is None else None
     pool = executor or own
     assert pool is not None
-    done: dict[int, Mapping[str, ArrayLike]] = {}
+    done: dict[int, dict[str, Array]] = {}
     futures: dict[Future[Mapping[str, ArrayLike]], int] = {}
     complete = False
     try:
         # two teams of BLAS threads on the same processors wait for one another: 20 times slower
         with _bar(progress, len(order)) as advance, threadpool_limits(1, user_api="blas"):
-            futures = {pool.submit(_alone, experiment, seed): seed for seed in order}
+            for seed in order:  # one by one: those are known that an interruption has to call off
+                futures[pool.submit(_alone, experiment, seed)] = seed
             for future in as_completed(futures):
-                done[futures[future]] = future.result()
+                found = _numbers(future.result())
+                _compare(found, next(iter(done.values()), found))
+                done[futures[future]] = found
                 advance()
         complete = True
     except KeyboardInterrupt:
+        for future, seed in futures.items():  # done, and not looked at yet
+            if future.done() and not future.cancelled() and future.exception() is None:
+                done.setdefault(seed, _numbers(future.result()))
         warnings.warn(
             f"interrupted: {len(done)} of {len(order)} seeds are kept", RuntimeWarning, stacklevel=2
         )
@@ -118,11 +132,52 @@ def over_seeds(
             own.shutdown(wait=complete, cancel_futures=True)
     seeds_done = sorted(done)
     names = list(done[seeds_done[0]]) if done else []
-    values = {
-        name: np.stack([np.asarray(done[seed][name], dtype=float) for seed in seeds_done])
-        for name in names
-    }
+    values = {name: np.stack([done[seed][name] for seed in seeds_done]) for name in names}
     return Ensemble(np.array(seeds_done, dtype=np.int64), values, complete)
+
+
+def _order(seeds: Any) -> list[int]:
+    """The seeds as they were given: different, and few enough to be listed."""
+    try:
+        if isinstance(seeds, str | bytes | bytearray | np.ma.MaskedArray):
+            raise TypeError
+        listed = list(itertools.islice(seeds, MOST_SEEDS + 1))
+    except TypeError:
+        raise ValueError(
+            f"`seeds` must be an integer or a sequence of integers; got {checks.quoted(seeds)}"
+        ) from None
+    rule = "non-negative integers"
+    order = [checks.count("seeds", seed, 0, rule, high=2**63 - 1) for seed in listed]
+    if not order or len(order) > MOST_SEEDS or len(set(order)) < len(order):
+        raise ValueError(
+            f"`seeds` must be different integers, from one to {MOST_SEEDS}; "
+            f"got {checks.quoted(order)}"
+        )
+    return order
+
+
+def _numbers(found: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """What an experiment returned, as arrays."""
+    rule = "`experiment` must return numbers or arrays by name"
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{rule}; got {checks.quoted(found)}")
+    values = {}
+    for name, value in found.items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{rule}; got {checks.quoted(value)} for {name!r}")
+        values[name] = array.astype(float)
+    return values
+
+
+def _compare(found: dict[str, Array], first: dict[str, Array]) -> None:
+    """All seeds have the same names and shapes."""
+    shapes = [{name: value.shape for name, value in one.items()} for one in (found, first)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "`experiment` must return the same names and shapes for every seed; "
+            f"got {shapes[0]} and {shapes[1]}"
+        )
 
 
 def _alone(experiment: Experiment, seed: int) -> Mapping[str, ArrayLike]:

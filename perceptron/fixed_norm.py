@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy.special import expit, log_expit
 
 from perceptron import checks
 from perceptron.data import Examples
+from perceptron.hebb import pull_of_all
 from perceptron.records import Learned, measure
 
 __all__ = ["FixedNorm", "NoMinimiser", "minimize_at_norm"]
@@ -31,6 +32,10 @@ FIRST_NORM = 0.5
 MOST_STEPS = 100
 #: Products with the Hessian for one Newton step.
 MOST_PRODUCTS = 500
+#: Squared residuals that have grown by this factor will not fall again; a choice.
+DIVERGES = 1e8
+#: A norm below this would make 1/lam, the size of the loss, a number without use.
+SMALLEST = 1e-30
 #: A mean loss below this has lost its small terms to underflow.
 SMALLEST_LOSS = 1e-280
 
@@ -111,11 +116,8 @@ def minimize_at_norm(
     tolerance = checks.number(
         "tolerance", tolerance, "in (0, 0.1]", low=0.0, high=0.1, low_open=True
     )
-    scalar = np.ndim(lam) == 0
-    norms = [
-        checks.number("lam", value, "positive and finite", low=0.0, low_open=True)
-        for value in np.atleast_1d(np.asarray(lam, dtype=object))
-    ]
+    checks.instance("examples", examples, Examples)
+    scalar, norms = _norms(lam)
     unit = _direction(examples, start)
     results: dict[int, FixedNorm] = {}
     path = [] if start is None else [(np.inf, unit)]
@@ -136,6 +138,26 @@ def minimize_at_norm(
         )
     ordered = [results[i] for i in range(len(norms))]
     return ordered[0] if scalar else ordered
+
+
+def _norms(lam: Any) -> tuple[bool, list[float]]:
+    """Whether one norm was given, and the norms."""
+    rule = "positive and finite"
+    try:
+        if isinstance(lam, np.ma.MaskedArray | bytearray):
+            raise TypeError
+        values = np.asarray(lam, dtype=object)
+    except (TypeError, ValueError, UserWarning):  # ragged, or masked
+        raise ValueError(
+            f"`lam` must be {rule}, or a sequence of such numbers; got {checks.quoted(lam)}"
+        ) from None
+    if values.ndim > 1:
+        raise ValueError(f"`lam` must be one number or a sequence; got shape {values.shape}")
+    norms = [
+        checks.number("lam", v, rule, low=0.0, low_open=True, least=SMALLEST)
+        for v in values.ravel()
+    ]
+    return values.ndim == 0, norms
 
 
 def _rungs(lowest: float, goal: float) -> list[float]:
@@ -164,11 +186,10 @@ def _predict(path: list[tuple[float, Array]], lam: float, unit: Array) -> Array:
 def _direction(examples: Examples, start: Array | None) -> Array:
     """A unit vector to start from."""
     if start is None:
-        vector = examples.products.combine(examples.labels.astype(float))
+        vector = pull_of_all(examples)
     else:
-        vector = np.array(start, dtype=float)
-        if vector.shape != (examples.N,):
-            raise ValueError(f"`start` must have shape ({examples.N},); got {vector.shape}")
+        vector = checks.vector("start", start, examples.N)
+        vector /= np.max(np.abs(vector)) or 1.0  # whose length does not overflow
     length = np.linalg.norm(vector)
     if not (length > 0 and np.isfinite(length)):
         raise ValueError(f"`start` must be a finite vector other than zero; got length {length}")
@@ -249,7 +270,7 @@ def _newton_step(examples: Examples, here: _Point, lam: float) -> tuple[Array, i
     step = np.zeros(n)
     residual = -here.gradient
     direction = residual.copy()
-    rr = float(residual @ residual)
+    first = rr = float(residual @ residual)
     for k in range(MOST_PRODUCTS):
         product = examples.products.weighted(direction, curvature, single=lam <= SINGLE_UP_TO)
         product -= (product @ here.unit) * here.unit
@@ -261,7 +282,7 @@ def _newton_step(examples: Examples, here: _Point, lam: float) -> tuple[Array, i
         step += a * direction
         residual -= a * product
         new = float(residual @ residual)
-        if new <= goal * goal:
+        if new <= goal * goal or new > DIVERGES * first:  # the gradient is rounding itself
             return step, k + 1
         direction = residual + (new / rr) * direction
         direction -= (direction @ here.unit) * here.unit

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from perceptron import checks
 from perceptron.data import Examples
 from perceptron.records import Learned, measure
 
-__all__ = ["hebb_rule"]
+__all__ = ["hebb_rule", "pull_of_all"]
+
+#: What rounding may leave of a sum of P terms that cancel, in units of P times the largest.
+ROUNDING = 1e-15
 
 
 def hebb_rule(examples: Examples) -> Learned:
@@ -29,10 +34,17 @@ def hebb_rule(examples: Examples) -> Learned:
     ValueError
         If the sum vanishes, so that it has no direction.
     """
+    checks.instance("examples", examples, Examples)
+    return Learned(**measure(examples, pull_of_all(examples), 0.0))  # type: ignore[arg-type]
+
+
+def pull_of_all(examples: Examples) -> NDArray[np.float64]:
+    """Sum_mu y x / sqrt(N), or a `ValueError` if rounding is all that is left of it."""
     pull = examples.products.combine(examples.labels.astype(np.float64))
-    if not np.linalg.norm(pull) > 0:
+    largest = max(float(examples.inputs.max()), -float(examples.inputs.min()))
+    if not np.linalg.norm(pull) > ROUNDING * examples.P * largest:
         raise ValueError(
             f"`examples` must not cancel in Hebb's sum of y x; got {examples.P} examples "
             "whose sum is zero"
         )
-    return Learned(**measure(examples, pull, 0.0))  # type: ignore[arg-type]
+    return pull

@@ -69,14 +69,14 @@ BLOCK = 1024
 
 
 class NotSeparable(ValueError):
-    """No weights give every example a positive margin.
+    r"""No weights give every example a positive margin.
 
     Attributes
     ----------
     multipliers : (P,) array
-        The proof: non-negative, of sum 1, with |sum_mu b_mu y x|/sqrt(N) ``bound``/sqrt(N).
+        The proof: non-negative, of sum 1, with \|sum_mu b_mu y x\| = ``bound``.
     bound : float
-        Upper bound on the stability of any weights with |w|^2 = N; zero to rounding.
+        Upper bound on the stability of any weights with \|w\|^2 = N; zero to rounding.
     """
 
     def __init__(self, message: str, multipliers: Array, bound: float):
@@ -91,12 +91,12 @@ class NotSeparable(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class MaximumStability(Learned):
-    """The weights with the largest smallest margin.
+    r"""The weights with the largest smallest margin.
 
     Attributes
     ----------
     stability : float
-        kappa, the smallest margin at |w|^2 = N.
+        kappa, the smallest margin at \|w\|^2 = N.
     duality_gap : float
         Upper bound on (kappa_max - kappa)/kappa_max: no weights at all have a
         stability above kappa/(1 - duality_gap).
@@ -148,6 +148,7 @@ def max_stability(
         For a bad argument, if rounding keeps the gap above ``tolerance``, or if
         a thousand Newton steps decide nothing.
     """
+    checks.instance("examples", examples, Examples)
     tolerance = checks.number("tolerance", tolerance, "in [1e-13, 0.1]", low=1e-13, high=0.1)
     b = np.zeros(examples.P) if start is None else _multipliers(examples, start)
     here = _coordinate_ascent(examples, b, max(ROUGH_GAP, tolerance))
@@ -208,11 +209,11 @@ def _gap(pair: _Pair) -> float:
 
 def _multipliers(examples: Examples, start: Array) -> Array:
     """Those of the user, at the scale where the dual is largest."""
-    b = np.array(start, dtype=np.float64)
-    if b.shape != (examples.P,):
-        raise ValueError(f"`start` must have shape ({examples.P},); got {b.shape}")
-    if not (np.all(np.isfinite(b)) and np.all(b >= 0) and b.any()):
-        raise ValueError("`start` must be finite, non-negative and not all zero; it is not")
+    rule = "finite, non-negative and not all zero"
+    b = checks.vector("start", start, examples.P, rule)
+    if not (np.all(b >= 0) and b.any()):
+        raise ValueError(f"`start` must be {rule}; got {b.min()} to {b.max()}")
+    b /= b.max()  # whose sum does not overflow
     b /= b.sum()
     pull = examples.products.combine(examples.labels * b)
     square = float(pull @ pull)
@@ -392,6 +393,10 @@ class _Matrix:
         real = np.float32 if examples.inputs.dtype == np.int8 else np.float64
         self.inside: Mask = np.zeros(examples.P, dtype=bool)
         size = min(examples.P, examples.N)
+        # the matrix, and the copy in double precision that is factorised
+        checks.memory(
+            "`examples`", size * size * (np.dtype(real).itemsize + 8.0), f"a matrix of {size}^2"
+        )
         self.gram = np.zeros((size, size), dtype=real)
         self.factor: tuple[Array, bool] | None = None
         self.mu = np.nan

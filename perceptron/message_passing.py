@@ -91,11 +91,14 @@ def bayes_optimal(
     ValueError
         For a bad argument.
     """
+    checks.instance("examples", examples, Examples)
     p = checks.number("label_flip", label_flip, "in [0, 0.5)", low=0.0, high=np.nextafter(0.5, 0))
     tolerance = checks.number(
         "tolerance", tolerance, "in (0, 0.1]", low=0.0, high=0.1, low_open=True
     )
-    checks.count("max_iterations", max_iterations, 1, "a positive integer")
+    max_iterations = checks.count(
+        "max_iterations", max_iterations, 1, "a positive integer", high=10**9
+    )
     keep = checks.number("damping", damping, "in [0, 1)", low=0.0, high=np.nextafter(1.0, 0))
     products, labels, alpha = examples.products, examples.labels, examples.alpha
     mean, variance = np.zeros(examples.N), 1.0

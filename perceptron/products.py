@@ -71,6 +71,7 @@ class Products:
         most = max(1, inputs.size // INPUTS_PER_THREAD)
         self.threads = min(threads or min(processors(), _limit.get()), PARTS, most)
         self._pool: ThreadPoolExecutor | None = None
+        self._pool_of = 0  # the process whose threads it holds: a fork inherits none of them
         self._none = np.zeros(p)
 
     def __getstate__(self) -> dict[str, object]:
@@ -121,8 +122,9 @@ class Products:
             for k in range(PARTS):
                 part(k)
             return
-        if self._pool is None:
+        if self._pool is None or self._pool_of != os.getpid():
             self._pool = ThreadPoolExecutor(self.threads - 1)
+            self._pool_of = os.getpid()
 
         def share(t: int) -> None:
             for k in range(t, PARTS, self.threads):

@@ -48,7 +48,9 @@ def log_typical_pull(loss: SmoothLoss, kappa: Array) -> Array:
         new = np.isnan(result) & (pull > 0)
         result[new] = np.log(pull[new])
     if np.isnan(result).any():
-        raise ValueError("`dV` must be negative at some margin; it is not on [-128, kappa]")
+        raise ValueError(
+            "`dV` must be negative at some margin of [-128, kappa]; got no such margin"
+        )
     return result
 
 
@@ -103,10 +105,12 @@ def moments(
     out: Array,
 ) -> None:
     """Fill ``out`` as `replica.kernels.moments` does; the columns d/d log lam are nan."""
-    for i in range(len(a)):
-        mixture = signal[i], noise[i], random[i]
-        point = _Point(loss, np.exp(a[i]), np.exp(b[i]), *mixture, centre[i], full)
-        out[i] = point.integrate(order, refine)
+    # an iterate far from any solution may leave the doubles; its nan tells the solver
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i in range(len(a)):
+            mixture = signal[i], noise[i], random[i]
+            point = _Point(loss, np.exp(a[i]), np.exp(b[i]), *mixture, centre[i], full)
+            out[i] = point.integrate(order, refine)
 
 
 class _Point:
@@ -219,5 +223,6 @@ class _Point:
                 mass * (margin < 0),
                 mass * off,
                 mass * off**2,
+                mass * t * u,
             ]
         return np.stack([column.sum(axis=1) for column in columns], axis=1)

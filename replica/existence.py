@@ -15,7 +15,7 @@ from scipy.optimize import elementwise
 from replica import kernels
 from replica.equations import PerceptronEquations
 from replica.losses import HardMargin
-from replica.saddle_point import solve_equations
+from replica.saddle_point import ORDER, solve_equations
 from replica.teachers import Labels
 
 __all__ = ["maximum_stability", "refusals", "separability_capacity", "sharpness_limit"]
@@ -23,18 +23,20 @@ __all__ = ["maximum_stability", "refusals", "separability_capacity", "sharpness_
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: log c at the capacity of a teacher whose labels are random up to one in 1e15.
-_LOG_C = 40.0
+#: log c at the capacity of any teacher: one flip in 1e300 gives 230, noise of 1e100 gives -267.
+_LOG_C = 340.0
+#: Less noise than both of these leaves a capacity beyond 1e90, which counts as infinite.
+LEAST_NOISE, LEAST_FLIP = 1e-100, 1e-300
 #: A limit of convexity beyond this is reported as infinite.
 LARGEST_LIMIT = 1e12
 
 
-def _half_second_moment(c: Array) -> Array:
-    """int_{t<0} Dt t^2 2 H(-c t) = (arctan(1/c) - c/(1 + c^2)) / pi."""
-    x = 1.0 / c
+def _half_second_moment(x: Array) -> Array:
+    """int_{t<0} Dt t^2 2 H(-c t) = (arctan(1/c) - c/(1 + c^2)) / pi, of x = 1/c."""
     # below x = 0.02 the two terms cancel; the series is then good to 1e-17
-    series = x**3 * (2 / 3 - x**2 * (4 / 5 - x**2 * (6 / 7 - x**2 * 8 / 9)))
-    return np.where(x < 0.02, series, np.arctan(x) - c / (1 + c * c)) / np.pi
+    small = np.minimum(x, 0.02)
+    series = small**3 * (2 / 3 - small**2 * (4 / 5 - small**2 * (6 / 7 - small**2 * 8 / 9)))
+    return np.where(x < 0.02, series, np.arctan(x) - 1 / (x + 1 / x)) / np.pi
 
 
 def separability_capacity(labels: Labels) -> Array:
@@ -48,7 +50,8 @@ def separability_capacity(labels: Labels) -> Array:
         The teachers' mixtures.
     """
     result = np.full(len(labels.random), 2.0)
-    clean = np.all((labels.signal == 0) | (labels.noise == 0), axis=1) & (labels.random == 0)
+    quiet = np.all((labels.signal == 0) | (labels.noise < LEAST_NOISE), axis=1)
+    clean = quiet & (labels.random < LEAST_FLIP)
     result[clean] = np.inf
     noisy = np.flatnonzero(~clean & ~labels.storage)
     if len(noisy) == 0:
@@ -56,10 +59,11 @@ def separability_capacity(labels: Labels) -> Array:
     w, sigma, random = labels.signal[noisy], labels.noise[noisy], labels.random[noisy]
 
     def step_and_pull(log_c: Array, j: NDArray[np.intp]) -> tuple[Array, Array]:
-        c = np.exp(log_c)[:, None]
-        ck = c / np.sqrt(1 + sigma[j] ** 2 * (1 + c * c))
-        step = 0.5 * random[j] + np.sum(w[j] * _half_second_moment(ck), axis=1)
-        pull = np.sum(w[j] / np.sqrt((1 + sigma[j] ** 2) * (1 + ck**2) * 2 * np.pi), axis=1)
+        x = np.exp(-log_c)[:, None]
+        xk = np.hypot(x, sigma[j] * np.hypot(x, 1.0))  # 1/c_k of eq. (9)
+        step = 0.5 * random[j] + np.sum(w[j] * _half_second_moment(xk), axis=1)
+        across = np.hypot(1.0, sigma[j]) * np.hypot(1.0, 1 / xk)
+        pull = np.sum(w[j] / (across * np.sqrt(2 * np.pi)), axis=1)
         return step, pull
 
     def mismatch(log_c: Array, index: Array) -> Array:
@@ -107,12 +111,10 @@ def sharpness_limit(equations: PerceptronEquations) -> Array:
     part = equations.select(which)
 
     def excess(log_lam: Array, index: Array) -> Array:
-        at = part.select(index.astype(int))
-        found = solve_equations(dataclasses.replace(at, parameter=np.exp(log_lam)))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.log(found.columns.multiplier)
+        at = dataclasses.replace(part.select(index.astype(int)), parameter=np.exp(log_lam))
+        found = solve_equations(at)
         # given up on the way because the multiplier had passed 1
-        return np.where(found.beyond, 1.0, value)
+        return np.where(found.beyond, 1.0, -_lack(at, found.unknowns))
 
     index = np.arange(len(which), dtype=float)
     low, high = np.full(len(which), -40.0), np.full(len(which), np.log(LARGEST_LIMIT))
@@ -125,6 +127,18 @@ def sharpness_limit(equations: PerceptronEquations) -> Array:
     found = np.where(root.success, np.exp(root.x), np.nan)
     result[which] = np.where(~root.success & (excess(high, index) < 0), np.inf, found)
     return result
+
+
+def _lack(equations: PerceptronEquations, unknowns: Array) -> Array:
+    """1 - multiplier = 1 - R^2 + alpha E_W[t u], by parts, section 5 of the page.
+
+    With few flips p at large alpha it is of the size of p, which 1 - alpha E_W[1 - D0'] has lost
+    at p = 1e-12.
+    """
+    everyone = np.arange(len(equations.alpha))
+    moments = equations.moments(unknowns, everyone, order=ORDER, full=kernels.OBSERVABLES)
+    c = np.where(equations.storage, 0.0, np.exp(unknowns[:, 0]))
+    return 1 / (1 + c * c) + equations.alpha * moments[:, kernels.FIELD_PUSH]
 
 
 def square_loss_reach(alpha: Array, margin: Array, labels: Labels) -> Mask:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replica import existence, kernels
+from replica.checks import quoted
 from replica.equations import PerceptronEquations
 from replica.losses import HardMargin, Linear, Logistic, Loss, SmoothLoss
 from replica.margins import Margins
@@ -61,6 +62,10 @@ def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
     >>> round(solve(Problem(alpha=5.0, loss=Hinge(margin=1.0))).generalization_error, 6)
     0.132559
     """
+    if not isinstance(problem, Problem):
+        raise ValueError(f"`problem` must be a Problem; got {quoted(problem)}")
+    if not isinstance(require_convex, bool | np.bool_):
+        raise ValueError(f"`require_convex` must be True or False; got {quoted(require_convex)}")
     problem.loss.check()
     posed = pose(problem)
     n = len(posed)

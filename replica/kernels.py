@@ -12,6 +12,7 @@ q = rate * u = exp(L - softplus(y)) (logistic) or exp(L - y) (exponential).
 Four parts: codes, margins of a field, panels, moments.
 """
 
+from contextlib import suppress
 from math import erfc, exp, inf, log, log1p, pi, sqrt
 
 import numpy as np
@@ -21,9 +22,36 @@ from numba import njit
 def kernel(function):
     """Compile on first use, keep the machine code on disk where there is a place for it."""
     try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither this folder nor a cache folder of the user can be written
+        compiled = njit(cache=True, nogil=True)(function)
+    except (OSError, RuntimeError):  # neither this folder nor a cache folder can be written
         return njit(nogil=True)(function)
+    return _forgiving(compiled)
+
+
+def _forgiving(compiled):
+    """Go on where the cache on disk is damaged, or full: it only saves time.
+
+    A damaged file (a machine that lost its power, a copy cut short) is replaced.
+    """
+    if not hasattr(getattr(compiled, "_cache", None), "save_overload"):
+        return compiled  # compilation is switched off
+    cache = compiled._cache
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_overload(*signature):
+        try:
+            return load(*signature)
+        except Exception:  # pickle raises nearly anything for bytes that are not its own
+            with suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_overload(*signature):
+        with suppress(OSError):
+            save(*signature)
+
+    cache.load_overload, cache.save_overload = load_overload, save_overload
+    return compiled
 
 
 # -------------------------------------------------------------------------------------------------
@@ -55,8 +83,9 @@ LOSS = 10  # E_W[V(D0)]
 NEGATIVE = 11  # mass of negative margins
 MEAN = 12  # E_W[D0 - centre]
 SQUARE_MEAN = 13  # E_W[(D0 - centre)^2]
+FIELD_PUSH = 14  # E_W[t u]
 N_NEWTON = 6
-N_MOMENTS = 14
+N_MOMENTS = 15
 
 # How much of the moments is wanted.
 NEWTON = 0  # the first N_NEWTON columns
@@ -518,5 +547,6 @@ def moments(
                     out[i, LOSS] += mass * loss_value(code, parameter[i], margin)
                     if margin < 0.0:
                         out[i, NEGATIVE] += mass
+                    out[i, FIELD_PUSH] += mass * t * u
                     out[i, MEAN] += mass * (margin - centre[i])
                     out[i, SQUARE_MEAN] += mass * (margin - centre[i]) ** 2

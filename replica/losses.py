@@ -299,6 +299,15 @@ class SmoothLoss(Loss):
                     "`V`, `dV` and `d2V` must return an array of the shape they are given; "
                     f"got shapes {v.shape[1:]}, {dv.shape[1:]}, {d2v.shape[1:]} for {margin.shape}"
                 )
+            for name, values in (("V", v), ("dV", dv), ("d2V", d2v)):
+                # an exponential may overflow on one side, but not everywhere
+                if np.isnan(values).any() or np.isinf(values).mean() > 0.5:
+                    wrong = margin[~np.isfinite(values[1])]
+                    raise ValueError(
+                        f"`{name}` must be a number at every margin and finite at most; got nan "
+                        f"or inf at {len(wrong)} of {len(margin)} margins from {margin[0]} to "
+                        f"{margin[-1]}, first at {wrong[:1]}"
+                    )
             for name, claimed, values in (("dV", dv, v), ("d2V", d2v, dv)):
                 found = (values[2] - values[0]) / (2 * h)
                 noise = 1e-15 * np.abs(values[1]) / h
@@ -318,10 +327,20 @@ class SmoothLoss(Loss):
                 )
 
     def value(self, margin: ArrayLike) -> Array:
-        return np.asarray(self.V(np.asarray(margin, dtype=float)), dtype=float)
+        return _called(self.V, margin)
 
     def derivative(self, margin: ArrayLike) -> Array:
-        return np.asarray(self.dV(np.asarray(margin, dtype=float)), dtype=float)
+        return _called(self.dV, margin)
 
     def curvature(self, margin: ArrayLike) -> Array:
-        return np.asarray(self.d2V(np.asarray(margin, dtype=float)), dtype=float)
+        return _called(self.d2V, margin)
+
+
+def _called(function: Function, margin: ArrayLike) -> Array:
+    """A user's function; the search for a root asks it at margins where it may overflow."""
+    with np.errstate(all="ignore"):
+        found = function(np.asarray(margin, dtype=float))
+        values = np.asarray(found)
+        if values.dtype.kind not in "biuf" or isinstance(found, np.ma.MaskedArray):
+            raise TypeError(f"{type(found).__name__} of {values.dtype}, not real numbers")
+        return values.astype(float)

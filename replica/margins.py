@@ -21,6 +21,8 @@ Indices = NDArray[np.intp]
 
 #: Gauss-Legendre nodes a panel for mean and variance, as in the check of a solution.
 ORDER = 28
+#: Margins drawn at a time; far above what memory holds.
+LARGEST_SAMPLE = 2**40
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ class Margins:
         return self._evaluate("margin", margin, self._pdf)
 
     def cdf(self, margin: ArrayLike) -> float | Array:
-        """P(Delta <= margin), atom included, to an absolute accuracy of 1e-15."""
+        """P(Delta <= margin), atom included, to an absolute accuracy of 1e-15.
+
+        The left tail of the fields is good to 1e-13 of itself, however small.
+        """
         return self._evaluate("margin", margin, self._cdf)
 
     def quantile(self, p: ArrayLike) -> float | Array:
@@ -111,23 +116,34 @@ class Margins:
         return self._evaluate("margin", 0.0, self._var)
 
     def sample(self, size: int = 1, seed: int | np.random.Generator | None = None) -> Array:
-        """``size`` independent margins for each entry, shape (size, *shape).
+        """``size`` independent margins for each entry, shape ``(size, *shape)``.
 
         Parameters
         ----------
         size : int
             How many, non-negative.
-        seed : int, numpy Generator or None
+        seed : int, Generator or None
             The same integer gives the same margins.
         """
-        if operator.index(size) < 0:
-            raise ValueError(f"`size` must be non-negative; got {size!r}")
-        rng = np.random.default_rng(seed)
+        try:
+            count = operator.index(size)
+        except TypeError:
+            raise ValueError(f"`size` must be an integer; got {checks.quoted(size)}") from None
+        if not 0 <= count <= LARGEST_SAMPLE:
+            rule = "non-negative" if count < 0 else f"at most {LARGEST_SAMPLE}"
+            raise ValueError(f"`size` must be {rule}; got {checks.quoted(size)}")
+        try:
+            rng = np.random.default_rng(seed)
+        except (TypeError, ValueError):
+            raise ValueError(
+                "`seed` must be a non-negative integer, a numpy Generator or None; "
+                f"got {checks.quoted(seed)}"
+            ) from None
 
         def draw(equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
             return _proximal(equations, at, z, fields.sample(rng, _mixture(equations, at, z)))
 
-        blank = np.zeros((int(size),) + (1,) * len(self.shape))
+        blank = np.zeros((count,) + (1,) * len(self.shape))
         return np.asarray(self._evaluate("size", blank, draw))
 
     @property
@@ -155,23 +171,34 @@ class Margins:
         result = t.copy()
         result[inside] = _proximal(equations, at[inside], z[inside], t[inside])
         if equations.loss.code == kernels.HARD_MARGIN:
-            result[t == -np.inf] = np.exp(z[t == -np.inf, 1])
+            result[t == -np.inf] = _stability(z)[t == -np.inf]
         return result
 
     def _mean(self, equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
-        return _margin_moments(equations, at, z, np.zeros(len(at)))[:, kernels.MEAN]
+        centre, moments = self._centred(equations, at, z)
+        return centre + moments[:, kernels.MEAN]
 
     def _var(self, equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
-        centre = self._mean(equations, at, z, _)
-        moments = _margin_moments(equations, at, z, centre)
+        _, moments = self._centred(equations, at, z)
         # The mean of (D - centre) is rounding noise; below alpha = 1e-9 so is the variance.
         return np.maximum(moments[:, kernels.SQUARE_MEAN] - moments[:, kernels.MEAN] ** 2, 0.0)
+
+    def _centred(
+        self, equations: PerceptronEquations, at: Indices, z: Array
+    ) -> tuple[Array, Array]:
+        """A first mean, and the moments about it.
+
+        A total weight that is 1 only to rounding (1e-7 at alpha = 1e-15) then counts as that
+        part of the width, not of the mean.
+        """
+        centre = _margin_moments(equations, at, z, np.zeros(len(at)))[:, kernels.MEAN]
+        return centre, _margin_moments(equations, at, z, centre)
 
     def _atom_position(
         self, equations: PerceptronEquations, at: Indices, z: Array, _: Array
     ) -> Array:
         if equations.loss.code == kernels.HARD_MARGIN:
-            return np.exp(z[:, 1])
+            return _stability(z)
         if equations.loss.code == kernels.HINGE:
             return equations.parameter[at]
         return np.full(len(at), np.nan)
@@ -181,7 +208,7 @@ class Margins:
     ) -> Array:
         mixture = _mixture(equations, at, z)
         if equations.loss.code == kernels.HARD_MARGIN:
-            return fields.cdf(np.exp(z[:, 1]), mixture)
+            return fields.cdf(_stability(z), mixture)
         if equations.loss.code == kernels.HINGE:
             edge = equations.parameter[at]
             below = fields.cdf(edge - np.exp(z[:, 1]), mixture)
@@ -224,6 +251,15 @@ def _mixture(equations: PerceptronEquations, at: Indices, z: Array) -> fields.Mi
     return fields.Mixture(weight, slope, labels.random)
 
 
+def _stability(z: Array) -> Array:
+    """Kappa, where margins pile up: the same double wherever it is asked for.
+
+    numpy and the compiled kernels round exp differently, and so may two memory layouts; a
+    margin that misses the atom by one bit would have cdf 0 instead of the atom's weight.
+    """
+    return np.asarray(np.exp(np.ascontiguousarray(z[:, 1])))
+
+
 def _margin_moments(equations: PerceptronEquations, at: Indices, z: Array, centre: Array) -> Array:
     return equations.moments(z, at, order=ORDER, full=kernels.MARGINS, centre=centre)
 
@@ -232,6 +268,8 @@ def _proximal(equations: PerceptronEquations, at: Indices, z: Array, t: Array) -
     """D0(t)."""
     if isinstance(equations.loss, SmoothLoss):
         return adaptive.proximal(equations.loss, np.exp(z[:, 1]), t)
+    if equations.loss.code == kernels.HARD_MARGIN:
+        return np.maximum(t, _stability(z))
     out = np.empty_like(t)
     b = np.ascontiguousarray(z[:, 1])
     with compilation.notice(kernels.proximal):
@@ -245,7 +283,7 @@ def _field(
     """The largest t with D0(t) <= margin, and dt/dD there."""
     loss, parameter = equations.loss, equations.parameter[at]
     if loss.code == kernels.HARD_MARGIN:
-        free = margin >= np.exp(z[:, 1])
+        free = margin >= _stability(z)
         return np.where(free, margin, -np.inf), free.astype(float)
     if loss.code in (kernels.LOGISTIC, kernels.EXPONENTIAL):
         t, slope = np.empty_like(margin), np.empty_like(margin)
@@ -255,4 +293,5 @@ def _field(
         return t, slope
     loss = loss.with_parameter(parameter)
     x = np.exp(z[:, 1])
-    return margin + x * loss.derivative(margin), 1 + x * loss.curvature(margin)
+    with np.errstate(over="ignore"):  # at margins that no example has
+        return margin + x * loss.derivative(margin), 1 + x * loss.curvature(margin)

@@ -39,11 +39,13 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
-            raise ValueError(f"`loss` must be a Loss such as Logistic(lam=1.0); got {self.loss!r}")
+            raise ValueError(
+                f"`loss` must be a Loss such as Logistic(lam=1.0); got {checks.quoted(self.loss)}"
+            )
         if not isinstance(self.teacher, LabelModel):
             raise ValueError(
                 f"`teacher` must be a Teacher, LogisticTeacher or RandomLabels; "
-                f"got {self.teacher!r}"
+                f"got {checks.quoted(self.teacher)}"
             )
 
     def part(self, shape: tuple[int, ...], key: Any) -> Problem:
@@ -87,16 +89,19 @@ def pose(problem: Problem) -> Posed:
     given = {"alpha": (problem.alpha, checks.ALPHA), **teacher.parameters()}
     if loss.parameter is not None:
         given[loss.parameter] = (getattr(loss, loss.parameter), loss.rule)
-    shape, flat = checks.broadcast({name: value for name, (value, _) in given.items()})
+    values = {name: value for name, (value, _) in given.items()}
+    shape, flat = checks.broadcast(values, checks.BYTES_OF_SOLUTION)
     complaints = checks.Complaints(shape)
     for name, (_, rule) in given.items():
         complaints.check(name, flat[name], rule)
     size = len(flat["alpha"])
+    with np.errstate(over="ignore", invalid="ignore"):  # of entries that were refused
+        labels = teacher.mixture(flat, size)
     return Posed(
         problem=problem,
         shape=shape,
         alpha=flat["alpha"],
         parameter=flat[loss.parameter] if loss.parameter else np.zeros(size),
-        labels=teacher.mixture(flat, size),
+        labels=labels,
         complaints=complaints,
     )

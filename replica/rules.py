@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import elementwise
-from scipy.special import erfcx, ndtr
+from scipy.special import erf, erfcx, ndtr
 
 from replica import checks
 from replica.equations import gauss_legendre
@@ -41,6 +41,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
+
+#: Below this alpha 1/sqrt(alpha) is the maximum stability to 1e-20.
+FEW = 1e-20
 
 
 def logistic_teacher_student(
@@ -361,7 +364,7 @@ def gardner_capacity(kappa: ArrayLike) -> Any:
     Parameters
     ----------
     kappa : float or array
-        Margin, in [0, inf). Below 0 replica symmetry is broken and the formula
+        Margin, in [0, 1e150]. Below 0 replica symmetry is broken and the formula
         is not the capacity: `ValueError`, or nan and a warning in arrays.
 
     Returns
@@ -370,20 +373,17 @@ def gardner_capacity(kappa: ArrayLike) -> Any:
         Capacity, at most 2.
     """
     rule = checks.Rule(
-        0.0,
-        np.inf,
-        "must be non-negative and finite (below 0 replica symmetry breaks)",
-        high_open=True,
+        0.0, 1e150, "must be non-negative and at most 1e150 (below 0 replica symmetry breaks)"
     )
     flat, complaints = _door("kappa", kappa, rule)
     complaints.warn()
-    return shaped(1 / _gardner(flat), complaints.shape)
+    return shaped(1 / (0.5 + _gardner_excess(flat)), complaints.shape)
 
 
-def _gardner(kappa: Array) -> Array:
-    """int_{t < kappa} Dt (kappa - t)^2."""
+def _gardner_excess(kappa: Array) -> Array:
+    """int_{t < kappa} Dt (kappa - t)^2 - 1/2, for kappa >= 0."""
     density = np.exp(-0.5 * kappa**2) / np.sqrt(2 * np.pi)
-    return (1 + kappa**2) * ndtr(kappa) + kappa * density
+    return kappa**2 * ndtr(kappa) + kappa * density + 0.5 * erf(kappa * np.sqrt(0.5))
 
 
 def storage_max_stability(alpha: ArrayLike) -> Any:
@@ -410,16 +410,20 @@ def storage_max_stability(alpha: ArrayLike) -> Any:
     flat, complaints = _door("alpha", alpha, rule)
     complaints.warn()
 
+    few = flat < FEW  # 1/alpha = 1 + kappa^2 there, and kappa^2 might overflow
+    safe = np.where(few, 1.0, flat)
+    excess = (2 - safe) / (2 * safe)  # 1/alpha - 1/2, to all its digits also near 2
+
     def system(z: Array, which: Indices) -> tuple[Array, Array]:
         kappa = z[:, 0]
-        value = _gardner(kappa)
         density = np.exp(-0.5 * kappa**2) / np.sqrt(2 * np.pi)
         slope = 2 * (kappa * ndtr(kappa) + density)
-        return (value - 1 / flat[which])[:, None], slope[:, None, None]
+        return (_gardner_excess(kappa) - excess[which])[:, None], slope[:, None, None]
 
-    start = np.sqrt(1 / flat) - np.sqrt(0.5)
-    root = newton(system, start[:, None], 1e-9)
-    return shaped(root.unknowns[:, 0], complaints.shape)
+    start = excess / (np.sqrt(1 / safe) + np.sqrt(0.5))
+    root = newton(system, start[:, None], 1e-14)  # kappa itself may be 1e-16
+    kappa = np.where(root.converged, root.unknowns[:, 0], np.nan)
+    return shaped(np.where(few, 1 / np.sqrt(np.where(few, flat, 1.0)), kappa), complaints.shape)
 
 
 def separability_capacity(*, label_flip: ArrayLike = 0.0, label_noise: ArrayLike = 0.0) -> Any:
@@ -462,7 +466,7 @@ def convexity_limit(
     Returns
     -------
     float or array
-        inf where the labels can be learned without error.
+        inf where the labels can be learned without error, and beyond 1e12.
     """
     teacher = Teacher(label_flip=label_flip, label_noise=label_noise)
     posed = pose(Problem(alpha, Logistic(1.0), teacher))

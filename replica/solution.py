@@ -26,6 +26,10 @@ class ConvergenceError(RuntimeError):
         super().__init__(message)
         self.solution = solution
 
+    def __reduce__(self) -> tuple[type[ConvergenceError], tuple[str, Record]]:
+        """So that it comes back from another process."""
+        return type(self), (str(self), self.solution)
+
 
 def shaped(values: Array, shape: tuple[int, ...]) -> Any:
     """Flat values in their shape, read-only; a Python scalar where the shape is ()."""

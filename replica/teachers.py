@@ -136,8 +136,9 @@ class LogisticTeacher(LabelModel):
     _LOW, _HIGH = 0.16, 4.2
 
     def parameters(self) -> dict[str, tuple[ArrayLike, checks.Rule]]:
-        if np.ndim(self.slope) != 0:
-            raise ValueError(f"`slope` must be one number; got shape {np.shape(self.slope)}")
+        shape = checks.numbers("slope", self.slope).shape
+        if shape != ():
+            raise ValueError(f"`slope` must be one number; got shape {shape}")
         return {"slope": (self.slope, checks.SLOPE)}
 
     def with_parameters(self, values: dict[str, Array]) -> LabelModel:

@@ -1,5 +1,6 @@
 import contextlib
 import importlib.util
+import os
 import signal
 
 from hypothesis import HealthCheck, settings
@@ -20,7 +21,16 @@ settings.register_profile(
     max_examples=60,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("suite")
+# `make fuzz`: other examples in every run, as many as are asked for.
+settings.register_profile(
+    "long",
+    settings.get_profile("suite"),
+    derandomize=False,
+    max_examples=int(os.environ.get("EXAMPLES", "1000")),
+    print_blob=True,
+    database=None,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 if importlib.util.find_spec("torch") is None:
     # What reads tables and finished runs works without it, and is tested without it.

@@ -323,7 +323,7 @@ def test_custom_records(examples):
         ({"precision": "half"}, "`precision` must be one of 'single', 'double'; got 'half'"),
         (
             {"start": np.ones(3)},
-            r"`start` must be \d+ finite numbers; got an array of shape \(3,\)",
+            r"`start` must have shape \(\d+,\); got \(3,\)",
         ),
     ],
 )

@@ -6,11 +6,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsInt
 
 import mpmath
 import numpy as np
 
+from replica.checks import quoted
 from replica.highprecision.reading import CertificationError, Mpf, number, public, read, workspace
 from replica.highprecision.root import find_root, newton_step, size
 from replica.highprecision.system import GUARD_DIGITS, System
@@ -101,6 +102,8 @@ def certify(solution: Solution, digits: int = 30, *, loss: Loss | None = None) -
     CertificationError
         If the digits could not be reached from this start.
     """
+    if not hasattr(solution, "log_c") or not hasattr(solution, "problem"):
+        raise ValueError(f"`solution` must be a Solution; got {quoted(solution)}")
     if np.ndim(solution.log_c) != 0:
         raise ValueError(
             "`solution` must be one point (take solution[i] of an array); "
@@ -161,8 +164,9 @@ def saddle_point(
     CertificationError
         If the iteration leaves the guess for nowhere, or the digits are not reached.
     """
-    if digits not in range(5, 201):
-        raise ValueError(f"`digits` must be an integer from 5 to 200; got {digits!r}")
+    given: object = digits
+    if not isinstance(given, SupportsInt) or digits not in range(5, 201):
+        raise ValueError(f"`digits` must be an integer from 5 to 200; got {quoted(digits)}")
     digits = int(digits)
     task = read(alpha, loss, teacher, log_c, log_x, stability)
     z, jacobian = find_root(System(task, _ROUGH, level=0), task.start, _ROUGH_DONE)
