@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from deepnorm import files, words
+from deepnorm import words
 from deepnorm.cli import main
 from deepnorm.figures import style
 from deepnorm.report import export, statements
 from deepnorm.report import page as report
-from replica import scaling
+from replica import files, scaling
 
 P = (500, 1000, 2000, 4000, 8000, 16000)
 BOOTSTRAP = "50"
@@ -309,7 +309,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(folder, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         files.replace_file(str(path), "later")
     assert path.read_text() == "after"
-    assert not list(folder.glob(".deepnorm-*"))
+    assert not list(folder.glob(f"{files.DRAFT}*"))
     files.replace_file(os.devnull, "gone")
 
 

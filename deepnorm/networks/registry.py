@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,13 @@ from deepnorm.networks.initial import initialise
 
 __all__ = ["NAMES", "build"]
 
-NAMES = (*cnn.SIZES, *resnet.SIZES, *vit.SIZES)
+#: Kinds of networks: their sizes by name, and the class that is built of one.
+KINDS: tuple[tuple[Mapping[str, Any], Callable[..., nn.Module]], ...] = (
+    (cnn.SIZES, cnn.CNN),
+    (resnet.SIZES, resnet.ResNet),
+    (vit.SIZES, vit.ViT),
+)
+NAMES = tuple(name for sizes, _ in KINDS for name in sizes)
 
 
 def build(
@@ -84,13 +90,8 @@ def build(
 
     # Without numbers first: layers draw from the global generator as soon as they have any.
     with torch.device("meta"):
-        network: nn.Module
-        if name in cnn.SIZES:
-            network = cnn.CNN(cnn.SIZES[name], shape, int(classes), width)
-        elif name in resnet.SIZES:
-            network = resnet.ResNet(resnet.SIZES[name], shape, int(classes), width)
-        else:
-            network = vit.ViT(vit.SIZES[name], shape, int(classes), width)
+        sizes, kind = next((sizes, kind) for sizes, kind in KINDS if name in sizes)
+        network = kind(sizes[name], shape, int(classes), width)
     network.to_empty(device="cpu")
     generator = None if seed is None else torch.Generator().manual_seed(int(seed))
     initialise(network, initial_scale, generator)
