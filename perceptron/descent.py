@@ -514,7 +514,9 @@ def _on_sphere(
         values = (1 + 2 * x) * (1 - x) ** 2 * w + x * x * (3 - 2 * x) * after
         return values - h * x * (1 - x) * ((1 - x) * g - x * g_after)
 
-    x = brentq(lambda x: _length(between(x)) - radius, 0.0, 1.0, xtol=1e-14)
+    x = 1.0
+    if _length(between(x)) > radius:  # by rounding the step may end on the sphere itself
+        x = brentq(lambda x: _length(between(x)) - radius, 0.0, 1.0, xtol=1e-14)
     v = between(x)
     return t + x * h, v * (radius / _length(v))
 

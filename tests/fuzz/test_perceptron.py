@@ -183,6 +183,7 @@ def check_answer(answer, door):
 @example("gradient_flow until_time", 5e-324)
 @example("gradient_flow until_norm", 5e-324)
 @example("gradient_flow until_norm", 1e-18)
+@example("gradient_flow until_norm", 3.854228868623107e-18)
 @example("gradient_flow until_time", 1.7e308)
 @example("gradient_descent learning_rate", 5e-324)
 @example("gradient_descent learning_rate", 1.7e308)
