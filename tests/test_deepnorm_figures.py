@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,13 +37,17 @@ SCRIPTS = {
 }
 
 
-def analysis(*, P=P[:5], seeds=3, shift=0.0, past=2.5):
+def analysis(*, P=P[:5], seeds=3, shift=0.0, past=2.5, records=20):
     """The analysis of a small sweep of known exponents.
 
-    ``shift`` is added to ln(norm); records reach ``past`` the minimum.
+    ``shift`` is added to ln(norm); records reach ``past`` the minimum, or end before it.
     """
     law, rng = scaling.SyntheticLaw(), np.random.default_rng(3)
-    frame = scaling.synthetic_curves(law, P, seeds, rng, records=20, past=past)
+    frame = scaling.synthetic_curves(law, P, seeds, rng, records=records, past=max(past, 0.0))
+    if past < 0:
+        x = np.log(frame["norm"])
+        last = x.groupby([frame["P"], frame["seed"]]).transform("max")
+        frame = frame[x <= last + past]
     frame = frame.assign(log_norm=np.log(frame["norm"]) + shift).drop(columns="norm")
     if seeds == 1:
         frame = frame.drop(columns="seed")
@@ -62,7 +67,7 @@ def found(usual):
         "huge norms": analysis(shift=1000.0),
         "averaged": analysis(seeds=1),
         "two values of P": analysis(P=P[:2]),
-        "no minimum": analysis(past=-0.5),
+        "no minimum": analysis(past=-0.8, records=30),
     }
 
 
@@ -195,6 +200,9 @@ def test_curves_that_never_turn_are_divided_by_their_elbows(found):
     assert "units of their elbow" in collapse.caption(analysis, "elbow")
     with pytest.raises(ValueError, match=r"`unit` must be .* got 'knee'"):
         collapse.draw(analysis, "knee")
+    none = replace(analysis, optima=analysis.optima.assign(log_elbow=math.nan))
+    with pytest.raises(ValueError, match=r"`unit` must be .* got 'elbow'"):
+        collapse.draw(none, "elbow")
 
 
 def test_the_local_fits_and_lam_opt_have_their_slopes(drawings, usual):
@@ -296,3 +304,31 @@ def test_equal_values_still_make_an_axis():
         axes = style.canvas(3, 2).add_subplot()
         panels.log_scale(axes.yaxis, np.array([0.3, 0.3]))
     assert axes.get_ylim()[0] < 0.3 < axes.get_ylim()[1]
+
+
+def words_of(script, analyses):
+    """The words of the legend."""
+    with style.context():
+        figure = script.draw(analyses)
+    return {text.get_text() for key in figure.legends for text in key.get_texts()}
+
+
+def test_legends_name_only_what_is_drawn(found):
+    turning, never = found["usual"], found["no minimum"]
+    assert never.optima["at_end"].all()
+    assert not turning.optima["at_end"].any()
+    assert "minimum" in words_of(curves, turning)
+    assert "minimum" not in words_of(curves, never)
+    assert "lowest at the end of training" not in words_of(curves, turning)
+    assert "lowest at the end of training" in words_of(curves, never)
+    elbow = r"elbow $\lambda_{\rm elbow}(P)$"
+    unseen = replace(turning, optima=turning.optima.assign(log_elbow=math.nan))
+    assert elbow in words_of(curves, turning)
+    assert elbow not in words_of(curves, unseen)
+    for script in (fits, exponents, combined):
+        assert not any("end of training" in text for text in words_of(script, turning))
+        assert any("end of training" in text for text in words_of(script, never))
+    assert r"$\lambda_{\rm opt}$" not in words_of(fits, never)
+    assert not any("left out" in text for text in words_of(collapse, turning))
+    everything = replace(turning, choices=turning.choices.assign(admissible=True))
+    assert "rejected by the data" not in words_of(choices, everything)

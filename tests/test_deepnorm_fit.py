@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def test_the_terminal_tells_every_exponent_optimum_and_flag(fitted, analysis):
         assert row.value in line
         assert row.error in line
     for count in P:
-        assert re.search(rf"^{count} +\d\.\d\de\d+ ", out, re.MULTILINE)
+        assert re.search(rf"^{count} +\d+\.?\d* ", out, re.MULTILINE)
     assert f"S = {analysis.collapse.quality:.3g}" in out
     said = " ".join(out.split())
     for flag in analysis.flags:
@@ -386,7 +387,7 @@ def page(fitted):
 
 def test_the_report_loads_nothing_and_is_small(page, fitted):
     assert page.loads
-    assert all(uri.startswith("data:image/") for uri in page.loads)
+    assert all(uri.startswith(("data:image/", "#")) for uri in page.loads)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     text = fitted[2].read_text(encoding="utf-8")
     assert "url(" not in text
@@ -400,7 +401,7 @@ def test_the_report_holds_every_number_and_figure(page, analysis):
             assert part in page.text
     for row in statements.optima(analysis):
         assert row["eps_opt"] in page.text
-        assert row["lam_opt"][0] in page.text
+        assert words.plain(row["lam_opt"]) in page.text
     for line in (*statements.laws(analysis), *statements.standing_out(analysis)):
         assert " ".join(line.split()) in page.text
     for choice in analysis.choices["choice"]:
@@ -448,8 +449,90 @@ def test_values_have_the_digits_that_their_error_bears(value, error, printed):
 
 
 @pytest.mark.parametrize(
+    ("number", "printed"),
+    [
+        (("2.16", 0), "2.16"),
+        (("1.00", 1), "10.0"),
+        (("9.99", 3), "9990"),
+        (("1.00", -3), "0.00100"),
+        (("1.00", 4), None),
+        (("9.99", -4), None),
+    ],
+)
+def test_numbers_that_are_neither_large_nor_small_are_written_out(number, printed):
+    assert words.plain(number) == printed
+
+
+@pytest.mark.parametrize(
+    ("gap", "distance", "systematic", "covered"),
+    [
+        (0.0062, 2.5, (0.0069, 0.001), True),
+        (-0.0062, -2.5, (0.0069, math.nan), True),
+        (0.0062, 2.5, (0.001, math.nan), False),
+        (0.0062, 2.5, (math.nan, math.nan), False),
+        (0.0062, 0.5, (0.0069, 0.001), False),  # the statistical error suffices
+        (0.0062, math.nan, (0.0069, 0.001), False),
+    ],
+)
+def test_a_systematic_error_covers_what_is_within_it(gap, distance, systematic, covered):
+    assert words.covered(gap, distance, *systematic) is covered
+
+
+def test_a_difference_within_the_systematic_error_says_so(analysis):
+    wide = replace(analysis, gamma_pred=replace(analysis.gamma_pred, systematic=1.0))
+    apart = replace(wide, difference=2.5)
+    assert statements.difference(apart) == (
+        "2.5 statistical standard errors (within the systematic error)"
+    )
+    assert statements.difference(replace(wide, difference=0.5)) == "0.5 statistical standard errors"
+    assert statements.difference(replace(wide, difference=math.nan)) == ""
+
+
+def test_what_is_no_number_is_a_dash_or_left_out(analysis):
+    table = analysis.optima.assign(log_elbow=math.nan, log_elbow_error=0.7)
+    table["log_lam_opt_error"] = 8.9e-16
+    empty = replace(analysis.collapse, quality=math.nan, rms=math.nan, from_P=math.nan)
+    estimate = replace(analysis.gamma_2, value=math.nan, systematic=0.1)
+    bare = replace(analysis, optima=table, collapse=empty, collapse_elbow=None, gamma_2=estimate)
+    for row in statements.optima(bare):
+        assert (row["lam_error"], row["elbow"], row["elbow_error"]) == ("-", None, "-")
+    row = statements.exponents(bare)[1]
+    assert (row.value, row.error, row.interval, row.systematic) == ("-", "-", "-", "-")
+    assert not any("nan" in line or "collapse" in line for line in statements.laws(bare))
+
+
+def test_the_page_explains_its_words(fitted, page):
+    text = fitted[2].read_text(encoding="utf-8")
+    for name in ("choices", "words"):
+        assert f'href="#{name}"' in text
+        assert text.count(f'id="{name}"') == 1
+    for word in ("elbow", "floor free", "minimum within", "criterion", "drift"):
+        assert f"<dt>{word}" in text
+    assert "dl" in page.tags
+
+
+@pytest.mark.parametrize(
+    ("new", "hint"),
+    [({"P": "p"}, "if 'p' is `P`, say so: `--map P=p`"), ({"norm": "R"}, "`--map norm=...`")],
+)
+def test_a_hint_in_a_shell_is_one_for_a_shell(folder, new, hint):
+    path = folder / "renamed.csv"
+    table().assign(norm=1.0).drop(columns="log_norm").rename(columns=new).to_csv(path, index=False)
+    result = run("fit", path)
+    assert result.exit_code == 2
+    assert hint in result.stderr
+    assert "columns={" not in result.stderr
+
+
+@pytest.mark.parametrize(
     ("logarithm", "printed"),
-    [(0.0, ("1.00", 0)), (1000.0, ("1.97", 434)), (-1000.0, ("5.08", -435)), (6.9077, ("1.00", 3))],
+    [
+        (-np.inf, ("0", 0)),
+        (0.0, ("1.00", 0)),
+        (1000.0, ("1.97", 434)),
+        (-1000.0, ("5.08", -435)),
+        (6.9077, ("1.00", 3)),
+    ],
 )
 def test_norms_of_any_size_are_a_mantissa_and_a_power(logarithm, printed):
     assert words.power_of_ten(logarithm) == printed

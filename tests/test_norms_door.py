@@ -351,3 +351,17 @@ def test_a_tracker_refuses_what_the_norm_refuses():
             NormTracker(cnn(), SHAPE, **arguments)
     with pytest.warns(UncountedLayerWarning, match="cdist"):
         NormTracker(Odd(), (4,))
+
+
+# ---------------------------------------------------------------------------- in a line
+
+
+def test_a_complexity_is_printed_in_a_line():
+    found = spectral_complexity(cnn(), SHAPE)
+    table = found.layers
+    assert table["norm_21"].notna().sum() == 4
+    start = f"ln R = {found.log_value:.6g} (eq2, reference paper): 4 matrices counted, "
+    assert str(found) == start + "5 parameters not"
+    assert repr(found) == str(found)
+    one = spectral_complexity(nn.Sequential(nn.Flatten(), nn.Linear(196, 3)), SHAPE)
+    assert str(one).endswith(": 1 matrix counted, 1 parameter not")

@@ -75,7 +75,7 @@ def test_processes_do_it_and_a_second_sweep_skips_it(tmp_path, expected, capfd):
         (40, 0), (40, 1), (70, 0), (70, 1)
     ]  # fmt: skip
     said = capfd.readouterr().err.splitlines()
-    assert re.fullmatch(r"[\d:]+ 4 of 4 runs, 48 of 48 steps \(100%\), .*", said[-1])
+    assert re.fullmatch(r"[\d:]+ 4 of 4 runs, 48 of 48 steps \(100% of the work\), .*", said[-1])
     assert len(said) < 15
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
     summary = sweep(RUNS, tmp_path, device="cpu", progress=False)
@@ -377,7 +377,9 @@ def test_a_log_is_not_flooded(capsys):
     lines.message("something")
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 12
-    assert said[1].endswith("0 of 4 runs, 100 of 1,000 steps (10%), 1 min 40 s, 15 min 00 s left")
+    assert said[1].endswith(
+        "0 of 4 runs, 100 of 1,000 steps (10% of the work), 1 min 40 s, 15 min 00 s left"
+    )
 
 
 def test_durations():

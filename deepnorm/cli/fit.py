@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -234,7 +235,15 @@ def fit(
 def _read(path: str, columns: dict[str, str], percent: bool) -> Curves:
     from replica.scaling import read_curves
 
-    return read_curves(path, columns=columns, percent=percent)
+    try:
+        return read_curves(path, columns=columns, percent=percent)
+    except ValueError as error:
+        raise ValueError(_in_a_shell(str(error))) from error
+
+
+def _in_a_shell(message: str) -> str:
+    """Of a hint for Python and for the shell, only that for the shell."""
+    return re.sub(r"columns=\{[^{}]*\} \((`--map [^`]*`)\)", r"\1", message)
 
 
 def _name(path: str) -> str:
@@ -295,8 +304,9 @@ def _print(analysis: Analysis, path: str) -> None:
         [(r.name, r.value, r.error, r.interval, r.systematic, r.law) for r in rows],
         wrapped=("law",),
     )
-    if analysis.difference == analysis.difference:
-        say(f"gamma_pred - gamma_meas: {analysis.difference:+.2g} statistical standard errors")
+    apart = statements.difference(analysis)
+    if apart:
+        say(f"gamma_pred and gamma_meas differ by {apart}")
     say("")
     table(
         console,
@@ -320,9 +330,11 @@ def _print(analysis: Analysis, path: str) -> None:
         say(line)
     say("\nWhat stands out, and what cannot be concluded:")
     for line in statements.standing_out(analysis) or ["nothing"]:
-        say(f"- {line}")
+        say(f"- {_in_a_shell(line)}")
 
 
 def _power(number: tuple[str, int] | None) -> str:
-    """A norm as 1.57e38."""
-    return "-" if number is None else f"{number[0]}e{number[1]}"
+    """A norm as 12.3, or as 1.57e38."""
+    from deepnorm.words import plain
+
+    return "-" if number is None else plain(number) or f"{number[0]}e{number[1]}"

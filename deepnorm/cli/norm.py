@@ -280,12 +280,13 @@ def _exported(file: str) -> tuple[nn.Module, tuple[int, ...] | None]:
 
 def _print(found: Complexity, name: str) -> None:
     """The norm, the table of layers, and the notes."""
-    from deepnorm.words import power_of_ten
+    from deepnorm.words import plain, power_of_ten
 
     console = terminal()
-    mantissa, power = power_of_ten(found.log_value)
+    number = power_of_ten(found.log_value)
+    size = plain(number) or f"{number[0]}e{number[1]}"
     console.print(
-        f"{name}: R = {mantissa}e{power}, ln R = {found.log_value:.6f} "
+        f"{name}: R = {size}, ln R = {found.log_value:.6f} "
         f"({found.convention}, reference {found.reference})",
         soft_wrap=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -46,16 +47,18 @@ def draw(analysis: Analysis) -> Figure:
         panel.locator_params(axis="y", integer=True)
     axes[0].set_ylabel("choice, as in the table")
     axes[2].set_ylabel(r"choice of $\gamma_1$")
-    figure.legend(
-        handles=[
-            Line2D([], [], **CHOSEN, label="chosen"),
-            Line2D([], [], **ADMISSIBLE, label="admissible"),
-            Line2D([], [], **REJECTED, label="rejected by the data"),
-            Patch(**INTERVAL, label="95%, statistical"),
-        ],
-        loc="outside lower center",
-        ncols=4,
-    )
+    drawn = analysis.choices[analysis.choices["exponent"].isin(list(symbols))]
+    good, chosen = drawn["admissible"].astype(bool), drawn["chosen"].astype(bool)
+    handles: list[Artist] = []
+    if chosen.any():
+        handles.append(Line2D([], [], **CHOSEN, label="chosen"))
+    if (good & ~chosen).any():
+        handles.append(Line2D([], [], **ADMISSIBLE, label="admissible"))
+    if (~good).any():
+        handles.append(Line2D([], [], **REJECTED, label="rejected by the data"))
+    if any(np.isfinite(getattr(analysis, name).error) for name in symbols):
+        handles.append(Patch(**INTERVAL, label="95%, statistical"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -42,20 +43,27 @@ def draw(analyses: panels.Analyses, unit: str = "optimum") -> Figure:
     grid = panels.grid(list(found), 3.8 if len(found) == 1 else 2.65)
     for axes, analysis in zip(grid.axes, found.values(), strict=True):
         _panel(axes, analysis, unit)
-    grid.key(
-        [
-            Line2D([], [], **MASTER, label=r"master curve $\Phi$"),
-            Patch(**BAND, label="95% of the curves"),
-            Line2D([], [], color="#555555", **LEFT_OUT, label="too small $P$, left out"),
-        ]
-    )
+    handles: list[Artist] = []
+    if any(len(_found(analysis, unit).master) for analysis in found.values()):
+        handles.append(Line2D([], [], **MASTER, label=r"master curve $\Phi$"))
+        handles.append(Patch(**BAND, label="95% of the curves"))
+    if any(_left_out(analysis, unit) for analysis in found.values()):
+        handles.append(Line2D([], [], color="#555555", **LEFT_OUT, label="too small $P$, left out"))
+    grid.key(handles)
     return grid.figure
+
+
+def _left_out(analysis: Analysis, unit: str) -> bool:
+    """Whether a curve is drawn that the collapse leaves out."""
+    table = analysis.optima
+    drawn = table.loc[np.isfinite(table[UNITS[unit][1]]), "P"]
+    return bool((drawn < _found(analysis, unit).from_P).any())
 
 
 def _found(analysis: Analysis, unit: str) -> Collapse:
     """The collapse in that unit."""
     found = {"optimum": analysis.collapse, "elbow": analysis.collapse_elbow}.get(unit)
-    if found is None:
+    if found is None or not np.isfinite(analysis.optima[UNITS[unit][1]]).any():
         raise ValueError(
             f'`unit` must be "optimum", or "elbow" for an analysis with elbows; got {unit!r}'
         )

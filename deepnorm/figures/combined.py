@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -96,16 +98,30 @@ def draw(analyses: panels.Analyses) -> Figure:
     grid = panels.grid(list(found), 3.2 if len(found) == 1 else 2.4)
     for axes, analysis in zip(grid.axes, found.values(), strict=True):
         _panel(axes, analysis)
-    grid.key(
-        [
-            Line2D([], [], **DATA, label=r"$\epsilon_{\rm opt}(P)$"),
-            Line2D([], [], **AT_END, label="at the end of training"),
-            Line2D([], [], **CURVE, label="combined law, eq. (6)"),
-            Line2D([], [], **THRESHOLD, label=r"$P_-$ or $P_+$, where found"),
-            Patch(**NOT_EXCLUDED, label="a plateau is not excluded (95%)"),
-        ]
-    )
+    grid.key(_handles(list(found.values()), grid))
     return grid.figure
+
+
+def _handles(analyses: Sequence[Analysis], grid: panels.Grid) -> list[Artist]:
+    """The legend, of what is drawn."""
+    handles: list[Artist] = []
+    if not all(analysis.optima["at_end"].all() for analysis in analyses):
+        handles.append(Line2D([], [], **DATA, label=r"$\epsilon_{\rm opt}(P)$"))
+    if any(analysis.optima["at_end"].any() for analysis in analyses):
+        words = r"$\epsilon_{\rm opt}(P)$ at the end of training"
+        handles.append(Line2D([], [], **AT_END, label=words))
+    laws = [
+        (analysis.regimes, axes.get_xlim())
+        for analysis, axes in zip(analyses, grid.axes, strict=True)
+        if analysis.regimes is not None
+    ]
+    if laws:
+        handles.append(Line2D([], [], **CURVE, label="combined law, eq. (6)"))
+    if any(left < P < right for law, (left, right) in laws for P in (law.P_minus, law.P_plus)):
+        handles.append(Line2D([], [], **THRESHOLD, label=r"$P_-$ or $P_+$, where found"))
+    if any(law.P_minus_high > left or law.P_plus_low < right for law, (left, right) in laws):
+        handles.append(Patch(**NOT_EXCLUDED, label="a plateau is not excluded (95%)"))
+    return handles
 
 
 def _panel(axes: Axes, analysis: Analysis) -> None:

@@ -31,11 +31,14 @@ def draw(analyses: panels.Analyses) -> Figure:
     grid = panels.grid(list(found), 3.8 if len(found) == 1 else 2.65)
     for axes, analysis in zip(grid.axes, found.values(), strict=True):
         _panel(axes, analysis)
-    handles = [Line2D([], [], **panels.STAR, label="minimum")]
+    handles = []
+    if not all(analysis.optima["at_end"].all() for analysis in found.values()):
+        handles.append(Line2D([], [], **panels.STAR, label="minimum"))
     if any(analysis.optima["at_end"].any() for analysis in found.values()):
         handles.append(Line2D([], [], **panels.AT_END, label="lowest at the end of training"))
     if any(analysis.joint is not None for analysis in found.values()):
         handles.append(Line2D([], [], **style.LIMIT, label="early law, the same for all $P$"))
+    if any(analysis.optima["log_elbow"].notna().any() for analysis in found.values()):
         handles.append(Line2D([], [], **ELBOW, label=r"elbow $\lambda_{\rm elbow}(P)$"))
     grid.key(handles)
     return grid.figure

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from deepnorm.figures import panels, style
+from deepnorm.words import covered
 from replica.scaling import Analysis
 
 __all__ = ["caption", "draw"]
@@ -28,12 +29,19 @@ def draw(analyses: panels.Analyses) -> Figure:
     grid = panels.grid(list(found), 3.6 if len(found) == 1 else 2.65)
     for axes, analysis in zip(grid.axes, found.values(), strict=True):
         _panel(axes, analysis)
-    handles = [
-        Line2D([], [], **POINT, label=r"$\epsilon_{\rm opt}(P)$"),
-        Line2D([], [], **AT_END, label="the same, at the end of training"),
-        Line2D([], [], **panels.MEASURED, label=r"fit, exponent $\gamma_{\rm meas}$"),
-        Line2D([], [], **PREDICTED, label=r"predicted $\gamma_{\rm pred}=\gamma_1\gamma_2$"),
-    ]
+    all_of = list(found.values())
+    handles = []
+    if not all(analysis.optima["at_end"].all() for analysis in all_of):
+        handles.append(Line2D([], [], **POINT, label=r"$\epsilon_{\rm opt}(P)$"))
+    if any(analysis.optima["at_end"].any() for analysis in all_of):
+        words = r"$\epsilon_{\rm opt}(P)$ at the end of training"
+        handles.append(Line2D([], [], **AT_END, label=words))
+    if any(np.isfinite(analysis.gamma_meas.value) for analysis in all_of):
+        words = r"fit, exponent $\gamma_{\rm meas}$"
+        handles.append(Line2D([], [], **panels.MEASURED, label=words))
+    if any(np.isfinite(analysis.gamma_pred.value) for analysis in all_of):
+        words = r"predicted $\gamma_{\rm pred}=\gamma_1\gamma_2$"
+        handles.append(Line2D([], [], **PREDICTED, label=words))
     if any(analysis.forecast is not None for analysis in found.values()):
         handles.append(Line2D([], [], **COMBINED, label="forecast by eq. (6)"))
         handles.append(Line2D([], [], **DIRECT, label="forecast by the fit"))
@@ -80,6 +88,10 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
     ]
     if np.isfinite(analysis.difference):
         lines.append(f"difference: {abs(analysis.difference):.1f} statistical errors")
+        pair = analysis.gamma_pred, analysis.gamma_meas
+        gap = pair[0].value - pair[1].value
+        if covered(gap, analysis.difference, *(part.systematic for part in pair)):
+            lines.append("(within the systematic error)")
     style.note(axes, 0.03, 0.05, "\n".join(lines), linespacing=1.2)
 
 

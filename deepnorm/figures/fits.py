@@ -11,7 +11,7 @@ from deepnorm.figures import panels, style
 from deepnorm.figures.collapse import rescaled
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
-from replica.scaling import Analysis
+from replica.scaling import Analysis, Estimate
 
 __all__ = ["caption", "draw"]
 
@@ -38,12 +38,16 @@ def draw(analyses: panels.Analyses) -> Figure:
         style.panel(cells[i, 1], f"{letter}2", title)
         _local(cells[i, 0], analysis)
         _optima(cells[i, 1], analysis)
-    handles = [
-        Line2D([], [], **LOCAL, label="power law in its window"),
-        Line2D([], [], **panels.STAR, label=r"$\lambda_{\rm opt}$"),
-        Line2D([], [], **panels.AT_END, label="end of training"),
-        Line2D([], [], **panels.MEASURED, label="fit and its band"),
-    ]
+    all_of = list(found.values())
+    handles = []
+    if any(len(analysis.local_fits) for analysis in all_of):
+        handles.append(Line2D([], [], **LOCAL, label="power law in its window"))
+    if not all(analysis.optima["at_end"].all() for analysis in all_of):
+        handles.append(Line2D([], [], **panels.STAR, label=r"$\lambda_{\rm opt}$"))
+    if any(analysis.optima["at_end"].any() for analysis in all_of):
+        handles.append(Line2D([], [], **panels.AT_END, label="end of training"))
+    if any(np.isfinite(_slope(analysis).value) for analysis in all_of):
+        handles.append(Line2D([], [], **panels.MEASURED, label="fit and its band"))
     if any(analysis.optima["log_elbow"].notna().any() for analysis in found.values()):
         handles.append(Line2D([], [], **ELBOW, label=r"$\lambda_{\rm elbow}$"))
     grid.key(handles)
@@ -57,6 +61,12 @@ def _local(axes: Axes, analysis: Analysis) -> None:
         x = np.array([fit.log_ratio_low, fit.log_ratio_high])
         axes.plot(x / LN10, np.exp(fit.intercept - fit.gamma * x), **LOCAL)
     panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1))
+
+
+def _slope(analysis: Analysis) -> Estimate:
+    """The exponent whose power law is drawn."""
+    by_elbow = analysis.settings["gamma_2_of"] == "elbows"
+    return analysis.gamma_2_elbow if by_elbow else analysis.gamma_2
 
 
 def _optima(axes: Axes, analysis: Analysis) -> None:
@@ -74,7 +84,7 @@ def _optima(axes: Axes, analysis: Analysis) -> None:
     axes.plot(P[at_end], y[at_end] / LN10, **panels.AT_END)
     axes.plot(P[~at_end], y[~at_end] / LN10, **panels.STAR)
     by_elbow = analysis.settings["gamma_2_of"] == "elbows"
-    slope = analysis.gamma_2_elbow if by_elbow else analysis.gamma_2
+    slope = _slope(analysis)
     if np.isfinite(slope.value):
         if by_elbow:
             y, error = elbow, elbow_error

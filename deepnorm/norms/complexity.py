@@ -53,6 +53,21 @@ class Complexity:
     reference: str
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        kind = self.layers["kind"]
+        counted = int(self.layers["norm_21"].notna().where(self.layers["counted"], False).sum())
+        named = self.layers["shape"].map(len) > 0
+        left = int((named & ~self.layers["counted"].astype(bool)).sum())
+        unknown = int((kind == "unknown").sum())
+        parts = [
+            f"{counted} {'matrix' if counted == 1 else 'matrices'} counted",
+            f"{left} {'parameter' if left == 1 else 'parameters'} not",
+        ]
+        if unknown:
+            parts.append(f"{unknown} unknown {'function' if unknown == 1 else 'functions'}")
+        about = f"{self.convention}, reference {self.reference}"
+        return f"ln R = {self.log_value:.6g} ({about}): {', '.join(parts)}"
+
     @property
     def value(self) -> float:
         """R itself; inf where only its logarithm is a double."""

@@ -26,7 +26,7 @@ from deepnorm.figures import (
     training,
 )
 from deepnorm.report import statements
-from deepnorm.words import quoted
+from deepnorm.words import plain, quoted
 from replica.files import replace_file
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ SYMBOLS = {
     "gamma_pred": Markup("<i>γ</i><sub>pred</sub>"),
     "gamma_meas": Markup("<i>γ</i><sub>meas</sub>"),
     "gamma_2_elbow": Markup("<i>γ</i><sub>2</sub> (elbow)"),
-    "drift": Markup("<i>κ</i>"),
+    "drift": Markup("drift"),
 }
 
 #: What the settings of an analysis mean, in the order in which they are told.
@@ -178,10 +178,10 @@ def _verdict(analysis: Analysis) -> str:
     if predicted.reason or measured.reason:
         reason = predicted.reason or measured.reason
         return f"Prediction and measurement cannot be compared: {reason}."
+    apart = statements.difference(analysis)
     return (
         f"Predicted {_quoted(predicted)}, measured {_quoted(measured)} (statistical, then "
-        f"systematic errors); they differ by {abs(analysis.difference):.2g} statistical standard "
-        "errors."
+        f"systematic errors)" + (f"; they differ by {apart}." if apart else ".")
     )
 
 
@@ -237,9 +237,12 @@ def _uri(figure: Figure) -> str:
 
 
 def _norm(number: tuple[str, int] | None) -> Markup:
-    """A norm as 1.57 10^38."""
+    """A norm as 12.3, or as 1.57 10^38."""
     if number is None:
         return Markup("-")
+    written = plain(number)
+    if written is not None:
+        return Markup("{}").format(written)
     return Markup("{} × 10<sup>{}</sup>").format(*number)
 
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepnorm.tables import rows
-from deepnorm.words import places, power_of_ten, rounded
+from deepnorm.words import covered, places, power_of_ten, rounded
 
 if TYPE_CHECKING:
-    from replica.scaling import Analysis, Estimate, Regimes
+    from replica.scaling import Analysis, Collapse, Estimate, Regimes
 
 __all__ = [
     "MEANINGS",
     "Row",
+    "difference",
     "exponents",
     "forecast",
     "headline",
@@ -33,6 +34,10 @@ MEANINGS = {
     "gamma_2_elbow": ("lam_elbow ~ P^gamma_2", "norm at the elbow"),
     "drift": ("k_1 ~ P^-drift", "how the early law moves with P"),
 }
+
+
+#: An error of a logarithm below this is that of doubles, not of the data.
+NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,18 @@ def headline(analysis: Analysis) -> str:
     return f"{len(P)} values of P from {P.min():g} to {P.max():g}, {curves}"
 
 
+def difference(analysis: Analysis) -> str:
+    """How far prediction and measurement lie apart; empty where there is nothing to compare."""
+    distance, parts = analysis.difference, (analysis.gamma_pred, analysis.gamma_meas)
+    if math.isnan(distance):
+        return ""
+    gap = parts[0].value - parts[1].value
+    text = f"{abs(distance):.2g} statistical standard errors"
+    if covered(gap, distance, *(part.systematic for part in parts)):
+        text += " (within the systematic error)"
+    return text
+
+
 def exponents(analysis: Analysis) -> list[Row]:
     """The exponents in the order of `MEANINGS`."""
     found = [_row(name, getattr(analysis, name)) for name in MEANINGS]
@@ -72,8 +89,9 @@ def _row(name: str, estimate: Estimate) -> Row:
     """An estimate, rounded to its statistical error."""
     value, error = rounded(estimate.value, estimate.error)
     digits = places(error)
-    known = math.isfinite(estimate.low) and math.isfinite(estimate.high)
-    systematic = estimate.systematic
+    there = not math.isnan(estimate.value)
+    known = there and math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    systematic = estimate.systematic if there else math.nan
     return Row(
         name=name,
         law=MEANINGS[name][0],
@@ -119,11 +137,11 @@ def optima(analysis: Analysis) -> list[dict[str, Any]]:
                 "P": f"{row.P:g}",
                 "seeds": "-" if analysis.averaged else f"{row.seeds:g}",
                 "lam_opt": power_of_ten(row.log_lam_opt),
-                "lam_error": _short(row.log_lam_opt_error),
+                "lam_error": _error(row.log_lam_opt_error),
                 "eps_opt": f"{row.eps_opt:.4g}",
-                "eps_error": _short(row.log_eps_opt_error),
+                "eps_error": _error(row.log_eps_opt_error),
                 "elbow": power_of_ten(row.log_elbow) if math.isfinite(row.log_elbow) else None,
-                "elbow_error": _short(row.log_elbow_error),
+                "elbow_error": _error(row.log_elbow_error) if math.isfinite(row.log_elbow) else "-",
                 "marks": ", ".join(marks),
             }
         )
@@ -153,9 +171,9 @@ def laws(analysis: Analysis) -> list[str]:
     """Collapse, thresholds and forecast, a line each."""
     lines = [
         f"collapse of P >= {found.from_P:g} in units of the {unit}: S = {found.quality:.3g}, rms = "
-        f"{found.rms:.2g} (not rescaled: {found.quality_raw:.3g}, {found.rms_raw:.2g})"
+        f"{found.rms:.2g}" + _raw(found)
         for unit, found in (("optimum", analysis.collapse), ("elbow", analysis.collapse_elbow))
-        if found is not None
+        if found is not None and math.isfinite(found.rms)
     ]
     if analysis.regimes is not None:
         lines.append("power law of P between " + " and ".join(thresholds(analysis.regimes)))
@@ -175,6 +193,18 @@ def thresholds(regimes: Regimes) -> tuple[str, str]:
         f"P_- = {minus:.3g}" if minus > 0 else f"P_- < {regimes.P_minus_high:.3g}",
         f"P_+ = {plus:.3g}" if math.isfinite(plus) else f"P_+ > {regimes.P_plus_low:.3g}",
     )
+
+
+def _raw(found: Collapse) -> str:
+    """What the curves were before rescaling, where they can be compared at all."""
+    if not math.isfinite(found.rms_raw):
+        return ""
+    return f" (not rescaled: {found.quality_raw:.3g}, {found.rms_raw:.2g})"
+
+
+def _error(value: float) -> str:
+    """The error of a logarithm; a dash for one that says nothing."""
+    return _short(value) if value > NOTHING else "-"
 
 
 def _short(value: float) -> str:

@@ -45,7 +45,7 @@ class Progress:
         left = "" if self.remaining is None else f", {duration(self.remaining)} left"
         return (
             f"{self.runs_over} of {self.runs} runs, {self.steps_done:,} of {self.steps:,} steps "
-            f"({self.part:.0%}), {duration(self.seconds)}{left}"
+            f"({self.part:.0%} of the work), {duration(self.seconds)}{left}"
         )
 
 

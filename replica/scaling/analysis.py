@@ -464,15 +464,19 @@ def _flags(
     if abs(drift.value) > NOTED * drift.error:
         both = found.gamma_pred.value + drift.value
         flags.append(
-            f"drift: the early law moves with P, k1 ~ P^-kappa with kappa = {drift.value:.3g} +- "
-            f"{drift.error:.2g}; eq. (6) takes it as the same for all P: gamma_pred lacks kappa"
-            + (f", and gamma_pred + kappa = {both:.4g}" if np.isfinite(both) else "")
+            f"drift: the early law moves with P, k_1 ~ P^-drift with drift = {drift.value:.3g} +- "
+            f"{drift.error:.2g}; eq. (6) takes it as the same for all P: gamma_pred lacks the drift"
+            + (f", and gamma_pred + drift = {both:.4g}" if np.isfinite(both) else "")
         )
     difference = _difference(found)
     if abs(difference) > NOTED:
+        pair = found.gamma_pred, found.gamma_meas
+        gap = pair[0].value - pair[1].value
+        errors = [gap / difference, *np.nan_to_num([part.systematic for part in pair])]
+        covered = " (within the systematic error)" if abs(gap) <= np.linalg.norm(errors) else ""
         flags.append(
             f"disagreement: gamma_pred and gamma_meas differ by {abs(difference):.1f} statistical "
-            "standard errors"
+            f"standard errors{covered}"
         )
     for name, q, p in (
         ("q1", combined.q1, combined.q1_p) if combined else ("q1", 0.0, 1.0),

@@ -412,7 +412,7 @@ def _product(
 
 
 def _drift(means: Sequence[MeanCurve], ends: Sequence[Optimum], laws: Sequence[LawChoice]) -> float:
-    """The drift kappa of the joint law that may move with P, in the chosen window."""
+    """The drift of the joint law that may move with P, in the chosen window."""
     if not laws:
         return float("nan")
     window = replace(laws[0].window, drift=True)

@@ -324,8 +324,8 @@ class Analysis:
     gamma_2_elbow : Estimate
         The exponent of lam_elbow(P).
     drift : Estimate
-        The exponent kappa by which the early law moves with P, k1 ~ P^(-kappa); the paper's
-        early law has kappa = 0.
+        The exponent by which the early law moves with P, k_1 ~ P^(-drift), kappa for short in
+        formulas; the paper's early law has none.
     covariance : DataFrame
         Statistical covariance of gamma_1, gamma_2, gamma_pred and gamma_meas.
     difference : float
