@@ -16,7 +16,7 @@ from replica.margins import Margins
 from replica.problem import Posed, Problem, pose
 from replica.saddle_point import Columns, Found, solve_equations
 from replica.solution import CONVERGED, ConvergenceError, Solution, shaped
-from replica.teachers import LogisticTeacher
+from replica.teachers import RandomLabels, Teacher
 
 __all__ = ["equations_of", "solve"]
 
@@ -178,8 +178,10 @@ def _refuse_nonconvex(posed: Posed, which: Indices, found: Found) -> None:
         limit = existence.sharpness_limit(equations_of(posed, bad))[0]
         way_out = f"{limit:.10g}, the limit of convexity at this alpha"
     else:
-        named = isinstance(loss, Logistic) and not isinstance(
-            posed.problem.teacher, LogisticTeacher
+        # a model of the user's own may extend either: `convexity_limit` knows these two alone
+        named = isinstance(loss, Logistic) and type(posed.problem.teacher) in (
+            Teacher,
+            RandomLabels,
         )
         how = "`convexity_limit` computes it" if named else "solve the entry alone to be told it"
         way_out = f"the limit of convexity at this alpha ({how})"

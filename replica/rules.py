@@ -323,6 +323,17 @@ def optimal_norm(alpha: ArrayLike) -> OptimalNorm:
     alpha : float or array
         Examples per dimension, at least 1e-6; else `ValueError`, or in arrays a marked
         entry.
+
+    Returns
+    -------
+    OptimalNorm
+        ``lam``, the optimal norm; ``overlap``, ``generalization_error`` and
+        ``error_estimate`` (relative, of the error) there; ``bayes_gap``, by which
+        fraction that error exceeds the Bayes-optimal one; ``alpha`` and ``status``.
+
+        Mind the 2: lam is in units of sqrt(N) for the loss log(1 + exp(-2 Delta)).
+        For the textbook loss log(1 + exp(-z)) the optimal norm of the weights is
+        2 lam sqrt(N).
     """
     flat, complaints = _door("alpha", alpha, checks.ALPHA_OF_OPTIMUM)
     good = np.flatnonzero(~complaints.bad)

@@ -90,8 +90,8 @@ def test_solve_table_shows_fifteen_digits_and_the_error():
     for number in numbers:
         assert f"{number:.15g}" in text.split()
     error = solution.error_estimate * solution.generalization_error
-    shown = re.search(r"absolute error, estimated .* (\S+e-1\d)", text)[1]
-    assert shown == f"{float(f'{error:.1e}'):.15g}"
+    shown = re.search(r"its error, estimated[ |]+(?:±|\+-)[ |]+(\S+) \(relative (\S+)\)", text)
+    assert shown.groups() == (f"{error:.2g}", f"{solution.error_estimate:.2g}")
     assert "kappa" not in text
     assert "κ" not in text
 
@@ -133,6 +133,24 @@ def test_certify_prints_digits_that_a_double_does_not_hold():
     assert certificate["log_x"].startswith("-0.0862780811029043918")
     assert 0 < certificate["error"] < 1e-20
     assert 0 < certificate["relative_error"] < record["error_estimate"]
+
+
+@pytest.mark.parametrize(
+    ("options", "below", "symbol"),
+    [
+        ("--alpha 5 --lam 4.5", "generalization error", "(ε|eps)"),
+        # without a signal eps is 1/2 exactly: the error is that of the number which is not known
+        ("--alpha 0.4 --lam 1 --storage", "log x", "x"),
+        ("--alpha 0.4 --lam inf --storage", "stability", "(κ|kappa)"),
+    ],
+)
+def test_the_error_of_a_certificate_stands_below_the_number_that_it_is_of(options, below, symbol):
+    text = run("solve", *options.split(), "--certify", "10").stdout
+    lines = [line.strip() for line in text[text.index("Certified to") :].splitlines()]
+    (at,) = (i for i, line in enumerate(lines) if line.startswith("relative error of"))
+    assert re.fullmatch(rf"relative error of {symbol} +\d\.\de-\d+", lines[at])
+    assert lines[at - 1].startswith(below)
+    assert (below == "generalization error") == ("that of the" in text)
 
 
 # ------------------------------------------------------------------------------------- path

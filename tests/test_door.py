@@ -24,6 +24,7 @@ from replica import (
     SquaredHinge,
     Teacher,
     bayes_optimal,
+    checks,
     convexity_limit,
     gardner_capacity,
     gibbs,
@@ -36,11 +37,26 @@ from replica import (
     solve,
     storage_max_stability,
 )
+from replica.teachers import LabelModel, Labels
 
 NUMBERS = [
     "overlap", "one_minus_overlap", "generalization_error", "log_x", "train_loss", "train_error",
     "multiplier", "replicon", "stability", "slope", "error_estimate", "log_c",
 ]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherOfMyOwn(LabelModel):
+    """Lies in a fraction of the cases."""
+
+    lies: float
+
+    def parameters(self):
+        return {"lies": (self.lies, checks.FLIP)}
+
+    def mixture(self, parameters, size):
+        random = 2.0 * parameters["lies"]
+        return Labels((1.0 - random)[:, None], np.zeros((size, 1)), random)
 
 
 def test_scalars_give_python_numbers():
@@ -206,6 +222,20 @@ def test_bad_entries_of_an_array_are_marked_and_the_others_kept():
         assert status.startswith(word)
         assert "; got " in status
     assert "convexity_limit" in table.status[3]
+    limit = convexity_limit(5.0, label_flip=0.1)
+    for teacher, named in [
+        (Teacher(label_flip=0.1), True),
+        (RandomLabels(), True),
+        (LogisticTeacher(1.0), False),
+        (TeacherOfMyOwn(0.1), False),
+    ]:
+        beyond = solve(Problem([5.0, 5.0], Logistic([0.01, 1e3]), teacher))
+        assert beyond.converged[0]
+        assert beyond.status[1].startswith("`lam` must not exceed the limit of convexity")
+        assert ("`convexity_limit` computes it" in beyond.status[1]) == named
+        assert ("solve the entry alone to be told it" in beyond.status[1]) != named
+    with pytest.raises(ValueError, match=f"`lam` must not exceed {limit:.10g}, the limit"):
+        solve(Problem(5.0, Logistic(1e3), TeacherOfMyOwn(0.1)))
     rules = hebb([1.0, -1.0])
     assert np.isnan(rules.overlap[1])
     assert rules.status[1].startswith("`alpha` must be positive")

@@ -29,7 +29,7 @@ from validation.figures import FIGURES, OF_CURVES, SIMULATED
 __all__ = ["main"]
 
 NO_CURVES = (
-    "needs the paper's learning curves: name the folder that holds paper_curves/ with "
+    "the paper's learning curves: name the folder that holds paper_curves/ with "
     f"--data or {settings.VARIABLE}"
 )
 #: Of these the text is shown too: it is what was asked for.
@@ -123,8 +123,8 @@ def figures(output: Path, force: bool, full: bool, data: Path | None) -> None:
     """Draw every figure that is out of date."""
     there = _has_curves(data)
     _draw([name for name in FIGURES if there or name not in OF_CURVES], output, force, full)
-    for name in () if there else OF_CURVES:
-        click.echo(f"{name}  left out: it {NO_CURVES}")
+    if not there:
+        click.echo(f"left out: {', '.join(OF_CURVES)}: they need {NO_CURVES}")
 
 
 def _add(name: str, claim: str) -> None:
@@ -135,7 +135,7 @@ def _add(name: str, claim: str) -> None:
     @_options
     def command(output: Path, force: bool, full: bool, data: Path | None) -> None:
         if name in OF_CURVES and not _has_curves(data):
-            raise click.ClickException(f"{name} {NO_CURVES}")
+            raise click.ClickException(f"{name} needs {NO_CURVES}")
         _draw([name], output, force, full)
         if name in TEXTS:
             click.echo((output / f"{name}.txt").read_text(encoding="utf-8"))
@@ -252,6 +252,9 @@ def _draw(names: list[str], output: Path, force: bool, full: bool) -> None:
             if name not in stale:
                 say(f"{name}  up to date")
                 continue
+            if name in SIMULATED:
+                usual, at_full_size = SIMULATED[name]
+                say(f"{name}  simulating; takes {at_full_size if full else usual}")
             advance(name)
             try:
                 _, objection = stamp.update(

@@ -104,7 +104,7 @@ def solve(
     if json_to != "-":
         _print(solution, asked)
         if certificate is not None:
-            click.echo("\n".join(_certificate_lines(certificate)))
+            click.echo("\n".join(_certificate_lines(certificate, letters(terminal()))))
         written(json_to)
 
 
@@ -168,9 +168,10 @@ def _print(solution: Solution, asked: dict[str, Any]) -> None:
     eps = letter("ε", "eps")
     margins = solution.margins
     error = solution.generalization_error * solution.error_estimate
-    lines: list[tuple[str, str, float]] = [
+    estimate = f"{_rounded(error)} (relative {_rounded(solution.error_estimate)})"
+    lines: list[tuple[str, str, float | str]] = [
         ("generalization error", eps, solution.generalization_error),
-        ("its absolute error, estimated", letter("±", "+-"), float(f"{error:.1e}")),
+        ("its error, estimated", letter("±", "+-"), estimate),
         ("overlap with the teacher", "R", solution.overlap),
         ("one minus overlap", "1 - R", solution.one_minus_overlap),
     ]
@@ -197,9 +198,17 @@ def _print(solution: Solution, asked: dict[str, Any]) -> None:
     table(
         console,
         ("quantity", "symbol", "value"),
-        [(name, symbol, number(value)) for name, symbol, value in lines],
+        [
+            (name, symbol, value if isinstance(value, str) else number(value))
+            for name, symbol, value in lines
+        ],
         wrapped=("quantity",),
     )
+
+
+def _rounded(error: float) -> str:
+    """An error, of which two digits are enough."""
+    return number(error, 2)
 
 
 def _headline(solution: Solution, asked: dict[str, Any], letter: Callable[[str, str], str]) -> str:
@@ -220,13 +229,23 @@ def _headline(solution: Solution, asked: dict[str, Any], letter: Callable[[str, 
     return f"Logistic loss at {at}, {labels}"
 
 
-def _certificate_lines(certificate: Certificate) -> list[str]:
-    """The certified digits, unwrapped so that they can be copied."""
-    lines = ["", f"Certified to {certificate.digits} digits by an independent calculation:"]
-    lines += [
-        f"  {CERTIFIED[name]:<22}{digits}" for name, digits in _certified(certificate).items()
-    ]
-    lines.append(f"  {'its relative error':<22}{float(certificate.error):.1e}")
-    if certificate.relative_error is not None:
-        lines.append(f"  {'of the value above':<22}{float(certificate.relative_error):.1e}")
-    return lines
+def _certificate_lines(certificate: Certificate, letter: Callable[[str, str], str]) -> list[str]:
+    """The certified digits, unwrapped so that they can be copied; each error below its number."""
+    eps = letter("ε", "eps")
+    # without a signal eps is 1/2 exactly, and what is certified is the other number
+    known, symbol = "generalization_error", eps
+    if certificate.overlap == 0:
+        known, symbol = "log_x", "x"
+        if certificate.stability is not None:
+            known, symbol = "stability", letter("κ", "kappa")
+    lines: list[tuple[str, str]] = []
+    for name, digits in _certified(certificate).items():
+        lines.append((CERTIFIED[name], digits))
+        if name == known:
+            lines.append((f"relative error of {symbol}", f"{float(certificate.error):.1e}"))
+            if name == "generalization_error" and certificate.relative_error is not None:
+                found = float(certificate.relative_error)
+                lines.append((f"that of the {eps} above", f"{found:.1e}"))
+    width = max(len(name) for name, _ in lines) + 2
+    title = f"Certified to {certificate.digits} digits by an independent calculation:"
+    return ["", title, *(f"  {name:<{width}}{value}" for name, value in lines)]

@@ -44,8 +44,14 @@ ATTACHMENTS: dict[str, tuple[str, ...]] = {
 }
 #: Figures of the paper's own learning curves, which a folder of data has to hold.
 OF_CURVES = ("figure3", "figure4", "figure8", "figure9", "tables")
-#: Figures that simulate: they have a longer form with the paper's sizes.
-SIMULATED = ("agreement", "figure1", "figure6", "trajectory")
+#: Figures that simulate, with how long they take on two cores: as they are, and in the longer
+#: form that they have, with the paper's sizes.
+SIMULATED: dict[str, tuple[str, str]] = {
+    "agreement": ("about two minutes", "some twenty minutes"),
+    "figure1": ("a quarter of a minute", "minutes"),
+    "figure6": ("some ten seconds", "two to three minutes"),
+    "trajectory": ("about a minute", "tens of minutes"),
+}
 
 
 class Script(Protocol):

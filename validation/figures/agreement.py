@@ -196,6 +196,12 @@ def caption(data: Data) -> str:
         {data.verdict.rms:.2f}: {"agreement" if data.verdict.passes else "NO agreement"}. Negative
         controls on the same samples: {controls}.
         """,
+        """
+        The quantities of one alpha are measured on the same samples and so are correlated: where
+        those of one kind lie on one side together, that is one fluctuation and not as many as
+        there are points, and rms z varies by about 0.2 around 1. docs/experiment.md has two alpha
+        with other seeds.
+        """,
         "The z of largest size among the quantities of each kind:",
     )
     return f"{text.rstrip()}\n\n{table(data)}\n"
