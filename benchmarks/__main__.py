@@ -21,7 +21,7 @@ from benchmarks.table import Group, Part, markdown, terminal
 # "\b" keeps click from wrapping the paragraph that follows.
 EXAMPLES = """\b
 Examples:
-  python -m benchmarks                    everything, about six minutes
+  python -m benchmarks                    everything, about seven minutes
   python -m benchmarks theory start       two parts
   python -m benchmarks --list             what there is, without measuring
   python -m benchmarks --markdown --json numbers.json
