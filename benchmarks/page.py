@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from replica.files import check_writable, replace_file
+from replica.common.files import check_writable, replace_file
 
 BLOCK = re.compile(
     r"(?P<begin>^<!-- benchmarks:begin(?P<short> short)? -->\n)"

@@ -11,13 +11,14 @@ done one by one.
 """
 
 import os
-from contextlib import suppress
 from math import exp
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.extending import intrinsic
+
+from replica.common import compiled
 
 #: Rows that share one pass over the weights.
 ROWS = 8
@@ -31,38 +32,8 @@ COMBINE = 3  # weight, whatever s: X^T weight / sqrt(N)
 
 
 def kernel(function):
-    """Compile on first use, keep the machine code on disk where there is a place for it."""
-    try:
-        compiled = njit(cache=True, nogil=True, fastmath=FAST)(function)
-    except (OSError, RuntimeError):  # neither this folder nor a cache folder can be written
-        return njit(nogil=True, fastmath=FAST)(function)
-    return _forgiving(compiled)
-
-
-def _forgiving(compiled):
-    """Go on where the cache on disk is damaged, or full: it only saves time.
-
-    A damaged file (a machine that lost its power, a copy cut short) is replaced.
-    """
-    if not hasattr(getattr(compiled, "_cache", None), "save_overload"):
-        return compiled  # compilation is switched off
-    cache = compiled._cache
-    load, save = cache.load_overload, cache.save_overload
-
-    def load_overload(*signature):
-        try:
-            return load(*signature)
-        except Exception:  # pickle raises nearly anything for bytes that are not its own
-            with suppress(OSError):
-                cache.flush()
-            return None
-
-    def save_overload(*signature):
-        with suppress(OSError):
-            save(*signature)
-
-    cache.load_overload, cache.save_overload = load_overload, save_overload
-    return compiled
+    """A compiled kernel with the floating-point freedom of `FAST`."""
+    return compiled.kernel(function, fastmath=FAST)
 
 
 @kernel

@@ -23,7 +23,8 @@ from functools import cache, cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from replica import adaptive, compilation, kernels
+from replica import adaptive, kernels
+from replica.common import compiled
 from replica.losses import Loss, SmoothLoss
 from replica.teachers import Labels
 
@@ -162,7 +163,7 @@ class PerceptronEquations:
                 out[part],
             )
 
-        with compilation.notice(kernels.moments) as first:
+        with compiled.notice(kernels.moments) as first:
             if first:
                 task(slice(0, 1))
         in_threads(task, len(which))

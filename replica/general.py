@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replica import existence, kernels
-from replica.checks import quoted
+from replica.common.arguments import quoted
 from replica.equations import PerceptronEquations
 from replica.losses import HardMargin, Linear, Logistic, Loss, SmoothLoss
 from replica.margins import Margins

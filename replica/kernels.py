@@ -12,47 +12,11 @@ q = rate * u = exp(L - softplus(y)) (logistic) or exp(L - y) (exponential).
 Four parts: codes, margins of a field, panels, moments.
 """
 
-from contextlib import suppress
 from math import erfc, exp, inf, log, log1p, pi, sqrt
 
 import numpy as np
-from numba import njit
 
-
-def kernel(function):
-    """Compile on first use, keep the machine code on disk where there is a place for it."""
-    try:
-        compiled = njit(cache=True, nogil=True)(function)
-    except (OSError, RuntimeError):  # neither this folder nor a cache folder can be written
-        return njit(nogil=True)(function)
-    return _forgiving(compiled)
-
-
-def _forgiving(compiled):
-    """Go on where the cache on disk is damaged, or full: it only saves time.
-
-    A damaged file (a machine that lost its power, a copy cut short) is replaced.
-    """
-    if not hasattr(getattr(compiled, "_cache", None), "save_overload"):
-        return compiled  # compilation is switched off
-    cache = compiled._cache
-    load, save = cache.load_overload, cache.save_overload
-
-    def load_overload(*signature):
-        try:
-            return load(*signature)
-        except Exception:  # pickle raises nearly anything for bytes that are not its own
-            with suppress(OSError):
-                cache.flush()
-            return None
-
-    def save_overload(*signature):
-        with suppress(OSError):
-            save(*signature)
-
-    cache.load_overload, cache.save_overload = load_overload, save_overload
-    return compiled
-
+from replica.common.compiled import kernel
 
 # -------------------------------------------------------------------------------------------------
 # Codes: losses, and columns of the moments

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import elementwise
 from scipy.special import expit
 
-from replica import checks
+from replica import ranges
+from replica.common import arguments
 from replica.equations import PerceptronEquations, gauss_legendre
 from replica.losses import HardMargin, Logistic, Loss
 from replica.saddle_point import solve_equations
@@ -47,9 +48,9 @@ def early_law(lam: ArrayLike) -> Any:
     float or array
         Relative accuracy 1e-14.
     """
-    shape, flat = checks.broadcast({"lam": lam})
-    complaints = checks.Complaints(shape)
-    complaints.check("lam", flat["lam"], checks.SHARPNESS)
+    shape, flat = arguments.broadcast({"lam": lam})
+    complaints = arguments.Complaints(shape)
+    complaints.check("lam", flat["lam"], ranges.SHARPNESS)
     complaints.warn()
     values = np.where(complaints.bad, np.nan, flat["lam"])
     node, weight = gauss_legendre(24)
@@ -80,9 +81,9 @@ def master_curve(ell: ArrayLike) -> Any:
     float or array
         F(ell), which behaves as C ell^(-1/2) for small ell; relative accuracy 1e-13.
     """
-    shape, flat = checks.broadcast({"ell": ell})
-    complaints = checks.Complaints(shape)
-    complaints.check("ell", flat["ell"], checks.RATIO)
+    shape, flat = arguments.broadcast({"ell": ell})
+    complaints = arguments.Complaints(shape)
+    complaints.check("ell", flat["ell"], ranges.RATIO)
     complaints.warn()
     value = np.full(len(flat["ell"]), np.nan)
     endless = np.isinf(flat["ell"])

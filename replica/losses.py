@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, log_expit
 
-from replica import checks, kernels
+from replica import kernels, ranges
+from replica.common import arguments
 
 __all__ = [
     "Exponential",
@@ -42,7 +43,7 @@ class Loss(abc.ABC):
     #: The name of the one parameter, if there is one.
     parameter: ClassVar[str | None] = None
     #: What the parameter must satisfy.
-    rule: ClassVar[checks.Rule] = checks.MARGIN
+    rule: ClassVar[arguments.Range] = ranges.MARGIN
     #: Whether the parameter runs from Hebb (0) to maximum stability (inf).
     interpolates: ClassVar[bool] = False
 
@@ -84,7 +85,7 @@ class Logistic(Loss):
     lam: ArrayLike
     code = kernels.LOGISTIC
     parameter = "lam"
-    rule = checks.SHARPNESS
+    rule = ranges.SHARPNESS
     interpolates = True
 
     def value(self, margin: ArrayLike) -> Array:
@@ -111,7 +112,7 @@ class Exponential(Loss):
     lam: ArrayLike
     code = kernels.EXPONENTIAL
     parameter = "lam"
-    rule = checks.SHARPNESS
+    rule = ranges.SHARPNESS
     interpolates = True
 
     def value(self, margin: ArrayLike) -> Array:
@@ -202,7 +203,7 @@ class Square(Loss):
     margin: ArrayLike = 1.0
     code = kernels.SQUARE
     parameter = "margin"
-    rule = checks.TARGET
+    rule = ranges.TARGET
 
     def value(self, margin: ArrayLike) -> Array:
         return np.subtract(self.margin, margin) ** 2 / 2

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica import adaptive, checks, compilation, fields, kernels
+from replica import adaptive, fields, kernels
+from replica.common import arguments, compiled
 from replica.equations import PerceptronEquations
 from replica.losses import SmoothLoss
 
@@ -101,10 +102,10 @@ class Margins:
         ValueError
             If ``p`` leaves [0, 1].
         """
-        p = checks.numbers("p", p)
+        p = arguments.numbers("p", p)
         outside = ~((p >= 0) & (p <= 1))
         if outside.any():
-            raise ValueError(f"`p` must lie in [0, 1]; got {checks.show(p[outside][0])}")
+            raise ValueError(f"`p` must lie in [0, 1]; got {arguments.show(p[outside][0])}")
         return self._evaluate("p", p, self._quantile)
 
     def mean(self) -> float | Array:
@@ -128,16 +129,16 @@ class Margins:
         try:
             count = operator.index(size)
         except TypeError:
-            raise ValueError(f"`size` must be an integer; got {checks.quoted(size)}") from None
+            raise ValueError(f"`size` must be an integer; got {arguments.quoted(size)}") from None
         if not 0 <= count <= LARGEST_SAMPLE:
             rule = "non-negative" if count < 0 else f"at most {LARGEST_SAMPLE}"
-            raise ValueError(f"`size` must be {rule}; got {checks.quoted(size)}")
+            raise ValueError(f"`size` must be {rule}; got {arguments.quoted(size)}")
         try:
             rng = np.random.default_rng(seed)
         except (TypeError, ValueError):
             raise ValueError(
                 "`seed` must be a non-negative integer, a numpy Generator or None; "
-                f"got {checks.quoted(seed)}"
+                f"got {arguments.quoted(seed)}"
             ) from None
 
         def draw(equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
@@ -222,7 +223,7 @@ class Margins:
         answer: Callable[[PerceptronEquations, Indices, Array, Array], Array],
     ) -> float | Array:
         """Broadcast ``argument`` against the solution and let each group answer its part."""
-        argument = checks.numbers(name, argument)
+        argument = arguments.numbers(name, argument)
         entries = np.arange(len(self._group)).reshape(self.shape)
         try:
             argument, entries = np.broadcast_arrays(argument, entries)
@@ -272,7 +273,7 @@ def _proximal(equations: PerceptronEquations, at: Indices, z: Array, t: Array) -
         return np.maximum(t, _stability(z))
     out = np.empty_like(t)
     b = np.ascontiguousarray(z[:, 1])
-    with compilation.notice(kernels.proximal):
+    with compiled.notice(kernels.proximal):
         kernels.proximal(equations.loss.code, equations.parameter[at], b, t, out)
     return out
 
@@ -288,7 +289,7 @@ def _field(
     if loss.code in (kernels.LOGISTIC, kernels.EXPONENTIAL):
         t, slope = np.empty_like(margin), np.empty_like(margin)
         b = np.ascontiguousarray(z[:, 1])
-        with compilation.notice(kernels.field_of_margin):
+        with compiled.notice(kernels.field_of_margin):
             kernels.field_of_margin(loss.code, parameter, b, margin, t, slope)
         return t, slope
     loss = loss.with_parameter(parameter)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica import checks
+from replica import ranges
+from replica.common import arguments
 from replica.losses import Loss
 from replica.teachers import LabelModel, Labels, Teacher
 
@@ -40,19 +41,20 @@ class Problem:
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
             raise ValueError(
-                f"`loss` must be a Loss such as Logistic(lam=1.0); got {checks.quoted(self.loss)}"
+                "`loss` must be a Loss such as Logistic(lam=1.0); "
+                f"got {arguments.quoted(self.loss)}"
             )
         if not isinstance(self.teacher, LabelModel):
             raise ValueError(
                 f"`teacher` must be a Teacher, LogisticTeacher or RandomLabels; "
-                f"got {checks.quoted(self.teacher)}"
+                f"got {arguments.quoted(self.teacher)}"
             )
 
     def part(self, shape: tuple[int, ...], key: Any) -> Problem:
         """The problems at ``key`` of the array of ``shape`` that this one broadcasts to."""
 
         def take(value: ArrayLike) -> Any:
-            return np.broadcast_to(checks.numbers("parameter", value), shape)[key]
+            return np.broadcast_to(arguments.numbers("parameter", value), shape)[key]
 
         loss, teacher = self.loss, self.teacher
         if loss.parameter is not None:
@@ -71,7 +73,7 @@ class Posed:
     alpha: Array
     parameter: Array
     labels: Labels
-    complaints: checks.Complaints
+    complaints: arguments.Complaints
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -86,12 +88,12 @@ def pose(problem: Problem) -> Posed:
         For a scalar problem with a bad number, or arrays that do not broadcast.
     """
     loss, teacher = problem.loss, problem.teacher
-    given = {"alpha": (problem.alpha, checks.ALPHA), **teacher.parameters()}
+    given = {"alpha": (problem.alpha, ranges.ALPHA), **teacher.parameters()}
     if loss.parameter is not None:
         given[loss.parameter] = (getattr(loss, loss.parameter), loss.rule)
     values = {name: value for name, (value, _) in given.items()}
-    shape, flat = checks.broadcast(values, checks.BYTES_OF_SOLUTION)
-    complaints = checks.Complaints(shape)
+    shape, flat = arguments.broadcast(values, arguments.BYTES_OF_SOLUTION)
+    complaints = arguments.Complaints(shape)
     for name, (_, rule) in given.items():
         complaints.check(name, flat[name], rule)
     size = len(flat["alpha"])

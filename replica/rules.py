@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import elementwise
 from scipy.special import erf, erfcx, ndtr
 
-from replica import checks
+from replica import ranges
+from replica.common import arguments
 from replica.equations import gauss_legendre
 from replica.existence import separability_capacity as _capacity
 from replica.existence import sharpness_limit
@@ -194,19 +195,19 @@ class OptimalNorm(Record):
     status: Any
 
 
-def _door(name: str, value: ArrayLike, rule: checks.Rule) -> tuple[Array, checks.Complaints]:
+def _door(name: str, value: ArrayLike, rule: arguments.Range) -> tuple[Array, arguments.Complaints]:
     """One checked argument, flat; bad entries of an array become nan."""
-    shape, flat = checks.broadcast({name: value})
-    complaints = checks.Complaints(shape)
+    shape, flat = arguments.broadcast({name: value})
+    complaints = arguments.Complaints(shape)
     complaints.check(name, flat[name], rule)
     return np.where(complaints.bad, np.nan, flat[name]), complaints
 
 
-def _status(complaints: checks.Complaints) -> NDArray[np.object_]:
+def _status(complaints: arguments.Complaints) -> NDArray[np.object_]:
     return np.where(complaints.bad, complaints.reasons, CONVERGED).astype(object)
 
 
-def _rule(alpha: Array, complaints: checks.Complaints, c: Array) -> LearningRule:
+def _rule(alpha: Array, complaints: arguments.Complaints, c: Array) -> LearningRule:
     """The record of a rule from c = R / sqrt(1 - R^2)."""
     r = c / np.sqrt(1 + c * c)
     shape = complaints.shape
@@ -227,7 +228,7 @@ def hebb(alpha: ArrayLike) -> LearningRule:
     alpha : float or array
         Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.ALPHA)
+    flat, complaints = _door("alpha", alpha, ranges.ALPHA)
     return _rule(flat, complaints, np.sqrt(2 * flat / np.pi))
 
 
@@ -293,7 +294,7 @@ def gibbs(alpha: ArrayLike) -> LearningRule:
     alpha : float or array
         Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.ALPHA)
+    flat, complaints = _door("alpha", alpha, ranges.ALPHA)
     a2 = _gibbs_slope(flat) ** 2
     # R = q = a^2/(1 + a^2): 1 - R^2 = (1 + 2 a^2)/(1 + a^2)^2
     return _rule(flat, complaints, a2 / np.sqrt(1 + 2 * a2))
@@ -307,7 +308,7 @@ def bayes_optimal(alpha: ArrayLike) -> LearningRule:
     alpha : float or array
         Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
     """
-    flat, complaints = _door("alpha", alpha, checks.ALPHA)
+    flat, complaints = _door("alpha", alpha, ranges.ALPHA)
     return _rule(flat, complaints, _gibbs_slope(flat))
 
 
@@ -335,7 +336,7 @@ def optimal_norm(alpha: ArrayLike) -> OptimalNorm:
         For the textbook loss log(1 + exp(-z)) the optimal norm of the weights is
         2 lam sqrt(N).
     """
-    flat, complaints = _door("alpha", alpha, checks.ALPHA_OF_OPTIMUM)
+    flat, complaints = _door("alpha", alpha, ranges.ALPHA_OF_OPTIMUM)
     good = np.flatnonzero(~complaints.bad)
     n = len(flat)
     lam, overlap, eps, error = (np.full(n, np.nan) for _ in range(4))
@@ -383,7 +384,7 @@ def gardner_capacity(kappa: ArrayLike) -> Any:
     float or array
         Capacity, at most 2.
     """
-    rule = checks.Rule(
+    rule = arguments.Range(
         0.0, 1e150, "must be non-negative and at most 1e150 (below 0 replica symmetry breaks)"
     )
     flat, complaints = _door("kappa", kappa, rule)
@@ -411,7 +412,7 @@ def storage_max_stability(alpha: ArrayLike) -> Any:
     float or array
         kappa, positive.
     """
-    rule = checks.Rule(
+    rule = arguments.Range(
         0.0,
         2.0,
         "must be in (0, 2): at 2 and above random labels cannot all be stored",

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica import checks
+from replica import ranges
+from replica.common import arguments
 
 __all__ = ["LogisticTeacher", "RandomLabels", "Teacher"]
 
@@ -60,7 +61,7 @@ class LabelModel(abc.ABC):
     """A distribution of label-noise levels."""
 
     @abc.abstractmethod
-    def parameters(self) -> dict[str, tuple[ArrayLike, checks.Rule]]:
+    def parameters(self) -> dict[str, tuple[ArrayLike, arguments.Range]]:
         """Every parameter with the rule that it obeys."""
 
     def with_parameters(self, values: dict[str, Array]) -> LabelModel:
@@ -88,10 +89,10 @@ class Teacher(LabelModel):
     label_flip: ArrayLike = 0.0
     label_noise: ArrayLike = 0.0
 
-    def parameters(self) -> dict[str, tuple[ArrayLike, checks.Rule]]:
+    def parameters(self) -> dict[str, tuple[ArrayLike, arguments.Range]]:
         return {
-            "label_flip": (self.label_flip, checks.FLIP),
-            "label_noise": (self.label_noise, checks.NOISE),
+            "label_flip": (self.label_flip, ranges.FLIP),
+            "label_noise": (self.label_noise, ranges.NOISE),
         }
 
     def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
@@ -105,7 +106,7 @@ class Teacher(LabelModel):
 class RandomLabels(LabelModel):
     """Labels that know nothing of the inputs: the storage problem."""
 
-    def parameters(self) -> dict[str, tuple[ArrayLike, checks.Rule]]:
+    def parameters(self) -> dict[str, tuple[ArrayLike, arguments.Range]]:
         return {}
 
     def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
@@ -135,11 +136,11 @@ class LogisticTeacher(LabelModel):
     _NODES = 28
     _LOW, _HIGH = 0.16, 4.2
 
-    def parameters(self) -> dict[str, tuple[ArrayLike, checks.Rule]]:
-        shape = checks.numbers("slope", self.slope).shape
+    def parameters(self) -> dict[str, tuple[ArrayLike, arguments.Range]]:
+        shape = arguments.numbers("slope", self.slope).shape
         if shape != ():
             raise ValueError(f"`slope` must be one number; got shape {shape}")
-        return {"slope": (self.slope, checks.SLOPE)}
+        return {"slope": (self.slope, ranges.SLOPE)}
 
     def with_parameters(self, values: dict[str, Array]) -> LabelModel:
         return self  # its slope is one number, whatever the shape of the problem

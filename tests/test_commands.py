@@ -24,7 +24,8 @@ import replica.cli
 import validation.__main__
 from deepnorm import datasets, networks, norms
 from deepnorm.cli import common
-from replica import rules, terminal
+from replica import rules
+from replica.common import terminal
 from replica.scaling import SyntheticLaw, synthetic_curves
 from validation import figures, stamp
 

@@ -19,7 +19,8 @@ from deepnorm.cli import main
 from deepnorm.figures import style
 from deepnorm.report import export, statements
 from deepnorm.report import page as report
-from replica import files, scaling
+from replica import scaling
+from replica.common import files
 
 P = (500, 1000, 2000, 4000, 8000, 16000)
 BOOTSTRAP = "50"

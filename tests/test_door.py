@@ -24,7 +24,6 @@ from replica import (
     SquaredHinge,
     Teacher,
     bayes_optimal,
-    checks,
     convexity_limit,
     gardner_capacity,
     gibbs,
@@ -33,6 +32,7 @@ from replica import (
     logistic_teacher_student,
     max_stability,
     optimal_norm,
+    ranges,
     separability_capacity,
     solve,
     storage_max_stability,
@@ -52,7 +52,7 @@ class TeacherOfMyOwn(LabelModel):
     lies: float
 
     def parameters(self):
-        return {"lies": (self.lies, checks.FLIP)}
+        return {"lies": (self.lies, ranges.FLIP)}
 
     def mixture(self, parameters, size):
         random = 2.0 * parameters["lies"]

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from deepnorm.cli.common import drawing_quietly
-from replica.terminal import (
+from replica.common.terminal import (
     BadInput,
     Command,
     Commands,

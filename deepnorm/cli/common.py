@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from replica.terminal import BadInput, in_options
+from replica.common.terminal import BadInput, in_options
 
 __all__ = [
     "CONVENTIONS",

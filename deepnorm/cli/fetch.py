@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deepnorm.cli.common import FETCHED, library
-from replica.terminal import Command, bar, interruptible, writing
+from replica.common.terminal import Command, bar, interruptible, writing
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

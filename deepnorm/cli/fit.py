@@ -14,7 +14,7 @@ import click
 
 from deepnorm.cli.common import CONVENTIONS, WORDS, Suggested, drawing_quietly, library, pairs
 from deepnorm.cli.runs import of_runs
-from replica.terminal import (
+from replica.common.terminal import (
     FILE,
     BadInput,
     Command,

@@ -9,7 +9,7 @@ from deepnorm.cli.fetch import fetch
 from deepnorm.cli.fit import fit
 from deepnorm.cli.norm import norm
 from deepnorm.cli.sweep import sweep
-from replica.terminal import Commands, completion, group
+from replica.common.terminal import Commands, completion, group
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ import click
 
 from deepnorm.cli.common import CONVENTIONS, MODELS, library
 from deepnorm.sweeps.configuration import REFERENCES
-from replica.terminal import (
+from replica.common.terminal import (
     BadInput,
     Command,
     check_outputs,

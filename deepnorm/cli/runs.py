@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deepnorm.cli.common import library
-from replica.terminal import BadInput
+from replica.common.terminal import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,14 @@ import click
 from deepnorm.cli.common import CONVENTIONS, MODELS, Names, Suggested, library, pairs
 from deepnorm.sweeps.configuration import OPTIMIZERS, PRECISIONS, REFERENCES, Run
 from deepnorm.sweeps.defaults import DEFAULTS, MODEL
-from replica.terminal import FAILED, INTERRUPTED, BadInput, Command, in_options, interruptible
+from replica.common.terminal import (
+    FAILED,
+    INTERRUPTED,
+    BadInput,
+    Command,
+    in_options,
+    interruptible,
+)
 
 __all__ = ["sweep"]
 

@@ -27,7 +27,7 @@ from deepnorm.figures import (
 )
 from deepnorm.report import statements
 from deepnorm.words import plain, quoted
-from replica.files import replace_file
+from replica.common.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd

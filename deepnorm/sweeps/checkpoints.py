@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from replica.files import replace_file
+from replica.common.files import replace_file
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 

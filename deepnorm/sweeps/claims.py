@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from replica.files import DRAFT, replace_file
+from replica.common.files import DRAFT, replace_file
 
 __all__ = ["BEAT", "STALE", "Claim", "progress_of"]
 

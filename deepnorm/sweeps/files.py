@@ -14,7 +14,7 @@ import pandas as pd
 
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.records import Divergence, Result
-from replica.files import replace_file
+from replica.common.files import replace_file
 
 __all__ = [
     "WORK",

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from replica.files import DRAFT
+from replica.common.files import DRAFT
 
 __all__ = ["DRAFT", "check_folder", "set_aside"]
 

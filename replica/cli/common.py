@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replica.terminal import BadInput, in_options
+from replica.common.terminal import BadInput, in_options
 
 if TYPE_CHECKING:
     from rich.console import Console

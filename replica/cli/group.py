@@ -5,7 +5,7 @@ from __future__ import annotations
 from replica.cli.path import path
 from replica.cli.rules import rules
 from replica.cli.solve import solve
-from replica.terminal import completion, group
+from replica.common.terminal import completion, group
 
 __all__ = ["main"]
 

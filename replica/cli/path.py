@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from replica.cli.common import alpha_option, library, teacher_options
-from replica.terminal import FILE, Command, check_outputs, write, written
+from replica.common.terminal import FILE, Command, check_outputs, write, written
 
 __all__ = ["COLUMNS", "path"]
 

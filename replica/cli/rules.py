@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from replica.cli.common import alpha_option, convert, letters, library, number
-from replica.terminal import (
+from replica.common.terminal import (
     Command,
     check_outputs,
     json_option,

@@ -18,7 +18,7 @@ from replica.cli.common import (
     number,
     teacher_options,
 )
-from replica.terminal import (
+from replica.common.terminal import (
     Command,
     check_outputs,
     in_options,

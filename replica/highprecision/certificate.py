@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsInt
 import mpmath
 import numpy as np
 
-from replica.checks import quoted
+from replica.common.arguments import quoted
 from replica.highprecision.reading import CertificationError, Mpf, number, public, read, workspace
 from replica.highprecision.root import find_root, newton_step, size
 from replica.highprecision.system import GUARD_DIGITS, System

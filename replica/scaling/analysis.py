@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from replica import checks
+from replica.common import arguments
 from replica.scaling import extrapolation, paper
 from replica.scaling.averages import average
 from replica.scaling.collapse import collapse
@@ -93,28 +93,28 @@ def analyse(
             "`curves` must come from `read_curves` or `curves_from_table`; got "
             f"{type(curves).__name__}"
         )
-    if not checks.is_one_of(method, ("default", "paper")):
-        raise ValueError(f'`method` must be "default" or "paper"; got {checks.quoted(method)}')
+    if not arguments.is_one_of(method, ("default", "paper")):
+        raise ValueError(f'`method` must be "default" or "paper"; got {arguments.quoted(method)}')
     own = _own_optimum(curves, optimum)
     gamma_1_from = _smallest("gamma_1_from", gamma_1_from, curves)
     gamma_2_from = _smallest("gamma_2_from", gamma_2_from, curves)
     if method == "paper":
         if window is None:
             raise ValueError('`window` of lam/lam_opt is needed by method="paper", e.g. (0, 0.3)')
-        ends = checks.numbers("window", window)
+        ends = arguments.numbers("window", window)
         if ends.shape != (2,) or not 0 <= ends[0] < ends[1]:
             raise ValueError(
-                f"`window` must be two numbers 0 <= low < high; got {checks.quoted(window)}"
+                f"`window` must be two numbers 0 <= low < high; got {arguments.quoted(window)}"
             )
         low, high = ends.tolist()
         return paper.recipe(curves, (low, high), gamma_1_from, gamma_2_from, own)
     if window is not None:
-        raise ValueError(f'`window` belongs to method="paper"; got {checks.quoted(window)}')
-    if not checks.is_one_of(offset, OFFSETS):
+        raise ValueError(f'`window` belongs to method="paper"; got {arguments.quoted(window)}')
+    if not arguments.is_one_of(offset, OFFSETS):
         raise ValueError(
-            f"`offset` must be one of {', '.join(OFFSETS)}; got {checks.quoted(offset)}"
+            f"`offset` must be one of {', '.join(OFFSETS)}; got {arguments.quoted(offset)}"
         )
-    bootstrap, seed = checks.whole("bootstrap", bootstrap), checks.whole("seed", seed)
+    bootstrap, seed = arguments.whole("bootstrap", bootstrap), arguments.whole("seed", seed)
     if bootstrap < 20:
         raise ValueError(f"`bootstrap` must be at least 20 for an error bar; got {bootstrap!r}")
     if seed < 0:
@@ -169,9 +169,9 @@ def forecast(analysis: Analysis, P: ArrayLike) -> Forecast:
     """
     if not isinstance(analysis, Analysis):
         raise ValueError(f"`analysis` must come from `analyse`; got {type(analysis).__name__}")
-    wanted = np.atleast_1d(checks.numbers("P", P))
+    wanted = np.atleast_1d(arguments.numbers("P", P))
     if wanted.ndim > 1 or not np.all((wanted > 0) & np.isfinite(wanted)):
-        raise ValueError(f"`P` must be positive and finite; got {checks.quoted(P)}")
+        raise ValueError(f"`P` must be positive and finite; got {arguments.quoted(P)}")
     if analysis.basis is None:
         why = analysis.gamma_pred.reason or 'method="paper" has no errors to go by'
         raise ValueError(f"`analysis` bears no forecast: {why}")
@@ -185,7 +185,8 @@ def _own_optimum(curves: Curves, optimum: Mapping[float, float] | None) -> Array
     if not isinstance(optimum, Mapping):
         raise ValueError(f"`optimum` must map each P to a norm; got {type(optimum).__name__}")
     given = {
-        checks.number("optimum", P): checks.number("optimum", norm) for P, norm in optimum.items()
+        arguments.number("optimum", P): arguments.number("optimum", norm)
+        for P, norm in optimum.items()
     }
     missing = [f"{P:g}" for P in curves.P.tolist() if P not in given]
     if missing:
@@ -202,7 +203,7 @@ def _smallest(name: str, first: float | None, curves: Curves) -> float | None:
     """The smallest P that is to take part."""
     if first is None:
         return None
-    number = checks.number(name, first)
+    number = arguments.number(name, first)
     if not number <= curves.P[-1]:
         raise ValueError(
             f"`{name}` must not lie above the largest P, {curves.P[-1]:g}; got {first!r}"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from replica import checks
+from replica.common import arguments
 from replica.scaling.records import Collapse, MeanCurve
 
 __all__ = ["collapse", "houdayer_hartmann", "master_curve"]
@@ -132,7 +132,7 @@ def master_curve(
     ValueError
         As `houdayer_hartmann`, or if there are fewer than two `points`.
     """
-    points = checks.whole("points", points)
+    points = arguments.whole("points", points)
     if points < 2:
         raise ValueError(f"`points` must be at least 2; got {points}")
     xs, ys, errors = _curves("log_ratio", log_ratio, "log_phi", log_phi, sigma)
@@ -204,7 +204,7 @@ def collapse(
     """
     optima = []
     for name, given in (("log_lam_opt", log_lam_opt), ("log_eps_opt", log_eps_opt)):
-        values = checks.numbers(name, given)
+        values = arguments.numbers(name, given)
         if values.shape != (len(means),):
             raise ValueError(
                 f"`{name}` must have one value for each of the {len(means)} curves; "
@@ -251,21 +251,21 @@ def _curves(
         if np.any(np.diff(curve) < SMALLEST):
             row = int(np.argmax(np.diff(curve) < SMALLEST))
             raise ValueError(
-                f"`{x_name}[{i}]` must increase; got {checks.show(curve[row + 1])} after "
-                f"{checks.show(curve[row])}: sort the curve, and average points at equal x"
+                f"`{x_name}[{i}]` must increase; got {arguments.show(curve[row + 1])} after "
+                f"{arguments.show(curve[row])}: sort the curve, and average points at equal x"
             )
         if np.any(errors[i] < SMALLEST):
             row = int(np.argmax(errors[i] < SMALLEST))
             rule = "positive" if errors[i][row] <= 0 else f"at least {SMALLEST:g}"
             raise ValueError(
-                f"`sigma[{i}]` must be {rule}; got {checks.show(errors[i][row])} at row {row}"
+                f"`sigma[{i}]` must be {rule}; got {arguments.show(errors[i][row])} at row {row}"
             )
     if errors:
         low, high = min(e.min() for e in errors), max(e.max() for e in errors)
         if high > ERRORS_SPAN * low:
             raise ValueError(
                 f"`sigma` must span less than a factor {ERRORS_SPAN:g}; got errors from "
-                f"{checks.show(low)} to {checks.show(high)}"
+                f"{arguments.show(low)} to {arguments.show(high)}"
             )
     return xs, ys, errors
 
@@ -277,9 +277,9 @@ def _columns(
     try:
         listed = list(curves)
     except TypeError:
-        said = checks.quoted(curves)
+        said = arguments.quoted(curves)
         raise ValueError(f"`{name}` must be several arrays, one a curve; got {said}") from None
-    columns = [checks.numbers(f"{name}[{i}]", curve) for i, curve in enumerate(listed)]
+    columns = [arguments.numbers(f"{name}[{i}]", curve) for i, curve in enumerate(listed)]
     if like is not None and len(columns) != len(like):
         raise ValueError(f"`{name}` must have as many curves as x; got {len(columns)}")
     for i, column in enumerate(columns):
@@ -302,4 +302,4 @@ def _finite(name: str, values: Array) -> None:
     if not np.all(good):
         row = int(np.argmin(good))
         rule = f"at most {LARGEST:g} in size" if np.isfinite(values[row]) else "finite"
-        raise ValueError(f"`{name}` must be {rule}; got {checks.show(values[row])} at row {row}")
+        raise ValueError(f"`{name}` must be {rule}; got {arguments.show(values[row])} at row {row}")

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replica.checks import quoted, show
+from replica.common.arguments import quoted, show
 
 __all__ = ["Curves", "curves_from_table", "read_curves"]
 

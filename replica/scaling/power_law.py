@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from replica import checks
+from replica.common import arguments
+from replica.common.arguments import show
 
 __all__ = ["PowerLawFit", "fit_power_law"]
 
@@ -298,7 +299,7 @@ class _Data:
 
 def _column(name: str, value: ArrayLike) -> Array:
     """A one-dimensional array of finite numbers, or a `ValueError`."""
-    values = checks.numbers(name, value)
+    values = arguments.numbers(name, value)
     if values.ndim != 1:
         raise ValueError(f"`{name}` must be one-dimensional; got shape {values.shape}")
     _refuse(name, "must be finite", values, ~np.isfinite(values))
@@ -309,7 +310,7 @@ def _refuse(name: str, rule: str, values: Array, bad: NDArray[np.bool_], way_out
     """Raise `ValueError` for the first row that breaks a rule."""
     if np.any(bad):
         row = int(np.argmax(bad))
-        raise ValueError(f"`{name}` {rule}; got {checks.show(values[row])} at row {row}{way_out}")
+        raise ValueError(f"`{name}` {rule}; got {show(values[row])} at row {row}{way_out}")
 
 
 def _read(
@@ -346,7 +347,7 @@ def _read(
         )
     if np.all(y == y[0]):
         raise ValueError(
-            f"`y` must not be the same everywhere; got {checks.show(y[0])} in all {len(y)} rows: "
+            f"`y` must not be the same everywhere; got {show(y[0])} in all {len(y)} rows: "
             "a constant has no exponent"
         )
     if not 0 < level < 1:
@@ -360,13 +361,11 @@ def _read(
         span = float(np.ptp(np.log(y)))
         if span == 0 or span > 2 * np.log(LARGEST):
             rule = "have more than one logarithm" if span == 0 else "span less than a factor 1e+200"
-            raise ValueError(
-                f"`y` must {rule}; got values from {checks.show(y.min())} to {checks.show(y.max())}"
-            )
+            raise ValueError(f"`y` must {rule}; got values from {show(y.min())} to {show(y.max())}")
     elif not FAINTEST <= np.abs(y).max() <= GREATEST:
         raise ValueError(
             f"`y` must have its largest value between {FAINTEST:g} and {GREATEST:g}; got "
-            f"{checks.show(y[np.argmax(np.abs(y))])}: take another unit"
+            f"{show(y[np.argmax(np.abs(y))])}: take another unit"
         )
     name, given = ("relative", relative) if is_relative else ("sigma", sigma)
     known = given is not None and not (is_relative and equal)
@@ -404,7 +403,7 @@ def _errors(name: str, given: ArrayLike | None, count: int, unit: float) -> Arra
     if parts.max() > ERRORS_SPAN * parts.min():
         raise ValueError(
             f"`{name}` must span less than a factor {ERRORS_SPAN:g}; got errors from "
-            f"{checks.show(errors.min())} to {checks.show(errors.max())}: leave out the points "
+            f"{show(errors.min())} to {show(errors.max())}: leave out the points "
             "that tell nothing"
         )
     return np.broadcast_to(parts, count)

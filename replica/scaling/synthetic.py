@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from replica import checks
+from replica.common import arguments
 
 __all__ = ["SyntheticLaw", "synthetic_curves"]
 
@@ -55,18 +55,18 @@ class SyntheticLaw:
     elbow: float = 4.0
 
     def __post_init__(self) -> None:
-        if not checks.is_one_of(self.shape, ("logistic", "erf")):
+        if not arguments.is_one_of(self.shape, ("logistic", "erf")):
             raise ValueError(f'`shape` must be "logistic" or "erf"; got {self.shape!r}')
         between = f"between {MEEKEST:g} and {WILDEST:g}"
         for name in ("gamma_1", "gamma_2", "k", "rate", "rise"):
-            value = checks.number(name, getattr(self, name))
+            value = arguments.number(name, getattr(self, name))
             if name == "rise" and value == 0:
                 continue
             if not MEEKEST <= value <= WILDEST:
                 sign = "non-negative" if name == "rise" else "positive"
                 rule = between if value > 0 else sign
                 raise ValueError(f"`{name}` must be {rule}; got {getattr(self, name)!r}")
-        if not abs(checks.number("elbow", self.elbow)) <= WILDEST:
+        if not abs(arguments.number("elbow", self.elbow)) <= WILDEST:
             raise ValueError(
                 f"`elbow` must lie between -{WILDEST:g} and {WILDEST:g}; got {self.elbow!r}"
             )
@@ -161,14 +161,14 @@ def synthetic_curves(
         raise ValueError(f"`law` must be a SyntheticLaw; got {type(law).__name__}")
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"`rng` must be a numpy Generator; got {type(rng).__name__}")
-    counts = checks.numbers("P", P)
+    counts = arguments.numbers("P", P)
     if counts.ndim != 1 or not counts.size or not np.all((counts > 0) & np.isfinite(counts)):
         raise ValueError(f"`P` must be one or more positive, finite numbers; got {P!r}")
     for name, whole in (("seeds", seeds), ("records", records), ("test_images", test_images)):
-        if checks.whole(name, whole) < 1:
+        if arguments.whole(name, whole) < 1:
             raise ValueError(f"`{name}` must be at least 1; got {whole!r}")
     for name, number, most in (("level", level, LOUDEST), ("past", past, LONGEST)):
-        if not 0 <= checks.number(name, number) <= most:
+        if not 0 <= arguments.number(name, number) <= most:
             raise ValueError(f"`{name}` must lie between 0 and {most:g}; got {number!r}")
     ends = np.abs(law.log_elbow(counts) if law.rise == 0 else law.log_lam_opt(counts))
     if np.max(ends) + past > LONGEST:

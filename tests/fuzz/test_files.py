@@ -27,7 +27,7 @@ from pandas.testing import assert_frame_equal
 
 from fuzz.strategies import guard
 from fuzz.tables import expect, sound, times
-from replica import files
+from replica.common import files
 from replica.scaling import curves_from_table, read_curves
 
 torch = pytest.importorskip("torch")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from replica.files import replace_file
+from replica.common.files import replace_file
 from replica.scaling import Analysis, Curves, analyse, curves_from_table
 
 __all__ = ["CONVENTIONS", "Evidence", "analyses", "keep", "load"]

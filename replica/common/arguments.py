@@ -17,11 +17,43 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Complaints", "Rule", "broadcast", "is_one_of", "number", "numbers", "quoted", "whole"]
+__all__ = [
+    "Complaints",
+    "InvalidArgument",
+    "Range",
+    "broadcast",
+    "is_one_of",
+    "number",
+    "numbers",
+    "quoted",
+    "whole",
+]
+
+
+class InvalidArgument(ValueError):
+    """An argument that breaks its rule.
+
+    Attributes
+    ----------
+    argument : str
+        Its name.
+    rule : str
+        What it must satisfy, from "must" on, and the way out if there is one.
+    value : str
+        What was given, in words.
+    """
+
+    def __init__(self, argument: str, rule: str, value: str):
+        super().__init__(f"`{argument}` {rule}; got {value}")
+        self.argument, self.rule, self.value = argument, rule, value
+
+    def __reduce__(self) -> tuple[type[InvalidArgument], tuple[str, str, str]]:
+        """So that it comes back from another process."""
+        return type(self), (self.argument, self.rule, self.value)
 
 
 @dataclass(frozen=True)
-class Rule:
+class Range:
     """What a number must satisfy: an interval, perhaps single points, and words for it."""
 
     low: float
@@ -36,28 +68,6 @@ class Rule:
         above = values > self.low if self.low_open else values >= self.low
         below = values < self.high if self.high_open else values <= self.high
         return (above & below) | np.isin(values, self.also)
-
-
-# The ranges of alpha and lam are those over which the solver has been tried; it loses
-# digits of log x, not of the error, like 1e-16/sqrt(alpha) below alpha = 1e-3.
-ALPHA = Rule(1e-15, 1e15, "must be positive and finite, between 1e-15 and 1e15")
-# Below this the curve is too flat for its minimum to be located in double precision.
-ALPHA_OF_OPTIMUM = Rule(1e-6, 1e15, "must be positive and finite, between 1e-6 and 1e15 here")
-SHARPNESS = Rule(
-    1e-30,
-    1e20,
-    "must be non-negative: 0 (Hebb), between 1e-30 and 1e20, or inf (maximum stability)",
-    also=(0.0, np.inf),
-)
-RATIO = Rule(1e-30, 1e20, "must be positive: between 1e-30 and 1e20, or inf", also=(np.inf,))
-FLIP = Rule(0.0, 0.5, "must lie in [0, 0.5] (0.5 is random labels)")
-# Beyond 1e100 squares and cubes of the noise would leave the doubles.
-NOISE = Rule(
-    0.0, 1e100, "must be non-negative: at most 1e100, or inf (random labels)", also=(np.inf,)
-)
-SLOPE = Rule(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
-MARGIN = Rule(-1e6, 1e6, "must be finite, between -1e6 and 1e6")
-TARGET = Rule(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
 
 
 #: What numpy would turn into a number although it is none: text is read, a date or a span of
@@ -91,8 +101,8 @@ def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
         with np.errstate(over="ignore", under="ignore"):  # of wider floats; looked at below
             result = array.astype(np.float64)
     except (TypeError, ValueError, UserWarning):
-        raise ValueError(
-            f"`{name}` must be a real number or an array of real numbers; got {quoted(value)}"
+        raise InvalidArgument(
+            name, "must be a real number or an array of real numbers", quoted(value)
         ) from None
     except OverflowError:
         raise _out_of_range(name, value) from None
@@ -111,8 +121,8 @@ def _masked_inside(value: object, depth: int) -> bool:
     return isinstance(value, np.ma.MaskedArray)
 
 
-def _out_of_range(name: str, value: object) -> ValueError:
-    return ValueError(f"`{name}` must be within the range of doubles; got {quoted(value)}")
+def _out_of_range(name: str, value: object) -> InvalidArgument:
+    return InvalidArgument(name, "must be within the range of doubles", quoted(value))
 
 
 def quoted(value: object) -> str:
@@ -179,7 +189,7 @@ class Complaints:
                 stacklevel=3,
             )
 
-    def check(self, name: str, values: NDArray[np.float64], rule: Rule) -> None:
+    def check(self, name: str, values: NDArray[np.float64], rule: Range) -> None:
         """Refuse the entries of ``values`` that break ``rule``."""
         broken = np.flatnonzero(~rule.holds(values))
         self.refuse(broken, f"`{name}` {rule.words}", values[broken])
@@ -218,7 +228,7 @@ def number(name: str, value: object) -> float:
     """A single real number, or a ``ValueError``."""
     values = numbers(name, value)  # type: ignore[arg-type]
     if values.ndim:
-        raise ValueError(f"`{name}` must be a number; got {quoted(value)}")
+        raise InvalidArgument(name, "must be a number", quoted(value))
     return float(values)
 
 
@@ -226,7 +236,7 @@ def whole(name: str, value: object) -> int:
     """An integer of Python or numpy, or a ``ValueError``; True and False count nothing."""
     # numpy counts spans of time among the integers
     if not isinstance(value, int | np.integer) or isinstance(value, bool | np.timedelta64):
-        raise ValueError(f"`{name}` must be a whole number; got {quoted(value)}")
+        raise InvalidArgument(name, "must be a whole number", quoted(value))
     return int(value)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from replica.files import check_writable, replace_file
+from replica.common.files import check_writable, replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,1 @@
+"""The ground floor: files, terminals, arguments, compilation. No physics in it."""

@@ -1,0 +1,40 @@
+"""The ranges of the theory's arguments, each with the words that refuse what lies outside."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from replica.common.arguments import Range
+
+__all__ = [
+    "ALPHA",
+    "ALPHA_OF_OPTIMUM",
+    "FLIP",
+    "MARGIN",
+    "NOISE",
+    "RATIO",
+    "SHARPNESS",
+    "SLOPE",
+    "TARGET",
+]
+
+# The ranges of alpha and lam are those over which the solver has been tried; it loses
+# digits of log x, not of the error, like 1e-16/sqrt(alpha) below alpha = 1e-3.
+ALPHA = Range(1e-15, 1e15, "must be positive and finite, between 1e-15 and 1e15")
+# Below this the curve is too flat for its minimum to be located in double precision.
+ALPHA_OF_OPTIMUM = Range(1e-6, 1e15, "must be positive and finite, between 1e-6 and 1e15 here")
+SHARPNESS = Range(
+    1e-30,
+    1e20,
+    "must be non-negative: 0 (Hebb), between 1e-30 and 1e20, or inf (maximum stability)",
+    also=(0.0, np.inf),
+)
+RATIO = Range(1e-30, 1e20, "must be positive: between 1e-30 and 1e20, or inf", also=(np.inf,))
+FLIP = Range(0.0, 0.5, "must lie in [0, 0.5] (0.5 is random labels)")
+# Beyond 1e100 squares and cubes of the noise would leave the doubles.
+NOISE = Range(
+    0.0, 1e100, "must be non-negative: at most 1e100, or inf (random labels)", also=(np.inf,)
+)
+SLOPE = Range(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
+MARGIN = Range(-1e6, 1e6, "must be finite, between -1e6 and 1e6")
+TARGET = Range(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
