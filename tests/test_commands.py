@@ -18,6 +18,7 @@ import pytest
 import torch
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from patience import HANGS, until
 
 import deepnorm.cli
 import replica.cli
@@ -417,7 +418,7 @@ def interrupted(arguments, delay, cwd, number=signal.SIGINT):
     )
     time.sleep(delay)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=HANGS)
     return process.returncode, said
 
 
@@ -463,13 +464,9 @@ def test_a_sweep_that_is_told_to_stop_is_130_and_keeps_what_it_has(number, tmp_p
         stderr=subprocess.PIPE, text=True, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    end = time.monotonic() + 60
-    while len(list(tmp_path.glob("runs/*/*.pt"))) < 2:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: len(list(tmp_path.glob("runs/*/*.pt"))) == 2, process)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=HANGS)
     assert process.returncode == 130
     assert said.startswith("interrupted; ")
     assert said.count("\n") == 1

@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from deepnorm.figures import margins
 from deepnorm.sweeps import grid, sweep
 from validation import evidence, figures
-
-torch.set_num_threads(1)  # the workers of the tests share the cores
 
 #: Two exponents that are one and the same differ by at most this in standard errors.
 AGREE = 3.0

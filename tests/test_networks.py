@@ -11,8 +11,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from deepnorm.networks import NAMES, build
 from deepnorm.networks.initial import initialise, widened
 
-torch.set_num_threads(1)
-
 GREY, SMALL, COLOUR = (1, 28, 28), (1, 8, 8), (3, 32, 32)
 #: Sums of at most a few hundred products in float32, taken in another order.
 ROUNDING = 1e-5

@@ -28,7 +28,6 @@ from deepnorm.sweeps.files import WORK
 from deepnorm.sweeps.jobs import claim_path
 from deepnorm.sweeps.progress import Lines, Progress, duration
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
 DIGITS = load("digits")
 SETTINGS = {"steps": 12, "records": 4, "batch_size": 32, "width": 0.5}

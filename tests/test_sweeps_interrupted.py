@@ -5,18 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
+from patience import HANGS, until
 
 from deepnorm.datasets import load
 from deepnorm.sweeps import SweepInterrupted, grid, survey, sweep, train
 from deepnorm.sweeps.files import WORK
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
 DIGITS = load("digits")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
@@ -67,9 +65,7 @@ def started(tmp_path):
             env=ENVIRONMENT,
         )
         assert process.stdout.readline() == "ready\n"
-        while len(list(folder.glob(f"{WORK}/*.pt"))) < 2:
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.01)
+        until(lambda: len(list(folder.glob(f"{WORK}/*.pt"))) == 2, process)
         return process
 
     return folder, start
@@ -82,7 +78,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_does(number, started, long_e
     folder, start = started
     with start() as process:
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=HANGS)
     assert "interrupted: waiting for the workers to write their checkpoints" in said
     assert "The same sweep goes on from the checkpoints" in said
     assert process.returncode != 0
@@ -98,11 +94,7 @@ def test_a_killed_sweep_leaves_no_orphans_and_goes_on(started, long_expected):
     with start() as process:
         claims = [json.loads(p.read_bytes() or b"{}") for p in folder.glob(f"{WORK}/*.claim")]
         process.kill()
-    end = time.monotonic() + 20
-    for claim in claims:
-        while alive(claim.get("pid", 0)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+    until(lambda: not any(alive(claim.get("pid", 0)) for claim in claims))
     assert go_on(folder).failed == 0
     assert_done(folder, long_expected)
 
@@ -112,7 +104,7 @@ def test_a_killed_worker_costs_its_run_an_interval(started, long_expected):
     with start() as process:
         claim = json.loads(next(folder.glob(f"{WORK}/*.claim")).read_bytes())
         os.kill(claim["pid"], signal.SIGKILL)
-        out, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=HANGS)
     assert process.returncode == 0, said
     assert "begins again from its checkpoint: its worker died" in said
     assert out.startswith("4 finished")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from patience import HANGS
 from torch.nn import functional as F
 
 from deepnorm.datasets import load
@@ -25,7 +26,6 @@ from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.records import QUANTILES
 from deepnorm.sweeps.training import train_together
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 DIGITS = load("digits")
@@ -186,7 +186,6 @@ CHILD = """
 import sys, torch
 from deepnorm.datasets import load
 from deepnorm.sweeps import Run, train
-torch.set_num_threads(1)
 images = load("digits")
 run = Run.from_dict({run!r})
 print("ready", flush=True)
@@ -230,14 +229,15 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
 def test_a_signal_leaves_a_checkpoint(number, tmp_path):
     run = variant(steps=10**6)
     path = tmp_path / "state.pt"
-    code = CHILD.format(run=run.as_dict(), path=str(path)).replace("every=0.02", "every=1e9")
+    watch = "lambda step: step == 3 and print('going', flush=True)"
+    code = CHILD.format(run=run.as_dict(), path=str(path))
+    code = code.replace("every=0.02", f"every=1e9, watch={watch}")
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        process.stdout.readline()
-        time.sleep(1.0)
+        assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "going\n"]
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=HANGS)
     assert process.returncode == -number
     assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
     assert read_checkpoint(path, CPU)["step"] > 0

@@ -338,7 +338,7 @@ def test_every_problem(alpha, loss, teacher, p, points):
     st.lists(draw.probabilities, min_size=3, max_size=3),
 )
 def test_every_loss_of_ones_own(alpha, loss, teacher, p):
-    with guard(2 * draw.LIMIT_S):
+    with guard():
         try:
             solution = solve(Problem(alpha, loss, teacher))
         except ValueError as error:
@@ -421,7 +421,7 @@ def test_the_error_estimate_is_honest(alpha, loss, teacher):
             solution = solve(Problem(alpha, loss, teacher))
     except (ValueError, ConvergenceError):
         return
-    with guard(4 * draw.LIMIT_S):
+    with guard():
         try:
             certificate = certify(solution, digits=17)
         except CertificationError:
