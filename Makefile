@@ -17,6 +17,9 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 # A warning is an error, and so is a reference that leads nowhere.
 SPHINX = $(BIN)/python -m sphinx -q -n -W --keep-going -d docs/_build/doctrees
 
+# A file of tests goes to one worker: what its fixtures make is made once.
+BY_FILE = --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -57,10 +60,10 @@ figures: $(STAMP) ## draw every figure that is out of date into figures/
 	@$(BIN)/python -m validation figures --output figures $(ARGS)
 
 test: $(STAMP) ## run the tests, without the slow ones
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) $(ARGS)
 
 test-slow: $(STAMP) ## run the slow tests only
-	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m slow $(ARGS)
 
 test-processors: $(STAMP) ## run the numerical tests as on other processors, with other seeds
 	@WORKERS=$(WORKERS) $(BIN)/python tests/processors.py $(ARGS)

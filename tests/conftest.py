@@ -46,9 +46,27 @@ if importlib.util.find_spec("torch") is None:
     collect_ignore_glob += ["test_sweeps*.py", "test_commands.py", "test_deepnorm_commands.py"]
 
 
+#: Files that take longest, those that start processes and those that compile in turn: they
+#: begin first, so that no worker is left alone with one, and no two compile the same.
+LONGEST = (
+    "test_agreement.py",
+    "test_sweeps_interrupted.py",
+    "test_sweeps.py",
+    "test_sweeps_training.py",
+    "test_commands.py",
+    "test_figures.py",
+    "test_process.py",
+    "test_scaling.py",
+    "test_deepnorm_commands.py",
+    "test_laws.py",
+)
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         seeds.shift_examples(item)
+    place = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,7 @@ WORDS = (
     "test_benchmarks.py",
     "test_cli.py",
     "test_commands.py",
+    "test_compiled.py",
     "test_curves.py",
     "test_datasets.py",
     "test_deepnorm_commands.py",
@@ -150,7 +151,8 @@ def run(setting: Setting, workers: str, arguments: list[str]) -> Outcome:
     before, start = os.times(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        line = [sys.executable, "-m", "pytest", "-q", "-n", workers, f"--junitxml={report}"]
+        line = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile"]
+        line += ["--no-loadscope-reorder", f"--junitxml={report}"]
         line += [f"--ignore={ROOT / 'tests' / name}" for name in WORDS]
         done = subprocess.run(
             [*line, *arguments],

@@ -16,8 +16,8 @@ ORDER = 1e-12
 SHIFT = 1e-11
 # S of a true collapse of 350 points scatters by 0.08 (200 sets of curves).
 SCATTER = 0.08
-# Of one set of curves, and of the worst of twenty: 4 of these, once in 800 such tests.
-COLLAPSED = 4 * SCATTER
+# Of one set of curves, and of the worst of twenty; the distribution leans to the right.
+COLLAPSED = 5 * SCATTER
 
 SIZES = np.array([1e3, 2e3, 4e3, 8e3, 1.6e4, 3.2e4, 6.4e4])
 GAMMA_1, GAMMA_2 = 0.4, 1.2
@@ -139,7 +139,8 @@ def test_the_root_mean_square_without_errors_is_that_of_the_noise():
     # The distance of a point to a line through twelve others or less.
     assert 0.9 * NOISE < rms < 1.5 * NOISE
     exact = rescaled(means(0, noise=1e-9))
-    assert houdayer_hartmann(*exact[:2]) < 0.2 * NOISE  # what is left is the curvature
+    # What is left is the curvature between the points: 0.13 of the noise, and scatters by 0.03.
+    assert houdayer_hartmann(*exact[:2]) < 0.3 * NOISE
 
 
 @given(seed=st.integers(0, 10**6), right=st.floats(-50, 50), up=st.floats(-5, 5))

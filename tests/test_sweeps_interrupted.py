@@ -24,11 +24,14 @@ SCRIPT = """
 import sys
 from deepnorm.sweeps import grid, sweep
 if __name__ == "__main__":
-    runs = grid("cnn-small", "digits", [40, 70], 2, steps=1200, records=8, width=0.25)
+    runs = grid("cnn-small", "digits", [40, 70], 2, steps=400, records=8, width=0.25)
     print("ready", flush=True)
-    print(sweep(runs, sys.argv[1], device="cpu", workers=2, checkpoint_every=0.1, progress=True))
+    workers = int(sys.argv[2])
+    options = {"device": "cpu", "workers": workers, "checkpoint_every": 0.02, "progress": True}
+    print(sweep(runs, sys.argv[1], **options))
 """
-LONG = grid("cnn-small", "digits", [40, 70], 2, steps=1200, records=8, width=0.25)
+#: Long enough to be interrupted between the first checkpoint and the end; each costs 1 s.
+LONG = grid("cnn-small", "digits", [40, 70], 2, steps=400, records=8, width=0.25)
 
 
 def assert_done(folder, expected):
@@ -55,9 +58,9 @@ def started(tmp_path):
     script.write_text(SCRIPT)
     folder = tmp_path / "runs"
 
-    def start():
+    def start(workers=2):
         process = subprocess.Popen(
-            [sys.executable, str(script), str(folder)],
+            [sys.executable, str(script), str(folder), str(workers)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -65,7 +68,7 @@ def started(tmp_path):
             env=ENVIRONMENT,
         )
         assert process.stdout.readline() == "ready\n"
-        until(lambda: len(list(folder.glob(f"{WORK}/*.pt"))) == 2, process)
+        until(lambda: len(list(folder.glob(f"{WORK}/*.pt"))) == workers, process)
         return process
 
     return folder, start
@@ -101,7 +104,7 @@ def test_a_killed_sweep_leaves_no_orphans_and_goes_on(started, long_expected):
 
 def test_a_killed_worker_costs_its_run_an_interval(started, long_expected):
     folder, start = started
-    with start() as process:
+    with start(workers=1) as process:
         claim = json.loads(next(folder.glob(f"{WORK}/*.claim")).read_bytes())
         os.kill(claim["pid"], signal.SIGKILL)
         out, said = process.communicate(timeout=HANGS)
@@ -116,7 +119,7 @@ def test_a_script_without_a_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "runs")],
+        [sys.executable, str(script), str(tmp_path / "runs"), "2"],
         capture_output=True,
         text=True,
         check=False,
