@@ -42,11 +42,7 @@ def python(tmp_path):
     def run(code):
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", code],
-            env={
-                **os.environ,
-                "PYTHONPATH": f"{ROOT}:{tmp_path}",
-                "NUMBA_CACHE_DIR": str(tmp_path),
-            },
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", **cache},
             capture_output=True,
             text=True,
             check=False,
