@@ -1,7 +1,7 @@
 """The numerical tests as other processors, other thread counts and other seeds would run them.
 
     make test-processors                        every setting that this processor can play
-    make test-processors ARGS=--sample          what `.ci/run` asks for: two of them, two seeds
+    make test-processors ARGS=--sample          what `.ci/run` asks for: the oldest of everything
     make test-processors ARGS="--only blas -- -k hebb"
 
 A library picks its kernels by the processor: OpenBLAS and MKL those of a matrix product, torch
