@@ -17,11 +17,12 @@ from scipy.special import expit, log_expit, log_ndtr, ndtr, roots_legendre
 
 from replica import ranges
 from replica.common import arguments
+from replica.common.refusals import Refusals
 from replica.inputs import Clusters, Inputs, Isotropic
 from replica.losses import Exponential, HardMargin, Hinge, Logistic, Loss, SquaredHinge
 from replica.nodes import Nodes
 from replica.solution import CONVERGED, Record, shaped
-from replica.teachers import LabelModel, Labels, Teacher
+from replica.teachers import LabelModel, NoiseMixture, Teacher
 
 __all__ = ["PopulationCurve", "population_curve"]
 
@@ -155,22 +156,23 @@ def population_curve(
     given = {"lam": (lam, ranges.NORM), **labels_of.parameters()}
     if loss.parameter is not None:
         name = loss.parameter if loss.parameter != "lam" else "loss.lam"
-        rule = ranges.SLOPE if name == "loss.lam" else loss.rule
+        rule = ranges.SLOPE if name == "loss.lam" else loss.range
         given[name] = (getattr(loss, loss.parameter), rule)
     shape, flat = arguments.broadcast({name: value for name, (value, _) in given.items()})
-    complaints = arguments.Complaints(shape)
+    refusals = Refusals(shape)
     for name, (_, rule) in given.items():
-        complaints.check(name, flat[name], rule)
+        refusals.check(name, flat[name], rule)
     size = len(flat["lam"])
     if loss.parameter is not None:
         loss = loss.with_parameter(flat["loss.lam" if "loss.lam" in flat else loss.parameter])
     with np.errstate(over="ignore", invalid="ignore"):  # of entries that were refused
         labels = labels_of.mixture(flat, size)
     if not isinstance(inputs, Clusters):
-        random = labels.storage & ~complaints.bad
-        complaints.refuse(
+        random = labels.storage & ~refusals.bad
+        refusals.refuse(
             np.flatnonzero(random),
-            "`label_flip` must be below 0.5 and `label_noise` finite: random labels teach nothing "
+            "label_flip",
+            "must be below 0.5 and `label_noise` finite: random labels teach nothing "
             "however many there are",
             labels.random[random],
         )
@@ -183,19 +185,20 @@ def population_curve(
     condition = _Condition(inputs.nodes, channel, flat["lam"])
     if isinstance(inputs, Clusters) and inputs.positive != 0.5:
         hebb = np.flatnonzero(flat["lam"] == 0)
-        complaints.refuse(
+        refusals.refuse(
             hebb,
-            "`lam` must be positive for clusters of unequal size: Hebb's rule has no intercept",
+            "lam",
+            "must be positive for clusters of unequal size: Hebb's rule has no intercept",
             flat["lam"][hebb],
         )
     columns = {name: np.full(size, np.nan) for name in _NUMBERS}
     columns["lam"] = flat["lam"]
-    good = np.flatnonzero(~complaints.bad)
+    good = np.flatnonzero(~refusals.bad)
     for part in np.array_split(good, max(1, -(-len(good) // BLOCK))):
         if len(part):
-            for name, values in _solve(condition, complaints, part).items():
+            for name, values in _solve(condition, refusals, part).items():
                 columns[name][part] = values
-    status = np.where(complaints.bad, complaints.reasons, CONVERGED).astype(object)
+    status = np.array([refusals.sentence(i) or CONVERGED for i in range(size)], dtype=object)
     return PopulationCurve(
         **{name: shaped(columns[name], shape) for name in _NUMBERS}, status=shaped(status, shape)
     )
@@ -449,7 +452,7 @@ class _TeacherChannel:
     """Averages over fields of examples that a teacher has labelled, eqs. (8), (9), (16)."""
 
     loss: Loss
-    labels: Labels
+    labels: NoiseMixture
 
     def averages(self, which: Indices, norm: Array, sums: _Sums, order: int) -> _Averages:
         """b, e and G^ at these norms of the field and overlaps."""
@@ -622,9 +625,7 @@ class _Condition:
         return value, rounding
 
 
-def _solve(
-    condition: _Condition, complaints: arguments.Complaints, part: Indices
-) -> dict[str, Array]:
+def _solve(condition: _Condition, refusals: Refusals, part: Indices) -> dict[str, Array]:
     """The columns of the points ``part``; those that have no solution are refused."""
     nodes, lam = condition.nodes, condition.lam
     scale = float(nodes.signal @ nodes.eigenvalue)
@@ -649,24 +650,23 @@ def _solve(
             tolerances={"xatol": 1e-15, "xrtol": 1e-15},
         )
         log_v[inside] = root.x
-    _refuse(condition, complaints, part[beyond], least)
+    _refuse(condition, refusals, part[beyond], least)
     columns = {name: np.full(len(part), np.nan) for name in _NUMBERS[1:]}
     solved = np.setdiff1d(np.arange(len(part)), beyond)
     if len(solved):
         for name, values in _columns(condition, part[solved], log_v[solved], scale).items():
             columns[name][solved] = values
     lost = np.flatnonzero(np.isnan(columns["generalization_error"]))
-    complaints.refuse(
+    refusals.refuse(
         np.setdiff1d(part[lost], part[beyond]),
-        "`loss` must push both clusters alike at some intercept; none was found at `lam`",
+        "loss",
+        "must push both clusters alike at some intercept; none was found at `lam`",
         lam[np.setdiff1d(part[lost], part[beyond])],
     )
     return columns
 
 
-def _refuse(
-    condition: _Condition, complaints: arguments.Complaints, which: Indices, least: float
-) -> None:
+def _refuse(condition: _Condition, refusals: Refusals, which: Indices, least: float) -> None:
     """Points whose condition has no root: beyond convexity, or beyond the nodes of a spectrum."""
     if len(which) == 0:
         return
@@ -681,9 +681,10 @@ def _refuse(
     norm = condition.lam[which] * np.sqrt(sums.variance)
     convex = excess(np.log(norm), part.astype(float)) > 0
     if condition.nodes.smallest > 0:
-        complaints.refuse(
+        refusals.refuse(
             which[convex],
-            "`lam` must leave a last mode that is learned before "
+            "lam",
+            "must leave a last mode that is learned before "
             f"{condition.nodes.eigenvalue.min():.3g}, the smallest eigenvalue that this spectrum "
             "resolves",
             condition.lam[which[convex]],
@@ -699,10 +700,10 @@ def _refuse(
     )
     limits = np.exp(root.x) / np.sqrt(sums.variance[part])
     for point, limit in zip(which, limits, strict=True):
-        complaints.refuse(
+        refusals.refuse(
             np.array([point]),
-            f"`lam` must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean "
-            "loss",
+            "lam",
+            f"must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean loss",
             condition.lam[[point]],
         )
 

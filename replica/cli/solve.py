@@ -88,7 +88,7 @@ def solve(
     if storage and (label_flip or label_noise):
         raise click.UsageError("--storage has no teacher: leave out --label-flip and --label-noise")
     check_outputs(json_to)
-    from replica.rules import logistic_storage, logistic_teacher_student
+    from replica import logistic_storage, logistic_teacher_student
 
     with library():
         if storage:
@@ -144,7 +144,8 @@ def _record(
         "atom_weight": atom.weight,
         **asked,
     }
-    del record["log_c"]  # the solver's own unknown; overlap and one_minus_overlap say it
+    # the solver's own unknowns; overlap, one_minus_overlap and degrees_of_freedom say them
+    del record["log_c"], record["log_mu"]
     if certificate is not None:
         record["certificate"] = {
             "digits": certificate.digits,

@@ -88,9 +88,9 @@ def read(
         mixture = zip(posed.labels.signal[0].tolist(), posed.labels.noise[0].tolist(), strict=True)
         levels = [(context.mpf(w), context.mpf(sigma)) for w, sigma in mixture]
     levels = [(w, sigma) for w, sigma in levels if w != 0 and context.isfinite(sigma)]
-    if loss.interpolates and parameter == 0:
+    if loss.sharp and parameter == 0:
         loss = Linear()
-    elif loss.interpolates and context.isinf(parameter):
+    elif loss.sharp and context.isinf(parameter):
         loss = HardMargin()
     if isinstance(loss, HardMargin):
         kappa = float(number(context, "stability", stability, finite=True))
