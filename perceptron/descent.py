@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from perceptron import checks, kernels
-from perceptron.data import Examples
+from perceptron import kernels, ranges
+from perceptron.data import Examples, check_examples
 from perceptron.hebb import pull_of_all
 from perceptron.records import Trajectory, mean_loss, overlap_and_error
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["DescentError", "gradient_descent", "gradient_flow", "largest_curvature"]
 
@@ -47,6 +49,7 @@ ROUNDING = 1e-6
 LARGEST = 1e30
 #: And below this their squares are none.
 SMALLEST = 1e-100
+LARGE_ENOUGH = (ranges.POSITIVE, ranges.at_least(SMALLEST))
 
 #: First step of the flow, as a part of the norm there is or, from zero, as lam. A choice.
 FIRST = 1e-3
@@ -86,7 +89,7 @@ def largest_curvature(examples: Examples) -> float:
     learning rate is below 2 over this. About (1 + sqrt(alpha))^2 for independent
     inputs.
     """
-    checks.instance("examples", examples, Examples)
+    check_examples(examples)
     value, error, _ = _lanczos(examples, np.ones(examples.P), None, 20)
     return value + error
 
@@ -144,35 +147,32 @@ def gradient_descent(
     DescentError
         If the loss grows beyond that at the start, or out of the numbers.
     """
-    checks.instance("examples", examples, Examples)
-    steps = checks.count("steps", steps, 1, "a positive integer", high=10**15)
+    check_examples(examples)
+    steps = arguments.whole("steps", steps, 1, 10**15, "a positive integer")
     if learning_rate is not None:
-        learning_rate = checks.number(
-            "learning_rate",
-            learning_rate,
-            "positive and finite",
-            low=0.0,
-            low_open=True,
-            least=SMALLEST,
-        )
+        learning_rate = arguments.number("learning_rate", learning_rate, *LARGE_ENOUGH)
     marks = _marks(records, steps)
-    single = checks.one_of("precision", precision, ("single", "double")) == "single"
+    single = arguments.word("precision", precision, ("single", "double")) == "single"
     w = _first_weights(examples, start, resume)
     book = _Book(examples)
     done = 0
     if resume is not None:
         done, rate = int(resume.step[-1]), resume.learning_rate
         if learning_rate is not None and learning_rate != rate:
-            raise ValueError(
-                f"`learning_rate` must be that of `resume`, {rate!r}; got {learning_rate!r}"
+            raise InvalidArgument(
+                "learning_rate", f"must be that of `resume`, {rate!r}", quoted(learning_rate)
             )
         if resume.time[-1] != done * rate:
-            raise ValueError(
-                "`resume` must come from gradient_descent; got times that are not those of its "
-                "steps (continue another rule with `start=resume.weights`)"
+            raise InvalidArgument(
+                "resume",
+                "must come from gradient_descent",
+                "times that are not those of its steps (continue another rule with "
+                "`start=resume.weights`)",
             )
         if done > steps:
-            raise ValueError(f"`steps` must be at least those of `resume`, {done}; got {steps}")
+            raise InvalidArgument(
+                "steps", f"must be at least those of `resume`, {done}", f"{steps}"
+            )
         book.keep(resume, np.isin(resume.step, marks))
     elif learning_rate is None:
         rate = _round_down(CAUTION / largest_curvature(examples))
@@ -267,12 +267,12 @@ def gradient_flow(
     DescentError
         If the norm stops growing below ``until_norm``.
     """
-    checks.instance("examples", examples, Examples)
+    check_examples(examples)
     if until_norm is None and until_time is None:
-        raise ValueError("`until_norm` or `until_time` must be given; got neither")
+        raise InvalidArgument("until_norm", "or `until_time` must be given", "neither")
     last_norm, last_time = _end("until_norm", until_norm), _end("until_time", until_time)
-    tolerance = checks.number("tolerance", tolerance, "within [1e-10, 0.01]", low=1e-10, high=0.01)
-    records = checks.count("records", records, 1, "a positive integer", high=MOST_RECORDS)
+    tolerance = arguments.number("tolerance", tolerance, ranges.within(1e-10, 0.01))
+    records = arguments.whole("records", records, 1, MOST_RECORDS, "a positive integer")
     ratio = 10 ** (1 / records) - 1
     w = _first_weights(examples, start, resume)
     root = math.sqrt(examples.N)
@@ -291,7 +291,7 @@ def gradient_flow(
     norm = _length(w) / root
     for name, last, value in (("until_norm", last_norm, norm), ("until_time", last_time, t)):
         if value >= last:
-            raise ValueError(f"`{name}` must be above that at the start, {value:g}; got {last!r}")
+            raise InvalidArgument(name, f"must be above that at the start, {value:g}", quoted(last))
 
     t_begin, rest, stopped = t, False, False
     with _keyboard() as interrupted, _bar("gradient flow", 1.0, progress) as show:
@@ -409,13 +409,11 @@ def _marks(records: int | Sequence[int], steps: int) -> NDArray[np.int64]:
     rule = "a positive integer or a list of steps"
     marks = _steps(records)
     if marks is None and not isinstance(records, Sequence):
-        a_decade = checks.count("records", records, 1, rule, high=MOST_RECORDS)
+        a_decade = arguments.whole("records", records, 1, MOST_RECORDS, rule)
         exponents = np.arange(math.floor(a_decade * math.log10(steps)) + 1) / a_decade
         marks = np.concatenate([[0], np.rint(10.0**exponents).astype(np.int64)])
     elif marks is None or np.any(marks < 0):
-        raise ValueError(
-            f"`records` must be {rule} that are not negative; got {checks.quoted(records)}"
-        )
+        raise InvalidArgument("records", f"must be {rule} that are not negative", quoted(records))
     return np.unique(np.append(marks[marks <= steps], steps).astype(np.int64))
 
 
@@ -444,7 +442,7 @@ def _round_down(value: float) -> float:
 def _end(name: str, value: float | None) -> float:
     if value is None:
         return math.inf
-    return checks.number(name, value, "positive and finite", low=0.0, low_open=True, least=SMALLEST)
+    return arguments.number(name, value, *LARGE_ENOUGH)
 
 
 def _lanczos(
@@ -594,28 +592,29 @@ class _Book:
 def _first_weights(examples: Examples, start: Array | None, resume: Trajectory | None) -> Array:
     """A copy of the weights to begin with."""
     if resume is not None:
-        checks.instance("resume", resume, Trajectory)
+        arguments.instance("resume", resume, Trajectory)
         if start is not None:
-            raise ValueError("`start` must not be given with `resume`; got both")
+            raise InvalidArgument("start", "must not be given with `resume`", "both")
         w = np.array(resume.weights, dtype=np.float64)
         loss = math.nan
         if w.shape == (examples.N,):
             loss = mean_loss(examples.labels * examples.products.fields(w), 1.0)
         # another machine may add in another order
         if not math.isclose(loss, resume.train_loss[-1], rel_tol=1e-9):
-            raise ValueError(
-                "`resume` must come from the same examples; got weights with another loss on these"
+            raise InvalidArgument(
+                "resume", "must come from the same examples", "weights with another loss on these"
             )
         return w
     if start is None:
         pull_of_all(examples)  # from zero the first step needs a direction
         return np.zeros(examples.N)
-    w = checks.vector("start", start, examples.N)
+    w = arguments.vector("start", start, examples.N)
     largest = float(np.max(np.abs(w)))
     if not (largest == 0 or SMALLEST <= largest < LARGEST):
-        raise ValueError(
-            f"`start` must be zero, or its largest weight between {SMALLEST:g} and {LARGEST:g}; "
-            f"got {largest:g}"
+        raise InvalidArgument(
+            "start",
+            f"must be zero, or its largest weight between {SMALLEST:g} and {LARGEST:g}",
+            f"{largest:g}",
         )
     return w
 

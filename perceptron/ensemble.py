@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from perceptron import checks
 from perceptron.products import processors, thread_limit
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["Ensemble", "over_seeds"]
 
@@ -95,11 +96,9 @@ def over_seeds(
     ``complete`` False, and a warning.
     """
     if isinstance(seeds, int | np.integer):
-        seeds = range(checks.count("seeds", seeds, 1, "at least 1", high=MOST_SEEDS))
+        seeds = range(arguments.whole("seeds", seeds, 1, MOST_SEEDS, "at least 1"))
     if not callable(experiment):
-        raise ValueError(
-            f"`experiment` must be a function of the seed; got {checks.quoted(experiment)}"
-        )
+        raise InvalidArgument("experiment", "must be a function of the seed", quoted(experiment))
     order = _order(seeds)
     own = ThreadPoolExecutor(min(processors(), len(order))) if executor is None else None
     pool = executor or own
@@ -143,29 +142,28 @@ def _order(seeds: Any) -> list[int]:
             raise TypeError
         listed = list(itertools.islice(seeds, MOST_SEEDS + 1))
     except TypeError:
-        raise ValueError(
-            f"`seeds` must be an integer or a sequence of integers; got {checks.quoted(seeds)}"
+        raise InvalidArgument(
+            "seeds", "must be an integer or a sequence of integers", quoted(seeds)
         ) from None
     rule = "non-negative integers"
-    order = [checks.count("seeds", seed, 0, rule, high=2**63 - 1) for seed in listed]
+    order = [arguments.whole("seeds", seed, 0, 2**63 - 1, rule) for seed in listed]
     if not order or len(order) > MOST_SEEDS or len(set(order)) < len(order):
-        raise ValueError(
-            f"`seeds` must be different integers, from one to {MOST_SEEDS}; "
-            f"got {checks.quoted(order)}"
+        raise InvalidArgument(
+            "seeds", f"must be different integers, from one to {MOST_SEEDS}", quoted(order)
         )
     return order
 
 
 def _numbers(found: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """What an experiment returned, as arrays."""
-    rule = "`experiment` must return numbers or arrays by name"
+    rule = "must return numbers or arrays by name"
     if not isinstance(found, Mapping):
-        raise ValueError(f"{rule}; got {checks.quoted(found)}")
+        raise InvalidArgument("experiment", rule, quoted(found))
     values = {}
     for name, value in found.items():
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
-            raise ValueError(f"{rule}; got {checks.quoted(value)} for {name!r}")
+            raise InvalidArgument("experiment", rule, f"{quoted(value)} for {quoted(name)}")
         values[name] = array.astype(float)
     return values
 
@@ -174,9 +172,10 @@ def _compare(found: dict[str, Array], first: dict[str, Array]) -> None:
     """All seeds have the same names and shapes."""
     shapes = [{name: value.shape for name, value in one.items()} for one in (found, first)]
     if shapes[0] != shapes[1]:
-        raise ValueError(
-            "`experiment` must return the same names and shapes for every seed; "
-            f"got {shapes[0]} and {shapes[1]}"
+        raise InvalidArgument(
+            "experiment",
+            "must return the same names and shapes for every seed",
+            f"{shapes[0]} and {shapes[1]}",
         )
 
 

@@ -7,14 +7,14 @@ import hashlib
 import json
 import math
 import numbers
-import operator
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from deepnorm.sweeps.defaults import DEFAULTS, conventions_of
+from replica.common.arguments import InvalidArgument, Range, number, quoted, whole, word
 
 __all__ = ["FORMAT", "OPTIMIZERS", "PRECISIONS", "REFERENCES", "Run", "grid"]
 
@@ -29,6 +29,8 @@ DIGITS = 12
 LARGEST = 2**63 - 1
 #: Records are held in memory, and every one takes a look at the images.
 MOST_RECORDS = 100_000
+POSITIVE = Range(0.0, math.inf, "must be positive and finite", low_open=True, high_open=True)
+NOT_NEGATIVE = Range(0.0, math.inf, "must be 0 or positive and finite", high_open=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,27 +100,26 @@ class Run:
         for name in ("dataset", "model"):
             _check_name(name, getattr(self, name))
         for name, lowest in (("P", 1), ("seed", 0), ("steps", 1), ("batch_size", 1)):
-            put(self, name, _whole(name, getattr(self, name), lowest))
-        put(self, "records", _whole("records", self.records, 2))
-        if self.records > MOST_RECORDS:
-            raise ValueError(f"`records` must be at most {MOST_RECORDS}; got {self.records}")
+            put(self, name, whole(name, getattr(self, name), lowest, LARGEST))
+        put(self, "records", whole("records", self.records, 2, MOST_RECORDS))
         for name in ("train_images", "test_images"):
             value = getattr(self, name)
-            put(self, name, None if value is None else _whole(name, value, 1))
+            put(self, name, None if value is None else whole(name, value, 1, LARGEST))
         for name in ("learning_rate", "width", "initial_scale"):
-            put(self, name, _number(name, getattr(self, name), positive=True))
+            put(self, name, number(name, getattr(self, name), POSITIVE))
         for name in ("momentum", "weight_decay"):
-            put(self, name, _number(name, getattr(self, name), positive=False))
-        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("reference", self.reference, REFERENCES)
+            put(self, name, number(name, getattr(self, name), NOT_NEGATIVE))
+        word("optimizer", self.optimizer, OPTIMIZERS)
+        word("precision", self.precision, PRECISIONS)
+        word("reference", self.reference, REFERENCES)
         if self.momentum and self.optimizer != "sgd":
-            raise ValueError(
-                f'`momentum` belongs to `optimizer="sgd"`; got {self.momentum!r} with '
-                f"{self.optimizer!r}"
+            raise InvalidArgument(
+                "momentum",
+                'belongs to `optimizer="sgd"`',
+                f"{self.momentum!r} with {self.optimizer!r}",
             )
         if self.momentum >= 1:
-            raise ValueError(f"`momentum` must be below 1; got {self.momentum!r}")
+            raise InvalidArgument("momentum", "must be below 1", quoted(self.momentum))
         put(self, "conventions", _names(self.conventions))
 
     @property
@@ -216,9 +217,10 @@ def grid(
     if steps is not None and epochs is not None:
         raise ValueError(f"give `steps` or `epochs`, not both; got {steps!r} and {epochs!r}")
     if usual is None and (P is None or (steps is None and epochs is None)):
-        raise ValueError(
-            f"`P` and `steps` (or `epochs`) must be given for the data set {dataset!r}; defaults "
-            f"are known for {', '.join(DEFAULTS)}"
+        raise InvalidArgument(
+            "P",
+            f"and `steps` (or `epochs`) must be given for the data set {dataset!r}; "
+            f"defaults are known for {', '.join(DEFAULTS)}",
         )
     if usual is not None:
         P = usual.P if P is None else P
@@ -242,10 +244,10 @@ def _sized(epochs: float | None, **values: Any) -> Run:
     run = Run(**values)
     if epochs is None:
         return run
-    passes = _number("epochs", epochs, positive=True)
+    passes = number("epochs", epochs, POSITIVE)
     steps = passes * run.steps_per_epoch
     if steps > LARGEST:
-        raise ValueError(f"`epochs` must give at most {LARGEST} steps; got {epochs!r}")
+        raise InvalidArgument("epochs", f"must give at most {LARGEST} steps", quoted(epochs))
     return dataclasses.replace(run, steps=max(1, round(steps)))
 
 
@@ -254,7 +256,7 @@ def _seeds(seeds: Any) -> Iterable[int]:
     if seeds is None:
         return (0,)
     if isinstance(seeds, numbers.Integral):
-        return range(_whole("seeds", seeds, 1))
+        return range(whole("seeds", seeds, 1, LARGEST))
     return seeds
 
 
@@ -263,13 +265,13 @@ def _distinct(name: str, values: Iterable[int]) -> list[int]:
     try:
         listed = list(values)
     except TypeError:
-        raise ValueError(f"`{name}` must be several whole numbers; got {values!r}") from None
-    result = [_whole(name, value, 0) for value in listed]
+        raise InvalidArgument(name, "must be several whole numbers", quoted(values)) from None
+    result = [whole(name, value, 0, LARGEST) for value in listed]
     if not result:
-        raise ValueError(f"`{name}` must hold at least one number")
+        raise InvalidArgument(name, "must hold at least one number")
     repeated = sorted(value for value, count in Counter(result).items() if count > 1)
     if repeated:
-        raise ValueError(f"`{name}` must not repeat a number; twice: {repeated}")
+        raise InvalidArgument(name, f"must not repeat a number; twice: {repeated}")
     return result
 
 
@@ -281,39 +283,7 @@ def _is_mapping(values: object) -> bool:
 def _check_name(name: str, value: object) -> None:
     """A name that may stand in the name of a file."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", value):
-        raise ValueError(f"`{name}` must be a name of letters, digits, . and -; got {value!r}")
-
-
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """One of a few words."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{name}` must be one of {', '.join(choices)}; got {value!r}")
-
-
-def _whole(name: str, value: Any, lowest: int) -> int:
-    """A whole number, not below the lowest."""
-    try:
-        number = lowest - 1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = lowest - 1
-    if number < lowest:
-        raise ValueError(f"`{name}` must be a whole number of at least {lowest}; got {value!r}")
-    if number > LARGEST:
-        raise ValueError(f"`{name}` must be at most {LARGEST}; got {str(number)[:25]}")
-    return number
-
-
-def _number(name: str, value: Any, *, positive: bool) -> float:
-    """A finite number, positive or not negative."""
-    rule = "positive" if positive else "0 or positive"
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError is torch's
-        number = math.nan
-    outside = number <= 0 if positive else number < 0
-    if isinstance(value, bool) or not math.isfinite(number) or outside:
-        raise ValueError(f"`{name}` must be {rule} and finite; got {value!r}")
-    return number
+        raise InvalidArgument(name, "must be a name of letters, digits, . and -", quoted(value))
 
 
 def _names(conventions: Any) -> tuple[str, ...]:
@@ -327,5 +297,7 @@ def _names(conventions: Any) -> tuple[str, ...]:
     for name in names:
         _check_name("conventions", name)
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"`conventions` must be one or more distinct names; got {conventions!r}")
+        raise InvalidArgument(
+            "conventions", "must be one or more distinct names", quoted(conventions)
+        )
     return names

@@ -22,6 +22,8 @@ from typing import Any, Protocol
 
 import torch
 
+from replica.common.arguments import InvalidArgument
+
 __all__ = [
     "Executor",
     "Handle",
@@ -161,9 +163,10 @@ def slurm_executor(
         ) from None
     cluster = cluster or "slurm"
     if cluster == "slurm" and shutil.which("srun") is None:
-        raise ValueError(
-            "`executor` cannot be SLURM here: there is no srun; with cluster=local the jobs are "
-            "processes of this machine"
+        raise InvalidArgument(
+            "executor",
+            "cannot be SLURM here: there is no srun; with cluster=local the jobs are "
+            "processes of this machine",
         )
     executor = submitit.AutoExecutor(folder=os.path.join(folder, "slurm"), cluster=cluster)
     try:

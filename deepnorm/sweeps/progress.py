@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from replica.common.arguments import InvalidArgument, quoted
+
 __all__ = ["Progress", "Reporter", "reporter"]
 
 #: Between two lines of a log: this part of the work, or so many seconds. Choices: some twenty lines
@@ -75,7 +77,9 @@ def reporter(progress: Callable[[Progress], None] | bool | None) -> Reporter:
     if callable(progress):
         return Calls(progress)
     if progress is not None and progress is not True:
-        raise ValueError(f"`progress` must be a function, True, False or None; got {progress!r}")
+        raise InvalidArgument(
+            "progress", "must be a function, True, False or None", quoted(progress)
+        )
     return Bar() if sys.stderr.isatty() else Lines()
 
 

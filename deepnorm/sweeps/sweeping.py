@@ -15,7 +15,7 @@ from types import FrameType
 import torch
 
 from deepnorm.datasets import Images
-from deepnorm.sweeps import door, storage
+from deepnorm.sweeps import checks, storage
 from deepnorm.sweeps.claims import STALE
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.driver import Driver
@@ -25,6 +25,7 @@ from deepnorm.sweeps.jobs import Task, tidy
 from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.progress import Progress, duration, reporter
 from deepnorm.sweeps.training import EVERY, resolve
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["Summary", "SweepInterrupted", "sweep"]
 
@@ -163,8 +164,8 @@ def sweep(
     SweepInterrupted
         After Ctrl-C or SIGTERM, once the workers have written their checkpoints.
     """
-    chosen = door.distinct(runs)
-    door.check_numbers(
+    chosen = checks.distinct(runs)
+    checks.check_numbers(
         workers=workers,
         threads=threads,
         pack=pack,
@@ -172,9 +173,11 @@ def sweep(
         stale=stale,
     )
     if isinstance(executor, str) and executor != "dask":
-        raise ValueError(f'`executor` must be an Executor, "dask" or None; got {executor!r}')
+        raise InvalidArgument("executor", 'must be an Executor, "dask" or None', quoted(executor))
     if scheduler is not None and executor != "dask":
-        raise ValueError(f'`scheduler` belongs to `executor="dask"`; got {scheduler!r} without it')
+        raise InvalidArgument(
+            "scheduler", 'belongs to `executor="dask"`', f"{scheduler!r} without it"
+        )
     teller = reporter(progress)
     try:
         folder = Path(folder).absolute()
@@ -182,10 +185,10 @@ def sweep(
         storage.check_folder(folder / WORK)
         found = survey(folder)
         if not mix:
-            door.check_mixing(chosen, [result.run for result in found.results])
+            checks.check_mixing(chosen, [result.run for result in found.results])
         source = data if data is None or isinstance(data, Images) else str(Path(data).absolute())
-        sets = door.load_data(chosen, source, check, found)
-        same_P = door.check_networks(chosen, sets)
+        sets = checks.load_data(chosen, source, check, found)
+        same_P = checks.check_networks(chosen, sets)
         costs = {run: _cost(run, sets[run.dataset]) for run in chosen}
         have = {result.run for result in found.results}
         left = [run for run in chosen if run not in have]
