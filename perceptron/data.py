@@ -163,7 +163,7 @@ def _sizes(
     N: int, alpha: float, seed: int, inputs: str
 ) -> tuple[int, int, list[np.random.SeedSequence]]:
     n = arguments.whole("N", N, SMALLEST_N, words=f"an integer of at least {SMALLEST_N}")
-    a = arguments.number("alpha", alpha, ranges.POSITIVE)
+    a = arguments.number("alpha", alpha, arguments.POSITIVE)
     seed = arguments.whole("seed", seed, 0, words="a non-negative integer")
     kind = arguments.word("inputs", inputs, ("rademacher", "gaussian"))
     wide = float(min(n, 10**100))

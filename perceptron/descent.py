@@ -9,13 +9,10 @@ loss curves nowhere more than the largest eigenvalue of X^T X/N.
 from __future__ import annotations
 
 import math
-import signal
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +25,8 @@ from perceptron.hebb import pull_of_all
 from perceptron.records import Trajectory, mean_loss, overlap_and_error
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, quoted
+from replica.common.interruption import Interrupted, Interruption
+from replica.common.progress import bar
 
 __all__ = ["DescentError", "gradient_descent", "gradient_flow", "largest_curvature"]
 
@@ -49,7 +48,7 @@ ROUNDING = 1e-6
 LARGEST = 1e30
 #: And below this their squares are none.
 SMALLEST = 1e-100
-LARGE_ENOUGH = (ranges.POSITIVE, ranges.at_least(SMALLEST))
+LARGE_ENOUGH = (arguments.POSITIVE, ranges.at_least(SMALLEST))
 
 #: First step of the flow, as a part of the norm there is or, from zero, as lam. A choice.
 FIRST = 1e-3
@@ -65,10 +64,6 @@ MARGIN = 1.1
 MOST_STAGES = 250
 #: Damping of the Chebyshev steps, the choice of Sommeijer, Shampine and Verwer (1998).
 DAMPING = 2 / 13
-
-
-class _Interrupted(Exception):
-    """Ctrl-C in the middle of a step."""
 
 
 class DescentError(RuntimeError):
@@ -184,8 +179,10 @@ def gradient_descent(
 
     chunk, stopped = 1, False
     with (
-        _keyboard() as interrupted,
-        _bar("gradient descent", steps, progress) as show,
+        Interruption(answered=True, twice=True) as interruption,
+        bar(
+            "gradient descent", steps, wanted=progress, unit="percent", remaining=True, kept=True
+        ) as shown,
         _Team(examples, w, single) as team,
     ):
         for mark in marks[marks > done]:
@@ -196,8 +193,8 @@ def gradient_descent(
                 done += now
                 each = (time.perf_counter() - begin) / now
                 chunk = max(1, min(2 * chunk, int(CHUNK_S / max(each, 1e-9))))
-                stopped = interrupted()
-                show(done)
+                stopped = interruption.requested
+                shown.update(done)
             loss = book.add(done, done * rate, w)
             if not loss <= first_loss * (1 + ROUNDING):
                 bound = 2 / largest_curvature(examples)
@@ -294,11 +291,16 @@ def gradient_flow(
             raise InvalidArgument(name, f"must be above that at the start, {value:g}", quoted(last))
 
     t_begin, rest, stopped = t, False, False
-    with _keyboard() as interrupted, _bar("gradient flow", 1.0, progress) as show:
+    with (
+        Interruption(answered=True, twice=True) as interruption,
+        bar(
+            "gradient flow", 1.0, wanted=progress, unit="percent", remaining=True, kept=True
+        ) as shown,
+    ):
 
         def gradient(v: Array) -> tuple[Array, Array]:
-            if interrupted():  # a step may take a thousand of these
-                raise _Interrupted
+            if interruption.requested:  # a step may take a thousand of these
+                raise Interrupted
             return examples.products.gradient(v, 1.0)
 
         while norm < last_norm and t < last_time and not (rest or stopped):
@@ -328,14 +330,16 @@ def gradient_flow(
                     fields_after, g_after = gradient(after)
                     norm = last_norm
                 rest = _length(g_after) * t < AT_REST * _length(after) or t > END_OF_TIME
-            except _Interrupted:  # the step is left undone: the run stands at its last record
+            except Interrupted:  # the step is left undone: the run stands at its last record
                 t, done, norm, h, direction = at_last
                 rest, stopped = False, True
                 break
             w, fields, g = after, fields_after, g_after
             book.add(done, t, w, fields)
-            stopped = interrupted()
-            show(max(norm / last_norm, math.log1p(t - t_begin) / math.log1p(last_time - t_begin)))
+            stopped = interruption.requested
+            shown.update(
+                max(norm / last_norm, math.log1p(t - t_begin) / math.log1p(last_time - t_begin))
+            )
     complete = norm >= last_norm or t >= last_time or (rest and until_time is not None)
     trajectory = book.trajectory(w, h, complete=complete, direction=direction)
     if rest and not complete:
@@ -621,56 +625,3 @@ def _first_weights(examples: Examples, start: Array | None, resume: Trajectory |
 
 def _warn(what: str) -> None:
     warnings.warn(f"{what}; pass the result as `resume` to go on", RuntimeWarning, stacklevel=3)
-
-
-@contextmanager
-def _keyboard() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, which interrupts nothing in here unless pressed twice."""
-    pressed = False
-
-    def note(number: int, frame: object) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    # only the main thread is told; and somebody else's handler is left alone
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def _bar(title: str, total: float, wanted: bool) -> Iterator[Callable[[float], None]]:
-    """A progress bar with the remaining time, on a terminal; takes what is done so far."""
-    if not (wanted and sys.stderr is not None and sys.stderr.isatty()):
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)

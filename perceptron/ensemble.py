@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from perceptron.products import processors, thread_limit
-from replica.common import arguments
+from perceptron.products import thread_limit
+from replica.common import arguments, processors
 from replica.common.arguments import InvalidArgument, quoted
+from replica.common.progress import bar
 
 __all__ = ["Ensemble", "over_seeds"]
 
@@ -100,7 +99,7 @@ def over_seeds(
     if not callable(experiment):
         raise InvalidArgument("experiment", "must be a function of the seed", quoted(experiment))
     order = _order(seeds)
-    own = ThreadPoolExecutor(min(processors(), len(order))) if executor is None else None
+    own = ThreadPoolExecutor(min(processors.count(), len(order))) if executor is None else None
     pool = executor or own
     assert pool is not None
     done: dict[int, dict[str, Array]] = {}
@@ -108,14 +107,17 @@ def over_seeds(
     complete = False
     try:
         # two teams of BLAS threads on the same processors wait for one another: 20 times slower
-        with _bar(progress, len(order)) as advance, threadpool_limits(1, user_api="blas"):
+        with (
+            bar(progress, len(order), remaining=True, wanted=progress is not None) as shown,
+            threadpool_limits(1, user_api="blas"),
+        ):
             for seed in order:  # one by one: those are known that an interruption has to call off
                 futures[pool.submit(_alone, experiment, seed)] = seed
             for future in as_completed(futures):
                 found = _numbers(future.result())
                 _compare(found, next(iter(done.values()), found))
                 done[futures[future]] = found
-                advance()
+                shown.advance()
         complete = True
     except KeyboardInterrupt:
         for future, seed in futures.items():  # done, and not looked at yet
@@ -183,24 +185,3 @@ def _alone(experiment: Experiment, seed: int) -> Mapping[str, ArrayLike]:
     """One seed in one thread: the others are busy with other seeds."""
     with thread_limit(1), threadpool_limits(1, user_api="blas"):
         return experiment(seed)
-
-
-@contextmanager
-def _bar(label: str | None, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar if there is a label and someone to see it."""
-    if label is None or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda: bar.advance(task)

@@ -154,7 +154,7 @@ def _norms(lam: Any) -> tuple[bool, list[float]]:
     if values.ndim > 1:
         raise InvalidArgument("lam", "must be one number or a sequence", f"shape {values.shape}")
     norms = [
-        arguments.number("lam", v, ranges.POSITIVE, ranges.at_least(SMALLEST))
+        arguments.number("lam", v, arguments.POSITIVE, ranges.at_least(SMALLEST))
         for v in values.ravel()
     ]
     return values.ndim == 0, norms

@@ -6,9 +6,7 @@ import numpy as np
 
 from replica.common.arguments import Range
 
-__all__ = ["POSITIVE", "at_least", "share", "tolerance", "within"]
-
-POSITIVE = Range(0.0, np.inf, "must be positive and finite", low_open=True, high_open=True)
+__all__ = ["at_least", "share", "tolerance", "within"]
 
 
 def at_least(least: float) -> Range:

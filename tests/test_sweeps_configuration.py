@@ -120,7 +120,7 @@ def test_a_grid_without_numbers_is_that_of_the_data_set():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"steps": 1, "epochs": 1}, "give `steps` or `epochs`, not both"),
+        ({"steps": 1, "epochs": 1}, "`epochs` must not be given with `steps`; got 1 and 1"),
         ({"P": []}, "`P` must hold at least one number"),
         ({"P": [50, 60, 50]}, "`P` must not repeat a number; twice: \\[50\\]"),
         ({"seeds": 0}, "`seeds` must be a whole number of at least 1; got 0"),

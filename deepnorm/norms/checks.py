@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from deepnorm.norms.conventions import CONVENTIONS, Convention, MatrixConvention
 from deepnorm.norms.graph import Graph, Use
+from deepnorm.norms.state import load_state
 from deepnorm.norms.trace import named_tensors, trace
 from replica.common.arguments import InvalidArgument, quoted
 
@@ -211,8 +212,8 @@ def initial_weights(
     elif isinstance(initial, Mapping):
         first = copy.deepcopy(model)
         try:
-            first.load_state_dict(initial)
-        except RuntimeError as error:
+            load_state(first, initial)
+        except ValueError as error:
             raise InvalidArgument(
                 "initial", f"must be a state of the same model: {error}"
             ) from error

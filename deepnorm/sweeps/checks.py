@@ -80,9 +80,10 @@ def check_mixing(runs: Sequence[Run], present: Sequence[Run]) -> None:
             if differing:
                 told = ", ".join(f"{n}={theirs[n]!r} and {n}={ours[n]!r}" for n in differing)
                 where = "the folder holds runs" if other in present else "`runs` holds some"
-                raise ValueError(
-                    f"{where} of {run.model} on {run.dataset} with other settings ({told}), and a "
-                    "fit would mix them; use another folder, or `mix=True` and select by column"
+                raise InvalidArgument(
+                    "mix",
+                    f"must be given: {where} of {run.model} on {run.dataset} with other settings "
+                    f"({told}), and a fit would mix them; use another folder, or select by column",
                 )
 
 

@@ -1,5 +1,6 @@
 """What decides a run, frozen and hashed; and grids of runs."""
 
+# What checks numbers imports numpy, for which help need not wait.
 from __future__ import annotations
 
 import dataclasses
@@ -14,7 +15,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from deepnorm.sweeps.defaults import DEFAULTS, conventions_of
-from replica.common.arguments import InvalidArgument, Range, number, quoted, whole, word
+from replica.common.errors import InvalidArgument, quoted
 
 __all__ = ["FORMAT", "OPTIMIZERS", "PRECISIONS", "REFERENCES", "Run", "grid"]
 
@@ -29,8 +30,6 @@ DIGITS = 12
 LARGEST = 2**63 - 1
 #: Records are held in memory, and every one takes a look at the images.
 MOST_RECORDS = 100_000
-POSITIVE = Range(0.0, math.inf, "must be positive and finite", low_open=True, high_open=True)
-NOT_NEGATIVE = Range(0.0, math.inf, "must be 0 or positive and finite", high_open=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,22 +95,24 @@ class Run:
 
     def __post_init__(self) -> None:
         """Check every field, and give numbers and tuples their one form, which is hashed."""
+        from replica.common import arguments
+
         put = object.__setattr__
         for name in ("dataset", "model"):
             _check_name(name, getattr(self, name))
         for name, lowest in (("P", 1), ("seed", 0), ("steps", 1), ("batch_size", 1)):
-            put(self, name, whole(name, getattr(self, name), lowest, LARGEST))
-        put(self, "records", whole("records", self.records, 2, MOST_RECORDS))
+            put(self, name, arguments.whole(name, getattr(self, name), lowest, LARGEST))
+        put(self, "records", arguments.whole("records", self.records, 2, MOST_RECORDS))
         for name in ("train_images", "test_images"):
             value = getattr(self, name)
-            put(self, name, None if value is None else whole(name, value, 1, LARGEST))
+            put(self, name, None if value is None else arguments.whole(name, value, 1, LARGEST))
         for name in ("learning_rate", "width", "initial_scale"):
-            put(self, name, number(name, getattr(self, name), POSITIVE))
+            put(self, name, arguments.number(name, getattr(self, name), arguments.POSITIVE))
         for name in ("momentum", "weight_decay"):
-            put(self, name, number(name, getattr(self, name), NOT_NEGATIVE))
-        word("optimizer", self.optimizer, OPTIMIZERS)
-        word("precision", self.precision, PRECISIONS)
-        word("reference", self.reference, REFERENCES)
+            put(self, name, arguments.number(name, getattr(self, name), arguments.NOT_NEGATIVE))
+        arguments.word("optimizer", self.optimizer, OPTIMIZERS)
+        arguments.word("precision", self.precision, PRECISIONS)
+        arguments.word("reference", self.reference, REFERENCES)
         if self.momentum and self.optimizer != "sgd":
             raise InvalidArgument(
                 "momentum",
@@ -215,7 +216,9 @@ def grid(
     usual = DEFAULTS.get(dataset)
     settings = {"conventions": conventions_of(model), **settings}
     if steps is not None and epochs is not None:
-        raise ValueError(f"give `steps` or `epochs`, not both; got {steps!r} and {epochs!r}")
+        raise InvalidArgument(
+            "epochs", "must not be given with `steps`", f"{quoted(epochs)} and {quoted(steps)}"
+        )
     if usual is None and (P is None or (steps is None and epochs is None)):
         raise InvalidArgument(
             "P",
@@ -241,10 +244,12 @@ def grid(
 
 def _sized(epochs: float | None, **values: Any) -> Run:
     """The run, with as many steps as those epochs have."""
+    from replica.common import arguments
+
     run = Run(**values)
     if epochs is None:
         return run
-    passes = number("epochs", epochs, POSITIVE)
+    passes = arguments.number("epochs", epochs, arguments.POSITIVE)
     steps = passes * run.steps_per_epoch
     if steps > LARGEST:
         raise InvalidArgument("epochs", f"must give at most {LARGEST} steps", quoted(epochs))
@@ -253,20 +258,24 @@ def _sized(epochs: float | None, **values: Any) -> Run:
 
 def _seeds(seeds: Any) -> Iterable[int]:
     """Which seeds: one where nothing is said, the first so many where a number is given."""
+    from replica.common import arguments
+
     if seeds is None:
         return (0,)
     if isinstance(seeds, numbers.Integral):
-        return range(whole("seeds", seeds, 1, LARGEST))
+        return range(arguments.whole("seeds", seeds, 1, LARGEST))
     return seeds
 
 
 def _distinct(name: str, values: Iterable[int]) -> list[int]:
     """As a list that is neither empty nor repeats itself."""
+    from replica.common import arguments
+
     try:
         listed = list(values)
     except TypeError:
         raise InvalidArgument(name, "must be several whole numbers", quoted(values)) from None
-    result = [whole(name, value, 0, LARGEST) for value in listed]
+    result = [arguments.whole(name, value, 0, LARGEST) for value in listed]
     if not result:
         raise InvalidArgument(name, "must hold at least one number")
     repeated = sorted(value for value, count in Counter(result).items() if count > 1)

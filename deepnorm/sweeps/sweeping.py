@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -19,13 +15,15 @@ from deepnorm.sweeps import checks, storage
 from deepnorm.sweeps.claims import STALE
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.driver import Driver
-from deepnorm.sweeps.executors import Executor, Processes, cores, dask_executor
+from deepnorm.sweeps.executors import Executor, Processes, dask_executor
 from deepnorm.sweeps.files import WORK, survey
 from deepnorm.sweeps.jobs import Task, tidy
 from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.progress import Progress, duration, reporter
 from deepnorm.sweeps.training import EVERY, resolve
+from replica.common import processors
 from replica.common.arguments import InvalidArgument, quoted
+from replica.common.interruption import terminable
 
 __all__ = ["Summary", "SweepInterrupted", "sweep"]
 
@@ -215,14 +213,14 @@ def sweep(
         tasks.sort(key=lambda task: -sum(costs[run] for run in task.runs))
         driver = Driver(tasks, costs, [run for run in chosen if run in have], teller, wait)
         try:
-            with _terminable():
+            with terminable():
                 if isinstance(executor, str):
                     with dask_executor(scheduler) as cluster:
                         _drive(driver, cluster)
                 elif executor is not None:
                     _drive(driver, executor)
                 elif tasks:
-                    count = workers or (torch.cuda.device_count() if on_gpu else cores())
+                    count = workers or (torch.cuda.device_count() if on_gpu else processors.count())
                     processes = Processes(min(count, len(tasks)), device)
                     try:
                         _drive(driver, processes, processes.workers)
@@ -267,20 +265,3 @@ def _summary(driver: Driver) -> Summary:
     return Summary(
         **counts, seconds=driver.seconds, reasons=reasons, messages=tuple(driver.messages)
     )
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, with which batch systems announce the end, is taken as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

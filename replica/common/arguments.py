@@ -20,7 +20,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from replica.common.errors import InvalidArgument, quoted, show
+
 __all__ = [
+    "NOT_NEGATIVE",
+    "POSITIVE",
     "Complaints",
     "InvalidArgument",
     "Range",
@@ -41,28 +45,6 @@ __all__ = [
 Kind = TypeVar("Kind")
 
 
-class InvalidArgument(ValueError):
-    """An argument that breaks its rule.
-
-    Attributes
-    ----------
-    argument : str
-        Its name.
-    rule : str
-        What it must satisfy, from "must" on, and the way out if there is one.
-    value : str
-        What was given, in words; may be empty.
-    """
-
-    def __init__(self, argument: str, rule: str, value: str = ""):
-        super().__init__(f"`{argument}` {rule}" + (f"; got {value}" if value else ""))
-        self.argument, self.rule, self.value = argument, rule, value
-
-    def __reduce__(self) -> tuple[type[InvalidArgument], tuple[str, str, str]]:
-        """So that it comes back from another process."""
-        return type(self), (self.argument, self.rule, self.value)
-
-
 @dataclass(frozen=True)
 class Range:
     """What a number must satisfy: an interval, perhaps single points, and words for it."""
@@ -81,6 +63,9 @@ class Range:
         return (above & below) | np.isin(values, self.also)
 
 
+POSITIVE = Range(0.0, math.inf, "must be positive and finite", low_open=True, high_open=True)
+NOT_NEGATIVE = Range(0.0, math.inf, "must be 0 or positive and finite", high_open=True)
+
 #: What Python or numpy would turn into a number although it is none: text is read, a date or a span
 #: of time counted, None and what is masked become nan.
 NO_NUMBERS = (
@@ -97,8 +82,6 @@ NO_NUMBERS = (
 BYTES_OF_NUMBER, BYTES_OF_SOLUTION = 100, 1300
 #: Fewer entries fit anywhere, and nobody is asked.
 MANY = 10**5
-#: Characters of a value that a message repeats.
-LONGEST_QUOTE = 200
 
 
 def as_double(value: object) -> float | None:
@@ -166,20 +149,6 @@ def _masked_inside(value: object, depth: int) -> bool:
 
 def _out_of_range(name: str, value: object) -> InvalidArgument:
     return InvalidArgument(name, "must be within the range of doubles", quoted(value))
-
-
-def quoted(value: object) -> str:
-    """What was given, as a message repeats it."""
-    try:
-        said = repr(value)
-    except Exception:  # an integer of more than 4300 digits, or an object that has no words
-        said = f"an object of type {type(value).__name__}"
-    return said if len(said) <= LONGEST_QUOTE else said[:LONGEST_QUOTE] + "..."
-
-
-def show(value: float) -> str:
-    """The shortest digits that name this double; integers without a point."""
-    return repr(float(value)).removesuffix(".0")
 
 
 def _memory() -> float:

@@ -213,6 +213,10 @@ def read_curves(
         raise InvalidArgument("path", "must end in .csv, .csv.gz, .parquet or .pq", f"{path}")
     try:
         return curves_from_table(frame, columns=columns, percent=percent)
+    except InvalidArgument as error:
+        if error.argument != "table":  # what was asked for, not what is in the file
+            raise
+        raise ValueError(f"{path} {error.rule}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
