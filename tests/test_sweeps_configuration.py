@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ def test_the_hash_is_the_same_everywhere_and_for_ever():
 
 def test_equal_runs_have_equal_hashes_however_they_are_written():
     same = dataclasses.replace(
-        RUN, learning_rate="0.001", width=1, conventions=list(RUN.conventions)
+        RUN, learning_rate=np.float64("0.001"), width=1, conventions=list(RUN.conventions)
     )
     assert same == RUN
     assert same.digest == RUN.digest
