@@ -19,11 +19,11 @@ from deepnorm.norms import NormTracker
 from deepnorm.sweeps import Run, grid, train
 from deepnorm.sweeps.checkpoints import read_checkpoint, write_checkpoint
 from deepnorm.sweeps.evaluation import evaluate
-from deepnorm.sweeps.interruption import Interrupted, Interruption
 from deepnorm.sweeps.members import Member, Order, build
 from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.records import QUANTILES
 from deepnorm.sweeps.training import train_together
+from replica.common.interruption import Interrupted, Interruption
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]

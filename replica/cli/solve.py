@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replica.cli.common import (
-    OPTIONS,
     alpha_option,
     convert,
     letters,
@@ -21,7 +20,6 @@ from replica.cli.common import (
 from replica.common.terminal import (
     Command,
     check_outputs,
-    in_options,
     json_option,
     table,
     terminal,
@@ -116,7 +114,7 @@ def _certify(solution: Solution, digits: int) -> Certificate:
         with library():
             return highprecision.certify(solution, digits=digits)
     except highprecision.CertificationError as error:
-        raise click.ClickException(in_options(str(error), OPTIONS)) from error
+        raise click.ClickException(" ".join(str(error).split())) from error
 
 
 def _certified(certificate: Certificate) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 __all__ = [
     "DRAFT",
+    "IRREGULAR",
     "check_writable",
     "open_regular",
     "read_regular",
@@ -26,6 +27,8 @@ __all__ = [
 
 #: How the names of files begin that are still being written.
 DRAFT = ".draft-"
+#: Numbers of the errors of `open_regular` that say what the file is, not that it cannot be read.
+IRREGULAR = (errno.ELOOP, errno.EINVAL, errno.EISDIR)
 #: Flags that not every system has: links are not followed; a pipe without a writer and a device
 #: that is not ready do not block; no child inherits the file; no translation of line ends.
 GUARDED = (
