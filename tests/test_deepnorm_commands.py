@@ -13,8 +13,6 @@ from torch import nn
 from deepnorm import datasets, networks, norms, sweeps
 from deepnorm.cli import main
 
-torch.set_num_threads(1)  # the workers of the tests share the cores
-
 #: A sweep of seconds: four P, two seeds.
 SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "120", "--records", "30"]
 SMALL += ["--workers", "1", "--quiet"]

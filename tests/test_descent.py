@@ -234,11 +234,18 @@ def test_an_interrupted_descent_keeps_its_records_and_goes_on(examples, threads)
     examples.products.threads = threads
     gradient_descent(examples, 2, 0.01, progress=False)  # compiles
     main_thread_only()
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.warns(RuntimeWarning, match="interrupted at step .* `resume` to go on"):
-        cut = gradient_descent(examples, 10**9, 0.01, progress=False)
-    timer.join()
+    cut = None
+    for delay in (0.1, 1.0, 10.0, 100.0):  # a busy machine may not have begun after the first
+        timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            with pytest.warns(RuntimeWarning, match="interrupted at step .* `resume` to go on"):
+                cut = gradient_descent(examples, 10**9, 0.01, progress=False)
+            break
+        except KeyboardInterrupt:
+            continue
+        finally:
+            timer.join()
     examples.products.threads = 1
     assert not cut.complete
     assert 0 < cut.step[-1] < 10**9

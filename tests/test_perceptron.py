@@ -237,6 +237,7 @@ def experiment(seed):
     return {"error": [m.generalization_error for m in minimum], "loss": minimum[0].train_loss}
 
 
+@pytest.mark.pinned
 def test_seeds_with_any_executor():
     own = over_seeds(experiment, 6)
     assert own.n == 6

@@ -51,6 +51,7 @@ def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
     assert silent == ""
 
 
+@pytest.mark.slow
 def test_no_place_for_a_cache():
     """A read-only installation and no home: compile in memory, do not fail."""
     out, _ = python(
@@ -62,6 +63,7 @@ def test_no_place_for_a_cache():
     assert float(out) == EPS
 
 
+@pytest.mark.slow
 def test_two_processes_compile_at_once(tmp_path):
     code = "import replica; print(replica.logistic_teacher_student(5., 4.5).generalization_error)"
     with ThreadPoolExecutor(2) as pool:
