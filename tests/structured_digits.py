@@ -365,7 +365,7 @@ STRUCTURED = [
         log_x="-5.463120498070847565448615",
         stability=None,
         input_variance="0.9104306552422952179375333",
-        multiplier="-4.072236577647146259596536e-80",
+        multiplier="0.0",
         nu="2.612375348685488343348568",
         intercept=None,
     ),
