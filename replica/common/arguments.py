@@ -1,8 +1,8 @@
 """Arguments are read, converted and refused where they enter, once, in one wording.
 
 A scalar that breaks its rule raises `InvalidArgument`; an entry of an array that breaks it is
-marked with the same sentence and the other entries are kept (`replica.common.refusals`). From there inward
-every number is known to be good.
+marked with the same sentence and the other entries are kept (`replica.common.refusals`).
+From there inward every number is known to be good.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Entries of a broadcast problem that cannot be solved: a code each, and a sentence for each code."""
+"""Entries of an array of problems that cannot be solved: a code each, and its sentence."""
 
 from __future__ import annotations
 
