@@ -248,7 +248,7 @@ class SpectrumWeights(Weights):
         1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h.
         """
         plain = (curved * count).log() - traces.degrees
-        few = channel.by_parts & (traces.lost.value < FEW) & np.isfinite(self.nodes.total)
+        few = channel.by_parts & (traces.lost.value < FEW)
         if not np.any(few):
             return plain
         share = (traces.learned - traces.degrees).exp()
