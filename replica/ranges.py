@@ -9,12 +9,19 @@ from replica.common.arguments import Range
 __all__ = [
     "ALPHA",
     "ALPHA_OF_OPTIMUM",
+    "CAPACITY",
+    "CAPACITY_OF_CURVE",
+    "ERROR_OF_EXPONENT",
+    "EXPONENT",
     "FLIP",
     "MARGIN",
     "NOISE",
     "RATIO",
+    "SCALED_NORM",
     "SHARPNESS",
     "SLOPE",
+    "SOURCE",
+    "SOURCE_OF_CURVE",
     "TARGET",
 ]
 
@@ -38,3 +45,16 @@ NOISE = Range(
 SLOPE = Range(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
 MARGIN = Range(-1e6, 1e6, "must be finite, between -1e6 and 1e6")
 TARGET = Range(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
+# Power laws of the inputs: below 1 their variance is infinite, and beyond 1e6 nothing is new.
+CAPACITY = Range(
+    1.0, 1e6, "must be above 1, where sum k^-a is finite, and at most 1e6", low_open=True
+)
+SOURCE = Range(0.0, 1e6, "must be positive, and at most 1e6", low_open=True)
+# Of master curves, whose norms go like k^(a/2) and leave the doubles for larger capacities.
+CAPACITY_OF_CURVE = Range(1.0001, 100.0, "must lie between 1.0001 and 100 here")
+SOURCE_OF_CURVE = Range(1e-4, 5.0, "must lie between 1e-4 and 5 here")
+SCALED_NORM = Range(
+    0.0, 1e300, "must be positive: at most 1e300, or inf (maximum stability)", True, also=(np.inf,)
+)
+EXPONENT = Range(-1e6, 1e6, "must be finite, between -1e6 and 1e6")
+ERROR_OF_EXPONENT = Range(0.0, 1e6, "must be non-negative: a standard error, at most 1e6")
