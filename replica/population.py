@@ -3,7 +3,7 @@ r"""Endlessly many examples at a fixed norm: the early curve that all numbers of
 With inputs whose eigenvalues differ, the minimiser at norm lam does not find the teacher
 however many examples there are: short weights prefer directions of large variance. Its
 error as a function of lam is the early law of structured inputs. Derived in
-docs/theory.md, eqs. (60)-(68).
+docs/theory.md, section 8.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def population_curve(
 
     Given mu, with rho = omega/(mu + omega) and averages E over the signal of the spectrum,
     R^2 = (E rho)^2 / E rho^2 and Q = E rho^2 / E[rho^2/omega]; mu follows from the loss,
-    eqs. (62)-(66) of docs/theory.md.
+    eqs. (63)-(66) of docs/theory.md.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def _checked_teacher(
 
 @dataclass(frozen=True)
 class _Sums:
-    """Averages over the signal at given mu, eq. (62), scaled so that mu -> inf is regular.
+    """Averages over the signal at given mu, eq. (63), scaled so that mu -> inf is regular.
 
     With v = mu/Omega and Omega = E omega: rho = q rho^, q = 1/(1 + v).
     """
@@ -373,7 +373,7 @@ class _Force:
 
 @dataclass(frozen=True)
 class _Averages:
-    """b, e and G^ of eqs. (64)-(65): what the loss does at a norm of the field and an overlap."""
+    """The loss at a norm of the field and an overlap: b, e and G^ of eqs. (61) and (65)."""
 
     log_b: Array  # nan where b is not positive
     log_g: Array
@@ -599,7 +599,7 @@ class _ClusterChannel:
 
 @dataclass(frozen=True)
 class _Condition:
-    """Eq. (66) as a function of log v at given norms, v = mu/Omega."""
+    """Eq. (64) or (66) as a function of log v at given norms, v = mu/Omega."""
 
     nodes: Nodes
     channel: _TeacherChannel | _ClusterChannel
@@ -613,7 +613,7 @@ class _Condition:
         with np.errstate(divide="ignore", invalid="ignore"):
             few = found.log_b + sums.log_q + sums.half_log_square - found.log_g
             many = np.log(found.e_over_b) + sums.half_log_square - sums.log_mixed
-        # The two are one equation, eqs. (65) and (66): the first cancels where most is learned,
+        # The two are one equation, eqs. (64) and (66): the first cancels where most is learned,
         # the second where little is. Their signs agree; an e or b that is not positive means
         # that the mean loss would fall with a shorter student.
         value = np.where(sums.learned > 0.5, many, few)
