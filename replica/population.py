@@ -8,7 +8,7 @@ docs/theory.md, section 8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,12 @@ TILT = 30.0
 LARGEST, BELOW = 640.0, 120.0
 #: Mahalanobis distance beyond which the error of clusters leaves the doubles.
 FARTHEST = 37.0
+#: A limit of the norm below this is zero: weights do not help at all against what is given.
+NO_NORM = 1e-8
+#: c = R/sqrt(1 - R^2) in place of infinity: terms of the order 1/c are then beyond rounding.
+NO_ANGLE = 1e18
+#: In place of a sum that has underflowed.
+TINY = 1e-300
 #: Rounding of an average: of some thousand terms, pairwise added, each good to a few ulp.
 ROUNDING = 2e-15
 #: Relative error of the sums over a power law's nodes, as tested.
@@ -147,7 +153,7 @@ def population_curve(
     >>> from replica.population import population_curve
     >>> early = population_curve([1.0, 3.0], inputs=PowerLaw(capacity=1.5, source=0.3))
     >>> early.generalization_error.round(4).tolist()
-    [0.1234, 0.0755]
+    [0.1234, 0.0754]
     """
     _check_inputs(inputs)
     loss = _checked_loss(loss)
@@ -181,6 +187,13 @@ def population_curve(
     else:
         channel = _TeacherChannel(loss, labels)
     condition = _Condition(inputs.nodes, channel, flat["lam"])
+    with np.errstate(over="ignore", invalid="ignore"):
+        idle = np.broadcast_to(loss.derivative(np.zeros(size)) >= 0, (size,)) & ~complaints.bad
+    complaints.refuse(
+        np.flatnonzero(idle),
+        "`loss` must push margins up at zero, V'(0) < 0: else no weights are best of all; at `lam`",
+        flat["lam"][idle],
+    )
     if isinstance(inputs, Clusters) and inputs.positive != 0.5:
         hebb = np.flatnonzero(flat["lam"] == 0)
         complaints.refuse(
@@ -310,7 +323,7 @@ class _Sums:
         h = p / (p + q * omega)
         mean, square, unlearned = rho @ tau, (rho * rho) @ tau, h @ tau
         # the smaller of h and rho keeps its digits: rho^ - E rho^ = -(h - E h)/q
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             by_h = ((h - unlearned[:, None]) / q) ** 2 @ tau
         spread = np.where(unlearned < 0.5, by_h, (rho - mean[:, None]) ** 2 @ tau)
         with np.errstate(divide="ignore"):
@@ -553,7 +566,7 @@ class _ClusterChannel:
             (first, scale_1), (second, scale_2) = parts
             top = np.maximum(scale_1, scale_2)
             first, second = first * np.exp(scale_1 - top), second * np.exp(scale_2 - top)
-            return (second - first) / (np.abs(first) + np.abs(second))
+            return (second - first) / np.maximum(np.abs(first) + np.abs(second), TINY)
 
         index = np.arange(len(norm), dtype=float)
         start = 1 + 1 / norm
@@ -637,10 +650,11 @@ def _solve(
 
     log_v = np.full(len(part), np.inf)  # Hebb: at lam = 0, or so close to it that G^ underflows
     place = np.flatnonzero(lam[part] > 0)
-    at_low = residual(np.full(len(place), least), part[place])
-    at_high = residual(np.full(len(place), LARGEST), part[place])
-    inside = place[(at_low > 0) & (at_high < 0)]
-    beyond = place[at_low <= 0]
+    inside = beyond = place
+    if len(place):
+        at_low = residual(np.full(len(place), least), part[place])
+        at_high = residual(np.full(len(place), LARGEST), part[place])
+        inside, beyond = place[(at_low > 0) & (at_high < 0)], place[at_low <= 0]
     if len(inside):
         root = elementwise.find_root(
             residual,
@@ -670,7 +684,10 @@ def _refuse(
     """Points whose condition has no root: beyond convexity, or beyond the nodes of a spectrum."""
     if len(which) == 0:
         return
-    sums = _Sums.at(condition.nodes, np.full(len(which), least))
+    least_and_above = _Sums.at(condition.nodes, np.array([least, least + 5.0])).variance
+    # all that can be learned is: R = 1, or as good as that
+    learned = _Sums.at(condition.nodes, np.full(len(which), least))
+    sums = replace(learned, overlap=np.ones(len(which)), c=np.full(len(which), NO_ANGLE))
     part = np.arange(len(which))
 
     def excess(log_norm: Array, index: Array) -> Array:
@@ -679,30 +696,33 @@ def _refuse(
         return np.where(np.isnan(found.e_over_b), -1.0, found.e_over_b)
 
     norm = condition.lam[which] * np.sqrt(sums.variance)
-    convex = excess(np.log(norm), part.astype(float)) > 0
     if condition.nodes.smallest > 0:
+        # a longer student would learn modes beyond the nodes, or E[1/omega] diverges there
+        moving = least_and_above[0] < 0.99 * least_and_above[1]
+        on = (excess(np.log(norm), part.astype(float)) > 0) | moving
         complaints.refuse(
-            which[convex],
+            which[on],
             "`lam` must leave a last mode that is learned before "
-            f"{condition.nodes.eigenvalue.min():.3g}, the smallest eigenvalue that this spectrum "
-            "resolves",
-            condition.lam[which[convex]],
+            f"{condition.nodes.smallest:.3g}, the smallest eigenvalue that this spectrum resolves",
+            condition.lam[which[on]],
         )
-        which, part = which[~convex], part[~convex]
+        which, part, sums, norm = which[~on], part[: np.sum(~on)], sums[~on], norm[~on]
     if len(which) == 0:
         return
     root = elementwise.find_root(
         excess,
-        (np.full(len(which), -30.0), np.log(norm[part])),
+        (np.full(len(which), -30.0), np.log(norm)),
         args=(part.astype(float),),
         tolerances={"xatol": 1e-12},
     )
-    limits = np.exp(root.x) / np.sqrt(sums.variance[part])
+    limits = np.exp(root.x) / np.sqrt(sums.variance)
     for point, limit in zip(which, limits, strict=True):
         complaints.refuse(
             np.array([point]),
             f"`lam` must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean "
-            "loss",
+            "loss"
+            if limit > NO_NORM
+            else "`lam` must be 0: the mean loss grows with the norm from there on",
             condition.lam[[point]],
         )
 
