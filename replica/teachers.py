@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Labels:
+class NoiseMixture:
     """The mixtures of n teachers, eq. (8) of docs/theory.md: w_k and sigma_k, and what is random.
 
     Parameters
@@ -42,9 +42,9 @@ class Labels:
     noise: Array
     random: Array
 
-    def __getitem__(self, which: Any) -> Labels:
+    def __getitem__(self, which: Any) -> NoiseMixture:
         """The mixtures of some of the teachers."""
-        return Labels(*(np.ascontiguousarray(part[which]) for part in dataclasses.astuple(self)))
+        return NoiseMixture(*(np.ascontiguousarray(part[which]) for part in dataclasses.astuple(self)))
 
     @property
     def storage(self) -> NDArray[np.bool_]:
@@ -69,7 +69,7 @@ class LabelModel(abc.ABC):
         return type(self)(**values)
 
     @abc.abstractmethod
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
         """The mixtures of ``size`` teachers with these parameters."""
 
 
@@ -95,11 +95,11 @@ class Teacher(LabelModel):
             "label_noise": (self.label_noise, ranges.NOISE),
         }
 
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
         noise = parameters["label_noise"]
         endless = np.isinf(noise)
         random = np.where(endless, 1.0, 2.0 * parameters["label_flip"])
-        return Labels((1.0 - random)[:, None], np.where(endless, 0.0, noise)[:, None], random)
+        return NoiseMixture((1.0 - random)[:, None], np.where(endless, 0.0, noise)[:, None], random)
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ class RandomLabels(LabelModel):
     def parameters(self) -> dict[str, tuple[ArrayLike, arguments.Range]]:
         return {}
 
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
-        return Labels(np.zeros((size, 1)), np.zeros((size, 1)), np.ones(size))
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
+        return NoiseMixture(np.zeros((size, 1)), np.zeros((size, 1)), np.ones(size))
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class LogisticTeacher(LabelModel):
     def with_parameters(self, values: dict[str, Array]) -> LabelModel:
         return self  # its slope is one number, whatever the shape of the problem
 
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
         k = np.geomspace(self._LOW, self._HIGH, self._NODES)
         j = np.arange(1, 41)[:, None]
         # Kolmogorov's density; at k = 0.16 the alternating series needs j up to about 25
@@ -154,4 +154,4 @@ class LogisticTeacher(LabelModel):
         weight = k * np.maximum(density, 0.0)
         weight = weight / weight.sum()
         signal = np.broadcast_to(weight, (size, self._NODES))
-        return Labels(signal, 2 * k / parameters["slope"][:, None], np.zeros(size))
+        return NoiseMixture(signal, 2 * k / parameters["slope"][:, None], np.zeros(size))
