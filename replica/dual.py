@@ -51,9 +51,7 @@ class Dual:
 
     def __mul__(self, other: Dual | Array | float) -> Dual:
         if isinstance(other, Dual):
-            gradient = (
-                self.value[:, None] * other.gradient + other.value[:, None] * self.gradient
-            )
+            gradient = self.value[:, None] * other.gradient + other.value[:, None] * self.gradient
             return Dual(self.value * other.value, gradient)
         other = np.asarray(other, dtype=float)
         return Dual(self.value * other, self.gradient * (other[:, None] if other.ndim else other))

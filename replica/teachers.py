@@ -10,7 +10,6 @@ logistic teacher is a continuous mixture.
 from __future__ import annotations
 
 import abc
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from replica import ranges
 from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["LogisticTeacher", "RandomLabels", "Teacher"]
 
@@ -44,7 +44,7 @@ class NoiseMixture:
 
     def __getitem__(self, which: Any) -> NoiseMixture:
         """The mixtures of some of the teachers."""
-        return NoiseMixture(*(np.ascontiguousarray(part[which]) for part in dataclasses.astuple(self)))
+        return NoiseMixture(self.signal[which], self.noise[which], self.random[which])
 
     @property
     def storage(self) -> NDArray[np.bool_]:
@@ -153,5 +153,24 @@ class LogisticTeacher(LabelModel):
         density = 8 * k * np.sum((-1.0) ** (j + 1) * j**2 * np.exp(-2 * j**2 * k**2), axis=0)
         weight = k * np.maximum(density, 0.0)
         weight = weight / weight.sum()
-        signal = np.broadcast_to(weight, (size, self._NODES))
+        signal = np.tile(weight, (size, 1))
         return NoiseMixture(signal, 2 * k / parameters["slope"][:, None], np.zeros(size))
+
+
+def given_teacher(
+    teacher: LabelModel | None, label_flip: ArrayLike, label_noise: ArrayLike
+) -> LabelModel:
+    """The teacher itself, or the one that the two numbers describe.
+
+    Raises
+    ------
+    InvalidArgument
+        If both are given.
+    """
+    if teacher is None:
+        return Teacher(label_flip=label_flip, label_noise=label_noise)
+    if np.any(np.asarray(label_flip) != 0) or np.any(np.asarray(label_noise) != 0):
+        raise InvalidArgument(
+            "teacher", "must not be given together with label_flip or label_noise", quoted(teacher)
+        )
+    return teacher

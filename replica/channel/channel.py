@@ -9,10 +9,12 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from replica.channel import moments as m
 from replica.channel.measures import Flat, Mixture, Shifted
 from replica.dual import Dual
+from replica.fields import Clouds, Fields, SkewNormal
 from replica.losses import Loss
 from replica.teachers import NoiseMixture
 
@@ -109,14 +111,24 @@ class Channel(abc.ABC):
     def averages(self, z: Array, which: Indices, moments: Array, scale: int) -> Averages:
         """The averages with gradients; ``scale`` is the column of log Q/2 in ``z``."""
 
+    def merged(self, moments: Array) -> Array:
+        """The averages over all examples: one row a point, columns as they are numbered."""
+        return moments
+
+    @abc.abstractmethod
+    def generalization(self, z: Array) -> tuple[Array, Array]:
+        """The generalization error (m,) and dlog of it/dz (m, k)."""
+
+    @abc.abstractmethod
+    def fields(self, z: Array, which: Indices) -> Fields:
+        """The distribution of the field at a solution."""
+
     def at_scale(self, log_scale: Array) -> Self:
         """The same labels with V(s D)/s, whose x is the same."""
         parameter, _ = self.loss.scaled(self.parameter, np.zeros(len(self)), log_scale)
         return dataclasses.replace(self, parameter=parameter)
 
-    def _scaled(
-        self, which: Indices, b: Array, log_scale: Array | None
-    ) -> tuple[Array, Array]:
+    def scaled(self, which: Indices, b: Array, log_scale: Array | None) -> tuple[Array, Array]:
         """Parameter and log x of the loss as the field of unit variance sees it."""
         parameter = self.parameter[which]
         if log_scale is None:
@@ -176,7 +188,7 @@ class TeacherChannel(Channel):
         labels = self.labels[which]
         # c = 0 in storage problems; any finite value serves, as its weight is zero
         a = np.where(labels.storage, 0.0, z[:, LOG_C])
-        parameter, b = self._scaled(which, np.ascontiguousarray(z[:, LOG_X]), log_scale)
+        parameter, b = self.scaled(which, np.ascontiguousarray(z[:, LOG_X]), log_scale)
         measure = (Flat if self.flat else Mixture)(a, labels)
         return m.moments(
             self.loss,
@@ -188,6 +200,21 @@ class TeacherChannel(Channel):
             refine=refine,
             origin=origin,
         )
+
+    def generalization(self, z: Array) -> tuple[Array, Array]:
+        c = np.exp(z[:, LOG_C])
+        angle = np.arctan2(1.0, c)
+        slope = np.zeros(z.shape)
+        # |dlog eps/dlog c| lies between 0 and 1; in the scaling limit eps is 1/c itself
+        slope[:, LOG_C] = -1.0 if self.flat else -c / ((1 + c * c) * angle)
+        return (1 / c if self.flat else angle) / np.pi, slope
+
+    def fields(self, z: Array, which: Indices) -> Fields:
+        labels = self.labels[which]
+        weight, noise = labels.signal, labels.noise
+        c = np.exp(z[:, :1])
+        slope = np.where(weight > 0, c / np.sqrt(1 + noise**2 * (1 + c * c)), 0.0)
+        return SkewNormal(weight, slope, labels.random)
 
     def averages(self, z: Array, which: Indices, moments: Array, scale: int) -> Averages:
         def dual(value: int, *slopes: int) -> Dual:
@@ -240,7 +267,7 @@ class CloudChannel(Channel):
         return np.full(len(self), self.distance)
 
     def stability(self, z: Array) -> Array:
-        """kappa = D R, the margin of the centre in units of the field."""
+        """Kappa = D R, the margin of the centre in units of the field."""
         return self.distance / np.hypot(1.0, np.exp(-z[:, LOG_C]))
 
     def shifts(self, z: Array) -> list[tuple[float, float, Array]]:
@@ -263,7 +290,7 @@ class CloudChannel(Channel):
         origin: Array | None = None,
     ) -> list[Array]:
         """The moments of each cloud, derivatives with respect to its own centre."""
-        parameter, b = self._scaled(which, np.ascontiguousarray(z[:, LOG_X]), log_scale)
+        parameter, b = self.scaled(which, np.ascontiguousarray(z[:, LOG_X]), log_scale)
         return [
             m.moments(
                 self.loss,
@@ -293,6 +320,28 @@ class CloudChannel(Channel):
         rule = {"order": order, "columns": columns, "refine": refine}
         parts = self._each(z, which, **rule, log_scale=log_scale, origin=origin)  # type: ignore[arg-type]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def merged(self, moments: Array) -> Array:
+        if self.positive == 0.5:
+            return moments
+        width = moments.shape[1] // 2
+        return self.positive * moments[:, :width] + (1 - self.positive) * moments[:, width:]
+
+    def generalization(self, z: Array) -> tuple[Array, Array]:
+        error, slope = np.zeros(len(z)), np.zeros(z.shape)
+        along = self.stability(z) / (1 + np.exp(2 * z[:, LOG_C]))  # dkappa/dlog c
+        for fraction, sign, shift in self.shifts(z):
+            error += fraction * ndtr(-shift)
+            density = fraction * np.exp(-0.5 * shift**2) / np.sqrt(2 * np.pi)
+            slope[:, LOG_C] -= density * along
+            if sign:
+                slope[:, -1] -= sign * density
+        return error, slope / error[:, None]
+
+    def fields(self, z: Array, which: Indices) -> Fields:
+        parts = [(fraction, shift) for fraction, _, shift in self.shifts(z)]
+        weight = np.broadcast_to([fraction for fraction, _ in parts], (len(z), len(parts)))
+        return Clouds(weight, np.stack([shift for _, shift in parts], axis=1))
 
     def averages(self, z: Array, which: Indices, moments: Array, scale: int) -> Averages:
         clouds = self.shifts(z)

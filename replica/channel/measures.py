@@ -13,7 +13,6 @@ from math import erfc, exp, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.common import compiled
 from replica.common.compiled import kernel
 from replica.quadrature import FIELD, GAUSS_WIDTH, REACH, WIDTH, Breaks, Nodes, workspace
 from replica.teachers import NoiseMixture
@@ -189,26 +188,22 @@ class Mixture:
                 decades = max(float(np.nanmax(self.a, initial=0.0)), 0.0) + 4.0
             most = 24 + 2 * int(min(decades, 800.0) / np.log(1.5))
         out, count = np.empty((len(self.a), most)), np.empty(len(self.a), dtype=np.int64)
-        with compiled.notice(fill_breaks):
-            fill_breaks(
-                self.a, labels.signal, labels.noise, labels.random, self.flat, out, count
-            )
+        fill_breaks(self.a, labels.signal, labels.noise, labels.random, self.flat, out, count)
         return Breaks(out, count)
 
     def weights(self, nodes: Nodes) -> Array:
         labels = self.labels
         out = workspace("weights", KINDS, nodes.values.shape[1])
-        with compiled.notice(fill_mixture):
-            fill_mixture(
-                nodes.start,
-                nodes.values,
-                self.a,
-                labels.signal,
-                labels.noise,
-                labels.random,
-                self.flat,
-                out,
-            )
+        fill_mixture(
+            nodes.start,
+            nodes.values,
+            self.a,
+            labels.signal,
+            labels.noise,
+            labels.random,
+            self.flat,
+            out,
+        )
         return out
 
 
@@ -240,6 +235,5 @@ class Shifted:
 
     def weights(self, nodes: Nodes) -> Array:
         out = workspace("weights", KINDS, nodes.values.shape[1])
-        with compiled.notice(fill_shifted):
-            fill_shifted(nodes.start, nodes.values, self.shift, out)
+        fill_shifted(nodes.start, nodes.values, self.shift, out)
         return out

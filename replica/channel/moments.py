@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replica.channel.measures import MASS, MASS_D, PULL, PULL_D
-from replica.common import compiled, processors
+from replica.common import processors
 from replica.common.compiled import kernel
 from replica.losses import Loss
 from replica.quadrature import CURVED as NODE_CURVED
@@ -151,17 +151,16 @@ def moments(
                 used = nodes.values[MARGIN, : nodes.start[-1]]
                 with np.errstate(over="ignore", invalid="ignore"):
                     values = loss.with_parameter(parameter[done][nodes.owner]).value(used)
-            with compiled.notice(average):
-                average(
-                    nodes.start,
-                    nodes.values,
-                    now.weights(nodes),
-                    now.centre,
-                    origin[done],
-                    values,
-                    columns,
-                    out[done],
-                )
+            average(
+                nodes.start,
+                nodes.values,
+                now.weights(nodes),
+                now.centre,
+                origin[done],
+                values,
+                columns,
+                out[done],
+            )
             at = done.stop
 
     in_threads(task, n)
@@ -177,6 +176,7 @@ def in_threads(task: Callable[[slice], None], size: int) -> None:
     # Small slices even out points that cost more; 8 a thread.
     cuts = np.linspace(0, size, 8 * threads + 1).astype(int)
     slices = [slice(int(i), int(j)) for i, j in itertools.pairwise(cuts) if j > i]
-    task(slice(0, 1))  # whoever compiles, compiles alone
+    if not getattr(average, "signatures", True):
+        task(slice(0, 1))  # whoever compiles, compiles alone
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(task, slices))

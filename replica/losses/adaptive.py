@@ -185,7 +185,9 @@ def nodes(
         for i in range(len(b)):
             here = measure[i : i + 1]
             fields = breaks.at[i, : breaks.count[i]]
-            found = _nodes_of_one(loss.with_parameter(parameter[i]), np.exp(b[i]), fields, rule, here)
+            found = _nodes_of_one(
+                loss.with_parameter(parameter[i]), np.exp(b[i]), fields, rule, here
+            )
             columns.append(found)
             start.append(start[-1] + found.shape[1])
     return Nodes(np.array(start), np.concatenate(columns, axis=1))
@@ -249,9 +251,7 @@ def _levels(loss: Loss, low: float, high: float) -> Array:
     return 0.5 * (left + right)
 
 
-def _values(
-    loss: Loss, x: float, left: Array, right: Array, node: Array, weight: Array
-) -> Array:
+def _values(loss: Loss, x: float, left: Array, right: Array, node: Array, weight: Array) -> Array:
     """The rows of `replica.quadrature.Nodes` on panels of the margin."""
     half = 0.5 * (right - left)[:, None]
     margin = (left[:, None] + half * (1 + node)).ravel()

@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from replica import ranges
-from replica.common.arguments import InvalidArgument, Range
+from replica.common.arguments import Range
 from replica.losses import adaptive
 from replica.quadrature import Breaks, Nodes, Rule
 
 __all__ = ["Loss"]
 
 Array = NDArray[np.float64]
+
+#: s V''/|V'| where a path begins; a choice: its first point is Hebb's to a few percent.
+GENTLE = 0.05
 
 
 class Loss(abc.ABC):
@@ -47,6 +50,12 @@ class Loss(abc.ABC):
     rate: ClassVar[float] = 0.0
     #: Whether the second unknown is the stability kappa in place of x.
     hard: ClassVar[bool] = False
+    #: Whether V reaches its minimum at a finite margin, the parameter.
+    reaches_minimum: ClassVar[bool] = False
+    #: Whether V(s D)/s is no member of the same family.
+    needs_rescaling: ClassVar[bool] = True
+    #: Whether the push is the same for every example: Hebb's rule.
+    hebbian: ClassVar[bool] = False
 
     # ------------------------------------------------------------------ what it is
 
@@ -73,22 +82,49 @@ class Loss(abc.ABC):
             return self
         return type(self)(**{self.parameter: values})
 
+    def attained(self, alpha: Array, parameter: Array, correlation: Array) -> NDArray[np.bool_]:
+        """Where isotropic examples can all be given the margin of the minimum on the sphere.
+
+        ``correlation`` is that of Hebb's rule with the teacher, sum_k w_k/sqrt(1 + sigma_k^2).
+        """
+        return np.zeros(len(alpha), dtype=bool)
+
+    def approach(self) -> Loss | None:
+        """A loss with a sharpness that becomes this one at infinity, to find a way to it."""
+        return None
+
     def limits(self) -> Mapping[float, Loss]:
         """Values of the parameter that stand for another loss."""
         return {}
 
     def check(self) -> None:
         """Raise `InvalidArgument` if the loss is not what it claims to be."""
-        if self.parameter is None or np.ndim(getattr(self, self.parameter)) == 0:
-            adaptive.check(self)
+        one: Loss = self
+        if self.parameter is not None:
+            values = np.ravel(np.asarray(getattr(self, self.parameter), dtype=float))
+            good = values[self.range.holds(values)]
+            if len(good) == 0:
+                return  # each entry is refused for its number
+            one = self.with_parameter(float(good[0]))
+        adaptive.check(one)
 
     # ------------------------------------------------------------------ what the theory asks
 
     def first_guess(self, parameter: Array, push: Array, kappa: Array) -> Array:
-        """log x at which an example of margin ``kappa`` is pushed by about ``push``."""
+        """Log x at which an example of margin ``kappa`` is pushed by about ``push``."""
         return np.log(push) - adaptive.log_typical_pull(self, parameter, kappa)
 
-    def nodes(self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object) -> Nodes:
+    def gentle_scale(self, parameter: Array) -> Array:
+        """The s at which V(s D)/s looks like Hebb's straight line; nan if V'(0) >= 0."""
+        loss = self.with_parameter(parameter)
+        zero = np.zeros(len(parameter))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pull = -loss.derivative(zero)
+            return np.where(pull > 0, GENTLE * pull / loss.curvature(zero), np.nan)
+
+    def nodes(
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+    ) -> Nodes:
         """Nodes of as many of the points as fit, from the first on.
 
         ``measure`` gives the weights of the integrals, for panels that look at them.

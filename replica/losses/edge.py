@@ -12,7 +12,6 @@ from math import exp, log, log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.common import compiled
 from replica.common.compiled import kernel
 from replica.quadrature import (
     CAPACITY,
@@ -235,20 +234,19 @@ def nodes(floor: float, rate: Array, edge: Array, breaks: Breaks, rule: Rule) ->
     room = CAPACITY
     while True:
         values = workspace("nodes", ROWS, room)
-        with compiled.notice(fill):
-            done = fill(
-                floor,
-                rate,
-                edge,
-                breaks.at,
-                breaks.count,
-                node,
-                weight,
-                rule.refine,
-                rule.whole,
-                values,
-                start,
-            )
+        done = fill(
+            floor,
+            rate,
+            edge,
+            breaks.at,
+            breaks.count,
+            node,
+            weight,
+            rule.refine,
+            rule.whole,
+            values,
+            start,
+        )
         if done:
             return Nodes(start[: done + 1], values)
         room *= 4
@@ -257,17 +255,12 @@ def nodes(floor: float, rate: Array, edge: Array, breaks: Breaks, rule: Rule) ->
 def proximal(floor: float, rate: Array, edge: Array, t: Array) -> Array:
     """D0(t), one field a point."""
     out = np.empty_like(t)
-    with compiled.notice(fill_proximal):
-        fill_proximal(floor, rate, edge, t, out)
+    fill_proximal(floor, rate, edge, t, out)
     return out
 
 
-def field_of_margin(
-    floor: float, rate: Array, edge: Array, margin: Array
-) -> tuple[Array, Array]:
+def field_of_margin(floor: float, rate: Array, edge: Array, margin: Array) -> tuple[Array, Array]:
     """t(D) and dt/dD, one margin a point."""
     field, slope = np.empty_like(margin), np.empty_like(margin)
-    with compiled.notice(fill_field):
-        fill_field(floor, rate, edge, margin, field, slope)
+    fill_field(floor, rate, edge, margin, field, slope)
     return field, slope
-

@@ -47,6 +47,8 @@ class Exponential(Loss):
     def curvature(self, margin: ArrayLike) -> Array:
         return np.asarray(self.lam) * np.exp(-np.multiply(self.lam, margin))
 
+    needs_rescaling = False
+
     def check(self) -> None:
         pass
 
@@ -56,7 +58,9 @@ class Exponential(Loss):
     def first_guess(self, parameter: Array, push: Array, kappa: Array) -> Array:
         return np.log(push) + parameter * kappa
 
-    def nodes(self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object) -> Nodes:
+    def nodes(
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+    ) -> Nodes:
         return edge.nodes(FLOOR, *_rate_and_edge(parameter, b), breaks, rule)
 
     def proximal(self, parameter: Array, b: Array, t: Array) -> Array:
@@ -67,5 +71,5 @@ class Exponential(Loss):
 
 
 def _rate_and_edge(lam: Array, b: Array) -> tuple[Array, Array]:
-    """y = lam D and L = log(lam x)."""
+    """Y = lam D and L = log(lam x)."""
     return lam, b + np.log(lam)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica import ranges
+from replica.losses.base import Loss
 from replica.losses.piecewise import Pieces, PiecewiseLoss
 
 __all__ = ["HardMargin"]
@@ -33,8 +33,13 @@ class HardMargin(PiecewiseLoss):
     def curvature(self, margin: ArrayLike) -> Array:
         return np.zeros(np.shape(margin))
 
+    def approach(self) -> Loss:
+        from replica.losses.logistic import Logistic  # whose limit this is
+
+        return Logistic(1.0)
+
     def pieces(self, parameter: Array, b: Array) -> Pieces:
-        """u = kappa - t up to kappa; du/dlog kappa = kappa."""
+        """U = kappa - t up to kappa; du/dlog kappa = kappa."""
         kappa, zero = _stability(b), np.zeros(len(b))
         gain = np.stack([np.ones(len(b)), zero], axis=1)
         none = np.zeros_like(gain)

@@ -30,6 +30,7 @@ class Hinge(PiecewiseLoss):
     parameter = "margin"
     range = ranges.MARGIN
     scaling = -1
+    reaches_minimum = True
 
     def value(self, margin: ArrayLike) -> Array:
         return np.maximum(np.subtract(self.margin, margin), 0.0)
@@ -41,7 +42,7 @@ class Hinge(PiecewiseLoss):
         return np.zeros(np.broadcast_shapes(np.shape(margin), np.shape(self.margin)))
 
     def pieces(self, parameter: Array, b: Array) -> Pieces:
-        """u = x up to k - x, then k - t up to k; D0 changes sign at -x, or at 0 if k < 0."""
+        """U = x up to k - x, then k - t up to k; D0 changes sign at -x, or at 0 if k < 0."""
         k, x, zero = parameter, np.exp(b), np.zeros(len(b))
         above = k > 0
         ends = np.stack(
@@ -50,6 +51,10 @@ class Hinge(PiecewiseLoss):
         level = np.stack([x, np.where(above, x, 0.0), zero, zero], axis=1)
         gain = np.stack([zero, np.where(above, 0.0, 1.0), np.where(above, 1.0, 0.0), zero], axis=1)
         return Pieces(ends, k, level, gain, level, np.zeros_like(gain))
+
+    def gentle_scale(self, parameter: Array) -> Array:
+        """Where all but a thousandth of the fields lie below the kink."""
+        return np.where(parameter > 0, parameter / 3, np.nan)
 
     def atom(self, parameter: Array, b: Array) -> tuple[Array, Array, Array]:
         return parameter, parameter - np.exp(b), parameter

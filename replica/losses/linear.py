@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica import ranges
 from replica.losses.piecewise import Pieces, PiecewiseLoss
 
 __all__ = ["Linear"]
@@ -18,6 +17,8 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Linear(PiecewiseLoss):
     """V(D) = -D, whose minimiser on the sphere is Hebb's rule."""
+
+    hebbian = True
 
     def value(self, margin: ArrayLike) -> Array:
         return -np.asarray(margin, dtype=float)

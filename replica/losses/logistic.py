@@ -52,6 +52,8 @@ class Logistic(Loss):
         y = 2 * np.multiply(self.lam, margin)
         return 4 * np.asarray(self.lam) * expit(y) * expit(-y)
 
+    needs_rescaling = False
+
     def check(self) -> None:
         pass
 
@@ -61,7 +63,9 @@ class Logistic(Loss):
     def first_guess(self, parameter: Array, push: Array, kappa: Array) -> Array:
         return np.log(push) + np.logaddexp(0.0, 2 * parameter * kappa) - np.log(2.0)
 
-    def nodes(self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object) -> Nodes:
+    def nodes(
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+    ) -> Nodes:
         return edge.nodes(FLOOR, *_rate_and_edge(parameter, b), breaks, rule)
 
     def proximal(self, parameter: Array, b: Array, t: Array) -> Array:
@@ -72,5 +76,5 @@ class Logistic(Loss):
 
 
 def _rate_and_edge(lam: Array, b: Array) -> tuple[Array, Array]:
-    """y = 2 lam D and L = log(4 lam x), eq. (17)."""
+    """Y = 2 lam D and L = log(4 lam x), eq. (17)."""
     return 2.0 * lam, b + np.log(4.0 * lam)

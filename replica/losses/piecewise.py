@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.common import compiled
 from replica.common.compiled import kernel
 from replica.losses.base import Loss
 from replica.quadrature import (
@@ -63,7 +62,19 @@ class Pieces:
 
 @kernel
 def fill(
-    ends, target, level, gain, level_slope, gain_slope, breaks, count, node, weight, refine, values, start
+    ends,
+    target,
+    level,
+    gain,
+    level_slope,
+    gain_slope,
+    breaks,
+    count,
+    node,
+    weight,
+    refine,
+    values,
+    start,
 ):
     """Nodes of the points that fit into ``values``; returns how many points that are."""
     edges = np.empty(MAX_EDGES)
@@ -114,13 +125,17 @@ class PiecewiseLoss(Loss):
     def pieces(self, parameter: Array, b: Array) -> Pieces:
         """The push at these parameters and log x."""
 
+    needs_rescaling = False
+
     def check(self) -> None:
         pass
 
     def first_guess(self, parameter: Array, push: Array, kappa: Array) -> Array:
         return np.log(push)
 
-    def nodes(self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object) -> Nodes:
+    def nodes(
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+    ) -> Nodes:
         return _nodes(self.pieces(parameter, b), breaks, rule)
 
     def proximal(self, parameter: Array, b: Array, t: Array) -> Array:
@@ -134,22 +149,21 @@ def _nodes(pieces: Pieces, breaks: Breaks, rule: Rule) -> Nodes:
     room = CAPACITY
     while True:
         values = workspace("nodes", ROWS, room)
-        with compiled.notice(fill):
-            done = fill(
-                pieces.ends,
-                pieces.target,
-                pieces.level,
-                pieces.gain,
-                pieces.level_slope,
-                pieces.gain_slope,
-                breaks.at,
-                breaks.count,
-                node,
-                weight,
-                rule.refine,
-                values,
-                start,
-            )
+        done = fill(
+            pieces.ends,
+            pieces.target,
+            pieces.level,
+            pieces.gain,
+            pieces.level_slope,
+            pieces.gain_slope,
+            breaks.at,
+            breaks.count,
+            node,
+            weight,
+            rule.refine,
+            values,
+            start,
+        )
         if done:
             return Nodes(start[: done + 1], values)
         room *= 4

@@ -40,8 +40,13 @@ class Square(PiecewiseLoss):
     def curvature(self, margin: ArrayLike) -> Array:
         return np.ones(np.broadcast_shapes(np.shape(margin), np.shape(self.margin)))
 
+    def attained(self, alpha: Array, parameter: Array, correlation: Array) -> NDArray[np.bool_]:
+        """Eq. (27) at g = x/(1+x) = 1; below 1 its left side means that x diverges."""
+        rho = alpha * np.sqrt(2 / np.pi) * parameter * correlation
+        return (alpha < 1) & (alpha * (parameter**2 + 1) - rho**2 < 1)
+
     def pieces(self, parameter: Array, b: Array) -> Pieces:
-        """u = (k - t) x/(1 + x); D0 changes sign at -x k."""
+        """U = (k - t) x/(1 + x); D0 changes sign at -x k."""
         share = 1 / (1 + np.exp(-b))
         gain = np.stack([share, share], axis=1)
         none = np.zeros_like(gain)

@@ -29,6 +29,7 @@ class SquaredHinge(PiecewiseLoss):
     parameter = "margin"
     range = ranges.MARGIN
     scaling = -1
+    reaches_minimum = True
     step_scaling = 1
 
     def value(self, margin: ArrayLike) -> Array:
@@ -41,7 +42,7 @@ class SquaredHinge(PiecewiseLoss):
         return np.where(np.less_equal(margin, self.margin), 1.0, 0.0)
 
     def pieces(self, parameter: Array, b: Array) -> Pieces:
-        """u = (k - t) x/(1 + x) up to k; D0 changes sign at -x k, or at 0 if k < 0."""
+        """U = (k - t) x/(1 + x) up to k; D0 changes sign at -x k, or at 0 if k < 0."""
         k, zero = parameter, np.zeros(len(b))
         share = 1 / (1 + np.exp(-b))
         above = k > 0

@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 
 from replica.channel import Channel
 from replica.channel import moments as m
-from replica.common import compiled
 from replica.common.compiled import kernel
 from replica.dual import Dual
-from replica.inputs import Nodes
+from replica.nodes import Nodes
 from replica.weights.base import Weights
 
 __all__ = ["FixedRidge", "SpectrumWeights", "Traces"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 #: Columns of the unknowns.
 LOG_C, LOG_X, LOG_MU, LOG_S = range(4)
 #: Below this share of unlearned teacher the multiplier is read off E_W[t u]: g - total would
 #: have lost the digits of mu.
 FEW = 0.25
+#: lam' at which the logistic loss is a straight line to a few percent.
+GENTLE = 0.05
 #: log mu where every mode has its infinite-mu limit to rounding.
 ENDLESS = 40.0
 
@@ -44,7 +46,7 @@ SIGNAL = 6  # log(E_tau[rho^2/omega]/(E_tau rho)^2)
 TRACES = 7
 
 
-@kernel
+@kernel(error_model="numpy")
 def fill(log_mu, omega, count, tau, value, slope):
     """The traces at every mu, and their derivatives with respect to log mu."""
     for i in range(len(log_mu)):
@@ -100,15 +102,14 @@ class Traces:
     @classmethod
     def at(cls, nodes: Nodes, z: Array) -> Traces:
         value, slope = np.empty((2, len(z), TRACES))
-        with compiled.notice(fill):
-            fill(
-                np.ascontiguousarray(z[:, LOG_MU]),
-                nodes.eigenvalue,
-                nodes.count,
-                nodes.signal,
-                value,
-                slope,
-            )
+        fill(
+            np.ascontiguousarray(z[:, LOG_MU]),
+            nodes.eigenvalue,
+            nodes.count,
+            nodes.signal,
+            value,
+            slope,
+        )
         return cls(*(Dual.of(value[:, k], slope[:, k], LOG_MU, z.shape[1]) for k in range(TRACES)))
 
 
@@ -126,6 +127,12 @@ class SpectrumWeights(Weights):
 
     unknowns = ("log_mu", "log_scale")
     columns = m.COUPLED
+    direct = False
+
+    @property
+    def rounding(self) -> float:  # type: ignore[override]
+        """Of a plain sum of so many positive terms, most of it random."""
+        return float(1.1e-16 * np.sqrt(len(self.nodes)))
 
     def log_scale(self, z: Array) -> Array:
         return z[:, LOG_S]
@@ -139,6 +146,65 @@ class SpectrumWeights(Weights):
             np.stack([part.value for part in parts], axis=1),
             np.stack([part.gradient for part in parts], axis=1),
         )
+
+    def start(self, channel: Channel, count: Array) -> Array:
+        """Hebb's rule, in closed form, with mu from G at Hebb's push."""
+        p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
+        mean, square = np.sum(p * omega), np.sum(p * omega**2)
+        learned = np.sum(tau * omega)
+        spread = np.sum(tau * (omega - learned) ** 2) / learned**2
+        with np.errstate(divide="ignore"):
+            push = mean / (channel.hebb_pull * learned)  # n x / R
+        stored = channel.storage
+        c = 1 / np.sqrt(spread + push**2 * square / mean**2 / count)
+        overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
+        free = 1 / np.sqrt(count * square / mean**2)  # x without a signal
+        x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
+        log_s = -0.5 * np.log(count * x**2 / mean + overlap2 / learned)
+        z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
+        z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
+        parameter, b = channel.loss.scaled(channel.parameter, np.log(x), log_s)
+        with np.errstate(all="ignore"):
+            guess = channel.loss.first_guess(parameter, np.exp(b), np.zeros(len(b)))
+        z[:, LOG_X] = np.log(x) + np.where(np.isfinite(guess), guess - b, 0.0)
+        z[:, LOG_S] = log_s
+        everyone = np.arange(len(count))
+        moments = channel.moments(z, everyone, order=12, columns=m.COUPLED, log_scale=z[:, LOG_S])
+        curved = channel.merged(moments)[:, m.CURVED]
+        with np.errstate(divide="ignore"):
+            z[:, LOG_MU] = np.log(mean) - np.log(count * curved)
+        top = ENDLESS + float(np.log(omega.max()))
+        z[:, LOG_MU] = np.clip(z[:, LOG_MU], -top, top)
+        return z
+
+    def multiplier(self, count: Array, curved: Array) -> Array:
+        return count * curved / self.total
+
+    def nu(self, channel: Channel, z: Array, which: Indices, count: Array, moments: Array) -> Array:
+        return np.exp(z[:, LOG_MU] + Traces.at(self.nodes, z).degrees.value)
+
+    @property
+    def total(self) -> float:
+        """Modes with variance: their number, or their share of a density."""
+        return float(np.sum(self.nodes.count)) if np.isfinite(self.nodes.total) else np.inf
+
+    def inverse_variance_at_limit(self, c2: Array) -> Array:
+        """1/Q where nu = 0: <1/omega>/(M (1 + c^2)) + R^2 E_tau[1/omega]."""
+        p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
+        spread = np.sum(p / omega) / self.total
+        return (spread + c2 * np.sum(tau / omega)) / (1 + c2)
+
+    def replicon(self, z: Array, count: Array, curved2: Array) -> Array:
+        return count * curved2 * np.exp(Traces.at(self.nodes, z).second.value)
+
+    def along_scale(self, moments: Array, jacobian: Array) -> Array:
+        # lam enters as lam' = lam s, beside which only the norm's own equation knows s
+        along = jacobian[:, :, LOG_S].copy()
+        along[:, LOG_S] -= 2.0
+        return along
+
+    def beyond(self, z: Array, multiplier: Array) -> Mask:
+        return z[:, LOG_MU] < np.log(self.nodes.eigenvalue.min()) - ENDLESS
 
     def _equations(
         self, channel: Channel, count: Array, z: Array, which: Indices, moments: Array
@@ -156,7 +222,9 @@ class SpectrumWeights(Weights):
         second = pull.log() + traces.learned - traces.degrees - a + (square + 1.0).log() * 0.5
         second = second.where(~storage, a - a.value)
         fourth = self._norm(channel, which, b, traces, averages.step * count, overlap2, z)
-        third = self._multiplier(channel, which, averages.curved, averages.pushed, count, overlap2, traces)
+        third = self._multiplier(
+            channel, which, averages.curved, averages.pushed, count, overlap2, traces
+        )
         equations = [first, second, third, fourth]
         if averages.balance is not None:
             equations.append(averages.balance * (1 / averages.pull.value))
@@ -175,7 +243,7 @@ class SpectrumWeights(Weights):
         overlap2: Dual,
         traces: Traces,
     ) -> Dual:
-        """n G = <rho>; where few of the modes are unlearned, what by parts is the same.
+        """N G = <rho>; where few of the modes are unlearned, what by parts is the same.
 
         1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h.
         """
@@ -222,6 +290,9 @@ class FixedRidge(SpectrumWeights):
 
     log_ridge: Array
 
+    def select(self, which: Indices) -> FixedRidge:
+        return FixedRidge(self.nodes, self.log_ridge[which])
+
     def _norm(
         self,
         channel: Channel,
@@ -237,12 +308,30 @@ class FixedRidge(SpectrumWeights):
         log_rate = 2.0 * float(np.log(channel.loss.rate))
         return log_nu - b - Dual.unknown(z, LOG_S) - (log_rate + self.log_ridge[which])
 
-    def log_q(self, z: Array, step: Array, overlap2: Array) -> Array:
-        """log Q at a solution, whose scale is lam'."""
+    def gentle_start(self, channel: Channel, count: Array) -> tuple[Array, Array]:
+        """A guess next to Hebb's rule, and the ridge, at least the one asked for, that leads there."""
+        z = self.start(channel, count)
+        p, omega = self.nodes.count, self.nodes.eigenvalue
+        log_nu = np.log(np.sum(p * omega))  # mu <rho> for mu -> inf
+        log_rate = 2 * np.log(channel.loss.rate)
+        # lam' of a ridge at Hebb's x, and the one at which the loss is still a straight line
+        at_goal = np.exp(log_nu - log_rate - z[:, LOG_X] - self.log_ridge)
+        z[:, LOG_S] = np.log(np.minimum(at_goal, GENTLE))
+        z[:, LOG_MU] = log_nu - np.log(count) - z[:, LOG_X] - z[:, LOG_S]
+        top = ENDLESS + float(np.log(omega.max()))
+        z[:, LOG_MU] = np.clip(z[:, LOG_MU], -top, top)
+        return z, np.exp(log_nu - log_rate - z[:, LOG_X] - z[:, LOG_S])
+
+    def log_norm(self, channel: Channel, count: Array, z: Array) -> Array:
+        """Log lam at a solution, whose scale is lam'."""
+        everyone = np.arange(len(count))
+        moments = channel.moments(z, everyone, order=28, columns=m.COUPLED, log_scale=z[:, LOG_S])
+        step = channel.averages(z, everyone, moments, LOG_S).step.value
         traces = Traces.at(self.nodes, z)
-        return -np.log(
-            step * np.exp(traces.noise.value) + overlap2 * np.exp(traces.signal.value)
-        )
+        c2 = np.where(channel.storage, 0.0, np.exp(2 * z[:, LOG_C]))
+        signal = c2 / (1 + c2) * np.exp(traces.signal.value)
+        log_q = -np.log(count * step * np.exp(traces.noise.value) + signal)
+        return z[:, LOG_S] - 0.5 * log_q
 
 
 def _inverse(dual: Dual) -> Dual:

@@ -26,6 +26,7 @@ __all__ = ["ScalingLimit", "Sphere"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 SQRT_2_OVER_PI = sqrt(2.0 / pi)
 #: Logarithmic residuals below this are computed from products; a choice.
@@ -47,7 +48,7 @@ def log_of_product(first, second, third):
     return value
 
 
-@kernel
+@kernel(error_model="numpy")
 def fill(count, storage, flat, z, moments, residuals, jacobian):
     """Residuals and Jacobian of every point; nan where the moments are."""
     for i in range(len(count)):
@@ -91,8 +92,59 @@ class Sphere(Weights):
         fill(count, channel.storage[which], self.flat, z, moments, residuals, jacobian)
         return residuals, jacobian
 
+    def start(self, channel: Channel, count: Array) -> Array:
+        """Good to tens of percent over the whole plane (docs/theory.md, section 6).
+
+        Interpolates Hebb, the early law eps = C (alpha lam)^(-1/2) and maximum stability; Newton
+        needs three steps from it.
+        """
+        clean = channel.hebb_pull / SQRT_2_OVER_PI
+        hebb = 2 * count / pi * clean**2
+        # c^2 grows from Hebb's 2 alpha/pi by alpha lam/(pi C)^2 = 3.24 lam 2 alpha/pi, up to
+        # 1/(0.5005 pi)^2 alpha^2 = 0.635 alpha 2 alpha/pi; noise keeps it near Hebb.
+        with np.errstate(divide="ignore"):
+            blunt = 1 / (3.24 * channel.parameter) if channel.loss.sharp else 0.0
+            growth = 1 / (blunt + 1 / (0.635 * count) + np.maximum(1 - clean, 0.0) * 3)
+            a = 0.5 * np.log(hebb * (1 + growth))
+        kappa = 1 / np.sqrt(count + (count / 1.0045) ** 2)
+        push = 1 / np.sqrt(count * (1 + hebb))  # Hebb's x, the scale of u
+        b = channel.loss.first_guess(channel.parameter, push, kappa)
+        return np.stack([np.where(channel.storage, 0.0, a), b], axis=1)
+
+    def multiplier(self, count: Array, curved: Array) -> Array:
+        return count * curved
+
+    def nu(self, channel: Channel, z: Array, which: Indices, count: Array, moments: Array) -> Array:
+        """1 - alpha G = 1 - R^2 + alpha E_W[t u] by parts, section 5 of the page.
+
+        With few flips p at large alpha it is of the size of p, which 1 - alpha G has lost
+        at p = 1e-12.
+        """
+        merged = channel.merged(moments)
+        if not channel.by_parts:
+            return 1 - count * merged[:, m.CURVED]
+        c = np.where(channel.storage[which], 0.0, np.exp(z[:, 0]))
+        return 1 / (1 + c * c) + count * merged[:, m.PUSHED]
+
+    def replicon(self, z: Array, count: Array, curved2: Array) -> Array:
+        return count * curved2
+
+    def along_scale(self, moments: Array, jacobian: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            along = moments[:, [m.STEP_DL, m.PULLED_DL]] / moments[:, [m.STEP, m.PULLED]]
+        return np.where(np.isfinite(along), along, 0.0)  # storage: no pull
+
+    def beyond(self, z: Array, multiplier: Array) -> Mask:
+        return multiplier > 1
+
 
 class ScalingLimit(Sphere):
     """Isotropic inputs, alpha -> inf at lam = ell alpha; c stands for alpha c."""
 
     flat = True
+
+    def start(self, channel: Channel, count: Array) -> Array:
+        blunt = 1 / (3.24 * 2 / pi * channel.parameter) if channel.loss.sharp else 0.0
+        a = -0.5 * np.log(blunt + np.full(len(count), (0.5005 * pi) ** 2))
+        push, kappa = np.full(len(count), sqrt(pi / 2)), np.full(len(count), 1.0045)
+        return np.stack([a, channel.loss.first_guess(channel.parameter, push, kappa)], axis=1)
