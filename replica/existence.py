@@ -220,10 +220,24 @@ def _lack(equations: SaddlePointEquations, unknowns: Array) -> Array:
 
 def refuse(loss: Loss, posed: Posed, which: Indices) -> None:
     """Mark the entries known beforehand to have no unique minimiser."""
-    if len(which) == 0:
+    structured = not isinstance(posed.weights, Sphere)
+    traits = loss.hard, loss.reaches_minimum, loss.attained_on_sphere, structured and loss.sharp
+    if len(which) == 0 or not any(traits):
         return
     equations = posed.equations(which, loss)
     refusals = posed.refusals
+    if structured and loss.sharp:
+        limit = sharpness_limit(equations)
+        beyond = posed.parameter[which] >= limit
+        for level in np.unique(limit[beyond]):
+            here = which[beyond & (limit == level)]
+            refusals.refuse(
+                here,
+                "lam",
+                f"must not exceed {level:.10g}, the limit of convexity at this alpha: there the "
+                "norm is that of the unconstrained minimiser",
+                posed.parameter[here],
+            )
     if loss.hard:
         most = capacity(equations)
         lost = equations.count >= most
@@ -249,7 +263,8 @@ def refuse(loss: Loss, posed: Posed, which: Indices) -> None:
                 "reach zero loss and the minimiser is not unique",
                 posed.parameter[here],
             )
-    if isinstance(equations.weights, Sphere) and isinstance(equations.channel, TeacherChannel):
+    if loss.attained_on_sphere and not structured:
+        assert isinstance(equations.channel, TeacherChannel)
         correlation = equations.channel.labels.correlation
         attained = which[loss.attained(equations.count, posed.parameter[which], correlation)]
         refusals.refuse(

@@ -16,8 +16,8 @@ from replica.losses import Logistic
 from replica.problem import Problem, pose
 from replica.saddle_point import TOLERANCE
 from replica.solution import ConvergenceError, Solution
-from replica.solving import answer, solve
 from replica.solver import follow
+from replica.solving import answer, solve
 from replica.teachers import LabelModel, RandomLabels, given_teacher
 from replica.weights import FixedRidge
 

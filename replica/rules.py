@@ -20,8 +20,8 @@ from replica.margins import Margins
 from replica.problem import Problem, pose
 from replica.quadrature import gauss_legendre
 from replica.solution import CONVERGED, FloatOrArray, Record, shaped
-from replica.solving import solve
 from replica.solver import newton
+from replica.solving import solve
 from replica.teachers import LabelModel, NoiseMixture, Teacher, given_teacher
 
 __all__ = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from replica.channel import moments as m
 from replica.equations import SaddlePointEquations
-from replica.solver import follow, newton, newton_step
+from replica.solver import follow, inverses, newton, newton_step
 
 __all__ = ["Group", "Observables", "solve_equations"]
 
@@ -90,24 +90,43 @@ class Group:
     def __len__(self) -> int:
         return len(self.converged)
 
+    @classmethod
+    def join(cls, equations: SaddlePointEquations, parts: list[Group]) -> Group:
+        """The blocks that a group was cut into."""
+
+        def whole(name: str) -> Array:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        names = [column.name for column in dataclasses.fields(Observables)]
+        columns = [np.concatenate([getattr(p.observables, name) for p in parts]) for name in names]
+        return cls(
+            equations,
+            whole("unknowns"),
+            whole("iterations"),
+            whole("converged"),
+            whole("beyond"),
+            Observables(*columns),
+        )
+
 
 def solve_equations(equations: SaddlePointEquations, require_convex: bool = True) -> Group:
     """Newton from a guess; where there is none or it fails, along the path from Hebb's rule."""
     n = len(equations)
-    z = np.full((n, len(equations.unknowns)), np.nan)
-    iterations = np.zeros(n, dtype=np.int64)
-    converged, beyond = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    observables = Observables.unknown(n)
-    for begin in range(0, n, BLOCK):
-        block = np.arange(begin, min(begin + BLOCK, n))
-        part = equations if n <= BLOCK else equations.select(block)
-        z[block], iterations[block], converged[block], beyond[block] = _solve(part, require_convex)
-        done = np.flatnonzero(converged[block])
+    if n > BLOCK:
+        cuts = range(0, n, BLOCK)
+        parts = [equations.select(np.arange(i, min(i + BLOCK, n))) for i in cuts]
+        return Group.join(equations, [solve_equations(part, require_convex) for part in parts])
+    z, iterations, converged, beyond = _solve(equations, require_convex)
+    done = np.flatnonzero(converged)
+    if len(done) == n:
+        z, observables = _check(equations, z, done)
+    else:
+        observables = Observables.unknown(n)
         if len(done):
-            z[block[done]], found = _check(part, z[block[done]], done)
-            observables.put(block[done], found)
+            z[done], found = _check(equations, z[done], done)
+            observables.put(done, found)
     with np.errstate(invalid="ignore"):
-        beyond |= observables.multiplier > 1 + MULTIPLIER_SLACK
+        beyond = beyond | (observables.multiplier > 1 + MULTIPLIER_SLACK)
     return Group(equations, z, iterations, converged, beyond, observables)
 
 
@@ -120,12 +139,13 @@ def _solve(
 ) -> tuple[Array, NDArray[np.int64], Mask, Mask]:
     """Unknowns, iterations, converged, beyond."""
     n = len(equations)
-    z = np.full((n, len(equations.unknowns)), np.nan)
-    iterations = np.zeros(n, dtype=np.int64)
-    converged, beyond = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    beyond = np.zeros(n, dtype=bool)
     if equations.weights.direct:
         root = newton(equations.system(), equations.start(), TOLERANCE)
         z, iterations, converged = root.unknowns, root.iterations, root.converged
+    else:
+        z = np.full((n, len(equations.unknowns)), np.nan)
+        iterations, converged = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
     lost = np.flatnonzero(~converged)
     if len(lost):
         part = equations.select(lost)
@@ -248,9 +268,7 @@ def _observables(
     n, k = z.shape
     storage = channel.storage[which]
     error, lever = channel.generalization(z)
-    inverse = np.stack(
-        [newton_step(np.tile(-unit, (n, 1)), jacobian) for unit in np.eye(k)], axis=2
-    )
+    inverse = inverses(jacobian)
     rounding = ROUNDING + weights.rounding
     rounded = rounding * (np.abs(inverse).sum(axis=2) + 1)
     # z itself is rounded: at log c = 17 an ulp is 3.6e-15

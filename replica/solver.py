@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from replica.common.compiled import kernel
 
-__all__ = ["Equations", "Root", "follow", "newton", "newton_step"]
+__all__ = ["Equations", "Root", "follow", "inverses", "newton", "newton_step"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -75,6 +75,21 @@ def fill_steps(residuals, jacobian, out):
         matrix[:, :] = jacobian[i]
         out[i] = -residuals[i]
         solve_linear(matrix, out[i])
+
+
+@kernel(error_model="numpy")
+def fill_inverses(jacobian, out):
+    """The inverse of each Jacobian."""
+    k = jacobian.shape[1]
+    matrix = np.empty((k, k))
+    column = np.empty(k)
+    for i in range(len(jacobian)):
+        for j in range(k):
+            matrix[:, :] = jacobian[i]
+            column[:] = 0.0
+            column[j] = 1.0
+            solve_linear(matrix, column)
+            out[i, :, j] = column
 
 
 @kernel(error_model="numpy")
@@ -146,6 +161,13 @@ def newton_step(residuals: Array, jacobian: Array) -> Array:
     """Solve J step = -F for each of the systems; nan where J is singular."""
     out = np.empty_like(residuals)
     fill_steps(residuals, jacobian, out)
+    return out
+
+
+def inverses(jacobian: Array) -> Array:
+    """The inverses of the Jacobians; nan where they are singular."""
+    out = np.empty_like(jacobian)
+    fill_inverses(jacobian, out)
     return out
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from replica import existence
 from replica.common.arguments import InvalidArgument, quoted
-from replica.inputs import Isotropic
 from replica.losses import Loss
 from replica.margins import Margins, Solved
 from replica.problem import Posed, Problem, pose
@@ -81,13 +80,7 @@ def answer(posed: Posed, require_convex: bool = True) -> Solution:
         which = asked[~posed.refusals.bad[asked]]
         if len(which) == 0:
             continue
-        equations = posed.equations(which, loss)
-        which = _refuse_beyond_spectrum(posed, which, loss)
-        if len(which) == 0:
-            continue
-        if len(which) < len(equations):
-            equations = posed.equations(which, loss)
-        group = solve_equations(equations, require_convex)
+        group = solve_equations(posed.equations(which, loss), require_convex)
         _refuse_runaways(posed, which, group)
         if require_convex:
             _refuse_nonconvex(posed, which, group)
@@ -108,6 +101,9 @@ def _by_limit(posed: Posed) -> list[tuple[Loss, Indices]]:
     loss = posed.problem.loss
     good = ~posed.refusals.bad
     limits = loss.limits()
+    if len(posed) == 1:
+        one = limits.get(float(posed.parameter[0]), loss) if limits else loss
+        return [(one, np.flatnonzero(good))]
     parts: list[tuple[Loss, Indices]] = []
     for value, limit in limits.items():
         at_end = posed.parameter == value
@@ -115,24 +111,6 @@ def _by_limit(posed: Posed) -> list[tuple[Loss, Indices]]:
             parts.append((limit, np.flatnonzero(good & at_end)))
             good &= ~at_end
     return [(loss, np.flatnonzero(good)), *parts]
-
-
-def _refuse_beyond_spectrum(posed: Posed, which: Indices, loss: Loss) -> Indices:
-    """Refuse norms beyond the limit of convexity, which a spectrum knows beforehand."""
-    if isinstance(posed.problem.inputs, Isotropic) or not loss.sharp:
-        return which
-    limit = existence.sharpness_limit(posed.equations(which, loss))
-    beyond = posed.parameter[which] >= limit
-    for level in np.unique(limit[beyond]):
-        here = which[beyond & (limit == level)]
-        posed.refusals.refuse(
-            here,
-            "lam",
-            f"must not exceed {level:.10g}, the limit of convexity at this alpha: there the norm "
-            "is that of the unconstrained minimiser",
-            posed.parameter[here],
-        )
-    return which[~beyond]
 
 
 def _refuse_runaways(posed: Posed, which: Indices, group: Group) -> None:
@@ -182,33 +160,37 @@ def _refuse_nonconvex(posed: Posed, which: Indices, group: Group) -> None:
 
 def _collect(posed: Posed, groups: list[Group], places: list[Indices]) -> Solution:
     """The groups' answers in the shape of the problem."""
-    n = len(posed)
+    n, shape = len(posed), posed.shape
     loss = posed.problem.loss
-    owner, place = np.full(n, -1), np.zeros(n, dtype=np.intp)
-    status = np.where(posed.refusals.bad, Status.REFUSED, Status.NOT_CONVERGED).astype(np.int8)
-    iterations = np.zeros(n, dtype=np.int64)
-    flat = {field.name: np.full(n, np.nan) for field in dataclasses.fields(_Row)}
-    scalar = posed.shape == ()
-    for number, (group, which) in enumerate(zip(groups, places, strict=True)):
-        iterations[which] = group.iterations
-        good = group.converged & ~posed.refusals.bad[which]
-        status[which[good]] = Status.CONVERGED
-        # the last iterate of a scalar problem is for whoever catches the error
-        rows = _Row.of(group, loss.sharp)
-        for name, values in flat.items():
-            value = getattr(rows, name)
-            keep = good | (scalar & (name in ("log_c", "log_x")))
-            values[which[keep]] = value[keep]
-        owner[which[good]], place[which[good]] = number, np.flatnonzero(good)
-    solved = Solved(posed.shape, tuple(groups), owner, place)
-    columns = {name: shaped(values, posed.shape) for name, values in flat.items()}
-    entry = np.arange(n).reshape(posed.shape)
+    bad = posed.refusals.bad
+    if len(groups) == 1 and len(groups[0]) == n and groups[0].converged.all() and not bad.any():
+        group = groups[0]  # nothing to sort
+        owner, place = np.zeros(n, dtype=np.intp), np.arange(n)
+        status, iterations = np.zeros(n, dtype=np.int8), group.iterations
+        flat = vars(_Row.of(group, loss.sharp))
+    else:
+        owner, place = np.full(n, -1), np.zeros(n, dtype=np.intp)
+        status = np.where(bad, Status.REFUSED, Status.NOT_CONVERGED).astype(np.int8)
+        iterations = np.zeros(n, dtype=np.int64)
+        flat = {field.name: np.full(n, np.nan) for field in dataclasses.fields(_Row)}
+        for number, (group, which) in enumerate(zip(groups, places, strict=True)):
+            iterations[which] = group.iterations
+            good = group.converged & ~bad[which]
+            status[which[good]] = Status.CONVERGED
+            # the last iterate of a scalar problem is for whoever catches the error
+            rows = _Row.of(group, loss.sharp)
+            for name, values in flat.items():
+                value = getattr(rows, name)
+                keep = good | ((shape == ()) & (name in ("log_c", "log_x")))
+                values[which[keep]] = value[keep]
+            owner[which[good]], place[which[good]] = number, np.flatnonzero(good)
+    columns = {name: shaped(values, shape) for name, values in flat.items()}
     return Solution(
-        alpha=shaped(posed.alpha.copy(), posed.shape),
-        lam=shaped(posed.parameter.copy() if loss.sharp else np.full(n, np.nan), posed.shape),
-        iterations=shaped(iterations, posed.shape),
-        outcome=Outcome(status.reshape(posed.shape), posed.refusals, entry),
-        margins=Margins(solved),
+        alpha=shaped(posed.alpha.copy(), shape),
+        lam=shaped(posed.parameter.copy() if loss.sharp else np.full(n, np.nan), shape),
+        iterations=shaped(iterations, shape),
+        outcome=Outcome(status.reshape(shape), posed.refusals, np.arange(n).reshape(shape)),
+        margins=Margins(Solved(shape, tuple(groups), owner, place)),
         problem=posed.problem,
         **columns,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,14 +45,26 @@ class NoiseMixture:
 
     def __getitem__(self, which: Any) -> NoiseMixture:
         """The mixtures of some of the teachers."""
+        if len(self.random) == 1 and isinstance(which, np.ndarray) and which.shape == (1,):
+            return self  # a single one
         return NoiseMixture(self.signal[which], self.noise[which], self.random[which])
 
-    @property
+    @cached_property
     def storage(self) -> NDArray[np.bool_]:
         """Where the labels know nothing of the teacher."""
         return ~np.any(self.signal > 0, axis=1)
 
-    @property
+    @cached_property
+    def centre(self) -> Array:
+        """The centres of the fields: zero."""
+        return np.zeros(len(self.random))
+
+    @cached_property
+    def some_storage(self) -> bool:
+        """Whether there is any such."""
+        return bool(self.storage.any())
+
+    @cached_property
     def correlation(self) -> Array:
         """sum_k w_k / sqrt(1 + sigma_k^2): the pull of Hebb's rule, 1 without noise."""
         return np.sum(self.signal / np.sqrt(1 + self.noise**2), axis=1)

@@ -186,8 +186,9 @@ class TeacherChannel(Channel):
         origin: Array | None = None,
     ) -> Array:
         labels = self.labels[which]
-        # c = 0 in storage problems; any finite value serves, as its weight is zero
-        a = np.where(labels.storage, 0.0, z[:, LOG_C])
+        a = np.array(z[:, LOG_C])
+        if labels.some_storage:  # c = 0; any finite value serves, as its weight is zero
+            a[labels.storage] = 0.0
         parameter, b = self.scaled(which, np.ascontiguousarray(z[:, LOG_X]), log_scale)
         measure = (Flat if self.flat else Mixture)(a, labels)
         return m.moments(

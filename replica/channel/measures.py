@@ -178,7 +178,7 @@ class Mixture:
     @property
     def centre(self) -> Array:
         """About which the field is taken in E[t u]."""
-        return np.zeros(len(self.a))
+        return self.labels.centre
 
     def breaks(self) -> Breaks:
         labels = self.labels

@@ -56,6 +56,9 @@ ROUND = 32
 POINTS_PER_THREAD = 32
 
 
+NONE = np.empty(0)
+
+
 class Measure(Protocol):
     """What the averages ask of a measure (`replica.channel.measures`)."""
 
@@ -138,38 +141,49 @@ def moments(
     origin = np.zeros(n) if origin is None else origin
     rule = Rule(order, refine, whole=columns == MARGINS, observables=columns >= OBSERVABLES)
 
+    def rows(here: slice, now: Measure) -> int:
+        """Fill the rows of as many of the points as fit; ``now`` is their measure."""
+        at, x = (parameter, b) if n == 1 else (parameter[here], b[here])
+        nodes = loss.nodes(at, x, now.breaks(), rule, now)
+        fit = len(nodes)
+        if fit < here.stop - here.start:
+            here, now = slice(here.start, here.start + fit), now[:fit]
+        values = NONE
+        if columns >= OBSERVABLES:
+            used = nodes.values[MARGIN, : nodes.start[-1]]
+            owner = at if n == 1 else at[nodes.owner]
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = loss.with_parameter(owner).value(used)
+        average(
+            nodes.start,
+            nodes.values,
+            now.weights(nodes),
+            now.centre,
+            origin[here],
+            values,
+            columns,
+            out[here],
+        )
+        return fit
+
     def task(part: slice) -> None:
         at = part.start
         while at < part.stop:
             here = slice(at, min(at + ROUND, part.stop))
-            now = measure[here]
-            nodes = loss.nodes(parameter[here], b[here], now.breaks(), rule, now)
-            done = slice(at, at + len(nodes))
-            now = measure[done]
-            values = np.empty(0)
-            if columns >= OBSERVABLES:
-                used = nodes.values[MARGIN, : nodes.start[-1]]
-                with np.errstate(over="ignore", invalid="ignore"):
-                    values = loss.with_parameter(parameter[done][nodes.owner]).value(used)
-            average(
-                nodes.start,
-                nodes.values,
-                now.weights(nodes),
-                now.centre,
-                origin[done],
-                values,
-                columns,
-                out[done],
-            )
-            at = done.stop
+            at += rows(here, measure[here])
 
+    if n == 1:
+        rows(slice(0, 1), measure)
+        return out
     in_threads(task, n)
     return out
 
 
 def in_threads(task: Callable[[slice], None], size: int) -> None:
     """Run ``task`` on slices of range(size), one slice a processor; kernels release the GIL."""
-    threads = min(processors.count(), size // POINTS_PER_THREAD)
+    threads = size // POINTS_PER_THREAD
+    if threads > 1:
+        threads = min(processors.count(), threads)
     if threads < 2:
         task(slice(0, size))
         return

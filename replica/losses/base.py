@@ -52,6 +52,8 @@ class Loss(abc.ABC):
     hard: ClassVar[bool] = False
     #: Whether V reaches its minimum at a finite margin, the parameter.
     reaches_minimum: ClassVar[bool] = False
+    #: Whether `attained` may hold somewhere.
+    attained_on_sphere: ClassVar[bool] = False
     #: Whether V(s D)/s is no member of the same family.
     needs_rescaling: ClassVar[bool] = True
     #: Whether the push is the same for every example: Hebb's rule.

@@ -30,6 +30,7 @@ class Square(PiecewiseLoss):
     range = ranges.TARGET
     scaling = -1
     step_scaling = 1
+    attained_on_sphere = True
 
     def value(self, margin: ArrayLike) -> Array:
         return np.subtract(self.margin, margin) ** 2 / 2

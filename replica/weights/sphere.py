@@ -49,6 +49,20 @@ def log_of_product(first, second, third):
 
 
 @kernel(error_model="numpy")
+def guess(count, hebb_pull, sharpness, z, push, kappa):
+    """log c, the scale of u and of the margins, by interpolation."""
+    for i in range(len(count)):
+        clean = hebb_pull[i] / SQRT_2_OVER_PI
+        hebb = 2.0 * count[i] / pi * clean * clean
+        # c^2 grows from Hebb's 2 alpha/pi by alpha lam/(pi C)^2 = 3.24 lam 2 alpha/pi, up to
+        # 1/(0.5005 pi)^2 alpha^2 = 0.635 alpha 2 alpha/pi; noise keeps it near Hebb.
+        late = 1.0 / (3.24 * sharpness[i]) + 1.0 / (0.635 * count[i]) + (1.0 - clean) * 3.0
+        z[i, 0] = 0.5 * log(hebb * (1.0 + 1.0 / late)) if hebb > 0.0 else 0.0
+        push[i] = 1.0 / sqrt(count[i] * (1.0 + hebb))  # Hebb's x
+        kappa[i] = 1.0 / sqrt(count[i] + (count[i] / 1.0045) ** 2)
+
+
+@kernel(error_model="numpy")
 def fill(count, storage, flat, z, moments, residuals, jacobian):
     """Residuals and Jacobian of every point; nan where the moments are."""
     for i in range(len(count)):
@@ -98,18 +112,12 @@ class Sphere(Weights):
         Interpolates Hebb, the early law eps = C (alpha lam)^(-1/2) and maximum stability; Newton
         needs three steps from it.
         """
-        clean = channel.hebb_pull / SQRT_2_OVER_PI
-        hebb = 2 * count / pi * clean**2
-        # c^2 grows from Hebb's 2 alpha/pi by alpha lam/(pi C)^2 = 3.24 lam 2 alpha/pi, up to
-        # 1/(0.5005 pi)^2 alpha^2 = 0.635 alpha 2 alpha/pi; noise keeps it near Hebb.
-        with np.errstate(divide="ignore"):
-            blunt = 1 / (3.24 * channel.parameter) if channel.loss.sharp else 0.0
-            growth = 1 / (blunt + 1 / (0.635 * count) + np.maximum(1 - clean, 0.0) * 3)
-            a = 0.5 * np.log(hebb * (1 + growth))
-        kappa = 1 / np.sqrt(count + (count / 1.0045) ** 2)
-        push = 1 / np.sqrt(count * (1 + hebb))  # Hebb's x, the scale of u
-        b = channel.loss.first_guess(channel.parameter, push, kappa)
-        return np.stack([np.where(channel.storage, 0.0, a), b], axis=1)
+        sharp = channel.loss.sharp
+        sharpness = channel.parameter if sharp else np.full(len(count), np.inf)
+        z, push, kappa = np.empty((len(count), 2)), np.empty(len(count)), np.empty(len(count))
+        guess(count, channel.hebb_pull, sharpness, z, push, kappa)
+        z[:, 1] = channel.loss.first_guess(channel.parameter, push, kappa)
+        return z
 
     def multiplier(self, count: Array, curved: Array) -> Array:
         return count * curved
