@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 
 #: Entries of an array that are printed.
 SHOWN = 6
+#: A mean whose components are all below this counts as zero: their squares would underflow.
+NO_COMPONENT = 1e-100
 
 
 class Inputs(abc.ABC):
@@ -70,7 +72,7 @@ class Inputs(abc.ABC):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self._key() == other._key()  # type: ignore[attr-defined]
+        return self._key() == other._key()
 
     def __hash__(self) -> int:
         return hash((type(self), self._key()))
@@ -126,8 +128,8 @@ class Spectrum(Inputs):
     weights : (K,) array, optional
         Either shares of the spectrum, of sum 1: a density, where samples are counted by
         alpha = P/N and the norm is in units of sqrt(N). Or whole numbers of modes: samples are
-        counted by P and the norm is Euclidean. 1 for each mode by default. (A single mode of weight 1 is
-        read as a density, which is the same theory.)
+        counted by P and the norm is Euclidean. 1 for each mode by default. (A single mode of
+        weight 1 is read as a density, which is the same theory.)
 
     Raises
     ------
@@ -173,9 +175,10 @@ class Spectrum(Inputs):
 
 @final
 class PowerLaw(Inputs):
-    r"""Eigenvalues omega_k = k^-a and a teacher with omega_k theta_k^2 ~ k^-(1 + 2 a r), k = 1, 2, ...
+    r"""Power laws of the eigenvalues and of the teacher.
 
-    The capacity and source conditions of kernel regression. A count of modes: samples are
+    omega_k = k^-a and omega_k theta_k^2 proportional to k^-(1 + 2 a r), k = 1, 2, ...: the
+    capacity and source conditions of kernel regression. A count of modes: samples are
     counted by P and the norm is Euclidean.
 
     Parameters
@@ -226,7 +229,8 @@ class MarchenkoPastur(Inputs):
 
     A density on [(1 - sqrt(ratio))^2, (1 + sqrt(ratio))^2], of mean 1. At ratio > 1 a share
     1 - 1/ratio of the directions has no variance at all: labels, fields and weights of a
-    minimiser know nothing of them. They still count in N, and so in alpha and in the unit of the norm.
+    minimiser know nothing of them. They still count in N, and so in alpha and in the unit of
+    the norm.
 
     Parameters
     ----------
@@ -285,7 +289,7 @@ class Clusters(Inputs):
         mu = _several("mean", mean, ranges.COMPONENT, omega)
         p = _weights(weights, omega)
         share = _one("positive", positive, ranges.SHARE)
-        if not np.any(np.abs(mu[_counts(p, mu)]) > 0):
+        if not np.any(np.abs(mu[_counts(p, mu)]) > NO_COMPONENT):
             raise arguments.InvalidArgument(
                 "mean",
                 "must differ from zero along some mode that has a weight (clusters that lie on "

@@ -17,6 +17,7 @@ __all__ = [
     "FLIP",
     "MARGIN",
     "NOISE",
+    "NORM",
     "POWER",
     "RATIO",
     "RIDGE",
@@ -74,3 +75,5 @@ CAPACITY_OF_FINITE = Range(0.0, 20.0, "must be positive, at most 20", low_open=T
 SOURCE = Range(1e-3, 10.0, "must be positive, between 1e-3 and 10")
 ASPECT = Range(1e-8, 1e8, "must be positive, between 1e-8 and 1e8")
 SHARE = Range(0.0, 1.0, "must lie between 0 and 1, both left out", low_open=True, high_open=True)
+# A population minimiser's norm: where its curve has been tried.
+NORM = Range(1e-12, 1e12, "must be non-negative: 0 (Hebb), or between 1e-12 and 1e12", also=(0.0,))

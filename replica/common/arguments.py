@@ -72,12 +72,11 @@ class Range:
             good |= values == value
         return good
 
-
     def allows(self, value: float) -> bool:
         """Whether one number is allowed."""
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
-        return above and below or value in self.also
+        return (above and below) or value in self.also
 
 
 #: What numpy would turn into a number although it is none: text is read, a date or a span of

@@ -50,7 +50,7 @@ def log_of_product(first, second, third):
 
 @kernel(error_model="numpy")
 def guess(count, hebb_pull, sharpness, z, push, kappa):
-    """log c, the scale of u and of the margins, by interpolation."""
+    """Log c, the scale of u and of the margins, by interpolation."""
     for i in range(len(count)):
         clean = hebb_pull[i] / SQRT_2_OVER_PI
         hebb = 2.0 * count[i] / pi * clean * clean
