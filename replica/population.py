@@ -17,11 +17,12 @@ from scipy.special import expit, log_expit, log_ndtr, ndtr, roots_legendre
 
 from replica import ranges
 from replica.common import arguments
+from replica.common.refusals import Refusals
 from replica.inputs import Clusters, Inputs, Isotropic
 from replica.losses import Exponential, HardMargin, Hinge, Logistic, Loss, SquaredHinge
 from replica.nodes import Nodes
 from replica.solution import CONVERGED, Record, shaped
-from replica.teachers import LabelModel, Labels, Teacher
+from replica.teachers import LabelModel, NoiseMixture, Teacher
 
 __all__ = ["PopulationCurve", "population_curve"]
 
@@ -161,22 +162,23 @@ def population_curve(
     given = {"lam": (lam, ranges.NORM), **labels_of.parameters()}
     if loss.parameter is not None:
         name = loss.parameter if loss.parameter != "lam" else "loss.lam"
-        rule = ranges.SLOPE if name == "loss.lam" else loss.rule
+        rule = ranges.SLOPE if name == "loss.lam" else loss.range
         given[name] = (getattr(loss, loss.parameter), rule)
     shape, flat = arguments.broadcast({name: value for name, (value, _) in given.items()})
-    complaints = arguments.Complaints(shape)
+    refusals = Refusals(shape)
     for name, (_, rule) in given.items():
-        complaints.check(name, flat[name], rule)
+        refusals.check(name, flat[name], rule)
     size = len(flat["lam"])
     if loss.parameter is not None:
         loss = loss.with_parameter(flat["loss.lam" if "loss.lam" in flat else loss.parameter])
     with np.errstate(over="ignore", invalid="ignore"):  # of entries that were refused
         labels = labels_of.mixture(flat, size)
     if not isinstance(inputs, Clusters):
-        random = labels.storage & ~complaints.bad
-        complaints.refuse(
+        random = labels.storage & ~refusals.bad
+        refusals.refuse(
             np.flatnonzero(random),
-            "`label_flip` must be below 0.5 and `label_noise` finite: random labels teach nothing "
+            "label_flip",
+            "must be below 0.5 and `label_noise` finite: random labels teach nothing "
             "however many there are",
             labels.random[random],
         )
@@ -188,27 +190,29 @@ def population_curve(
         channel = _TeacherChannel(loss, labels)
     condition = _Condition(inputs.nodes, channel, flat["lam"])
     with np.errstate(over="ignore", invalid="ignore"):
-        idle = np.broadcast_to(loss.derivative(np.zeros(size)) >= 0, (size,)) & ~complaints.bad
-    complaints.refuse(
+        idle = np.broadcast_to(loss.derivative(np.zeros(size)) >= 0, (size,)) & ~refusals.bad
+    refusals.refuse(
         np.flatnonzero(idle),
-        "`loss` must push margins up at zero, V'(0) < 0: else no weights are best of all; at `lam`",
+        "loss",
+        "must push margins up at zero, V'(0) < 0: else no weights are best of all; at `lam`",
         flat["lam"][idle],
     )
     if isinstance(inputs, Clusters) and inputs.positive != 0.5:
         hebb = np.flatnonzero(flat["lam"] == 0)
-        complaints.refuse(
+        refusals.refuse(
             hebb,
-            "`lam` must be positive for clusters of unequal size: Hebb's rule has no intercept",
+            "lam",
+            "must be positive for clusters of unequal size: Hebb's rule has no intercept",
             flat["lam"][hebb],
         )
     columns = {name: np.full(size, np.nan) for name in _NUMBERS}
     columns["lam"] = flat["lam"]
-    good = np.flatnonzero(~complaints.bad)
+    good = np.flatnonzero(~refusals.bad)
     for part in np.array_split(good, max(1, -(-len(good) // BLOCK))):
         if len(part):
-            for name, values in _solve(condition, complaints, part).items():
+            for name, values in _solve(condition, refusals, part).items():
                 columns[name][part] = values
-    status = np.where(complaints.bad, complaints.reasons, CONVERGED).astype(object)
+    status = np.array([refusals.sentence(i) or CONVERGED for i in range(size)], dtype=object)
     return PopulationCurve(
         **{name: shaped(columns[name], shape) for name in _NUMBERS}, status=shaped(status, shape)
     )
@@ -363,8 +367,10 @@ class _Force:
             return cls(loss, 1 / value, 2 * value, [])
         if isinstance(loss, Exponential):
             return cls(loss, 1 / value, value, [])
-        bends = {Hinge: [(value, 1.0)], SquaredHinge: [(value, 0.0)]}.get(type(loss), [])
-        return cls(loss, one, np.full(len(which), np.inf) if bends else 0 * one, bends)
+        if isinstance(loss, Hinge | SquaredHinge):
+            jump = 1.0 if isinstance(loss, Hinge) else 0.0
+            return cls(loss, one, np.full(len(which), np.inf), [(value, jump)])
+        return cls(loss, one, 0 * one, [])
 
     def logarithms(self, z: Array) -> tuple[Array, Array, Array]:
         """Sign of -V', log |V'| and log V''."""
@@ -462,7 +468,7 @@ class _TeacherChannel:
     """Averages over fields of examples that a teacher has labelled, eqs. (8), (9), (16)."""
 
     loss: Loss
-    labels: Labels
+    labels: NoiseMixture
 
     def averages(self, which: Indices, norm: Array, sums: _Sums, order: int) -> _Averages:
         """b, e and G^ at these norms of the field and overlaps."""
@@ -635,9 +641,7 @@ class _Condition:
         return value, rounding
 
 
-def _solve(
-    condition: _Condition, complaints: arguments.Complaints, part: Indices
-) -> dict[str, Array]:
+def _solve(condition: _Condition, refusals: Refusals, part: Indices) -> dict[str, Array]:
     """The columns of the points ``part``; those that have no solution are refused."""
     nodes, lam = condition.nodes, condition.lam
     scale = float(nodes.signal @ nodes.eigenvalue)
@@ -663,24 +667,23 @@ def _solve(
             tolerances={"xatol": 1e-15, "xrtol": 1e-15},
         )
         log_v[inside] = root.x
-    _refuse(condition, complaints, part[beyond], least)
+    _refuse(condition, refusals, part[beyond], least)
     columns = {name: np.full(len(part), np.nan) for name in _NUMBERS[1:]}
     solved = np.setdiff1d(np.arange(len(part)), beyond)
     if len(solved):
         for name, values in _columns(condition, part[solved], log_v[solved], scale).items():
             columns[name][solved] = values
     lost = np.flatnonzero(np.isnan(columns["generalization_error"]))
-    complaints.refuse(
+    refusals.refuse(
         np.setdiff1d(part[lost], part[beyond]),
-        "`loss` must push both clusters alike at some intercept; none was found at `lam`",
+        "loss",
+        "must push both clusters alike at some intercept; none was found at `lam`",
         lam[np.setdiff1d(part[lost], part[beyond])],
     )
     return columns
 
 
-def _refuse(
-    condition: _Condition, complaints: arguments.Complaints, which: Indices, least: float
-) -> None:
+def _refuse(condition: _Condition, refusals: Refusals, which: Indices, least: float) -> None:
     """Points whose condition has no root: beyond convexity, or beyond the nodes of a spectrum."""
     if len(which) == 0:
         return
@@ -700,9 +703,10 @@ def _refuse(
         # a longer student would learn modes beyond the nodes, or E[1/omega] diverges there
         moving = least_and_above[0] < 0.99 * least_and_above[1]
         on = (excess(np.log(norm), part.astype(float)) > 0) | moving
-        complaints.refuse(
+        refusals.refuse(
             which[on],
-            "`lam` must leave a last mode that is learned before "
+            "lam",
+            "must leave a last mode that is learned before "
             f"{condition.nodes.smallest:.3g}, the smallest eigenvalue that this spectrum resolves",
             condition.lam[which[on]],
         )
@@ -717,12 +721,12 @@ def _refuse(
     )
     limits = np.exp(root.x) / np.sqrt(sums.variance)
     for point, limit in zip(which, limits, strict=True):
-        complaints.refuse(
+        refusals.refuse(
             np.array([point]),
-            f"`lam` must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean "
-            "loss"
+            "lam",
+            f"must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean loss"
             if limit > NO_NORM
-            else "`lam` must be 0: the mean loss grows with the norm from there on",
+            else "must be 0: the mean loss grows with the norm from there on",
             condition.lam[[point]],
         )
 

@@ -20,6 +20,7 @@ __all__ = [
     "NORM",
     "POWER",
     "RATIO",
+    "RIDGE",
     "SHARE",
     "SHARPNESS",
     "SLOPE",
@@ -45,6 +46,7 @@ FLIP = Range(0.0, 0.5, "must lie in [0, 0.5] (0.5 is random labels)")
 NOISE = Range(
     0.0, 1e100, "must be non-negative: at most 1e100, or inf (random labels)", also=(np.inf,)
 )
+RIDGE = Range(1e-30, 1e30, "must be positive, between 1e-30 and 1e30")
 SLOPE = Range(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")
 MARGIN = Range(-1e6, 1e6, "must be finite, between -1e6 and 1e6")
 TARGET = Range(1e-6, 1e6, "must be positive, between 1e-6 and 1e6")

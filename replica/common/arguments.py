@@ -67,7 +67,16 @@ class Range:
         """Whether each value is allowed (nan never is)."""
         above = values > self.low if self.low_open else values >= self.low
         below = values < self.high if self.high_open else values <= self.high
-        return (above & below) | np.isin(values, self.also)
+        good: NDArray[np.bool_] = above & below
+        for value in self.also:
+            good |= values == value
+        return good
+
+    def allows(self, value: float) -> bool:
+        """Whether one number is allowed."""
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return (above and below) or value in self.also
 
 
 #: What numpy would turn into a number although it is none: text is read, a date or a span of
@@ -78,6 +87,8 @@ NO_NUMBERS = (str, bytes, type(None), np.datetime64, np.timedelta64, np.ma.Maske
 BYTES_OF_NUMBER, BYTES_OF_SOLUTION = 100, 1300
 #: Fewer entries fit anywhere, and nobody is asked.
 MANY = 10**5
+#: Integers below this are doubles.
+EXACT = 2**53
 #: Characters of a value that a message repeats.
 LONGEST_QUOTE = 200
 
@@ -88,6 +99,8 @@ def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     Booleans count as 0 and 1, as they do in Python. Of pandas objects the values
     are read, in their order, and the index is not.
     """
+    if type(value) is float or (type(value) is int and abs(value) < EXACT):
+        return np.array(value + 0.0)  # -0 is 0: 1/lam is never -inf
     try:
         if isinstance(value, np.ma.MaskedArray | bytearray):
             raise TypeError
@@ -209,6 +222,8 @@ def broadcast(
         broadcast to large ones, and the system might first give memory and then kill.
     """
     arrays = {name: numbers(name, value) for name, value in arguments.items()}
+    if all(array.ndim == 0 for array in arrays.values()):
+        return (), {name: array.reshape(1) for name, array in arrays.items()}
     try:
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
     except ValueError:
