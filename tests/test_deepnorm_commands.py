@@ -121,7 +121,7 @@ def test_mixed_runs_have_to_be_chosen(runs, tmp_path):
         (["--model", "mlp"], "'mlp' is not one of 'cnn'"),
         (["--norm", "eq2,eq3"], "must be among eq2, bartlett, cnn-paper, resnet-paper, vit-paper"),
         (["--learning-rate", "-1"], "--learning-rate must be positive and finite; got -1.0"),
-        (["--steps", "10", "--epochs", "2"], "give --steps or --epochs, not both"),
+        (["--steps", "10", "--epochs", "2"], "--epochs must not be given with `steps`"),
         (["--scheduler", "tcp://a:1"], "belongs to"),
         (["--slurm", "a=1"], "--slurm belongs to --executor slurm"),
     ],

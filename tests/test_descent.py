@@ -328,7 +328,7 @@ def test_custom_records(examples):
         ({"records": 0}, "`records` must be a positive integer or a list of steps; got 0"),
         ({"records": [0.5]}, "`records` must be a positive integer or a list of steps that"),
         ({"records": [-1]}, "`records` must be a positive integer or a list of steps that"),
-        ({"precision": "half"}, "`precision` must be one of 'single', 'double'; got 'half'"),
+        ({"precision": "half"}, "`precision` must be one of single, double; got 'half'"),
         (
             {"start": np.ones(3)},
             r"`start` must have shape \(\d+,\); got \(3,\)",
@@ -346,7 +346,7 @@ def test_descent_refuses(examples, changes, message):
         ({}, "`until_norm` or `until_time` must be given; got neither"),
         ({"until_norm": -1.0}, "`until_norm` must be positive and finite; got -1.0"),
         ({"until_time": np.inf}, "`until_time` must be positive and finite; got inf"),
-        ({"until_norm": 1.0, "tolerance": 0.5}, r"`tolerance` must be within \[1e-10, 0.01\]"),
+        ({"until_norm": 1.0, "tolerance": 0.5}, r"`tolerance` must be in \[1e-10, 0.01\]"),
         ({"until_norm": 1.0, "records": 0}, "`records` must be a positive integer; got 0"),
         (
             {"until_norm": 1.0, "start": "far"},

@@ -31,17 +31,18 @@ def python(code, **environment):
 
 def test_import_is_light_and_compiles_nothing():
     loaded, _ = python(
-        "import sys, replica; from replica import kernels; "
+        "import sys, replica; from replica.channel import moments; "
         "print([m for m in ('torch', 'matplotlib', 'mpmath', 'rich', 'click', 'pandas') "
-        "if m in sys.modules], kernels.moments.signatures)"
+        "if m in sys.modules], moments.average.signatures)"
     )
     assert loaded == "[] []"
 
 
 def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
     code = (
-        "from replica import kernels, logistic_teacher_student as f; print(f(5., 4.5)"
-        ".generalization_error); print(sum(kernels.moments.stats.cache_misses.values()))"
+        "from replica import logistic_teacher_student as f\n"
+        "from replica.channel import moments\n"
+        "print(f(5., 4.5).generalization_error); print(sum(moments.average.stats.cache_misses.values()))"
     )
     first, said = python(code, NUMBA_CACHE_DIR=str(tmp_path))
     again, silent = python(code, NUMBA_CACHE_DIR=str(tmp_path))

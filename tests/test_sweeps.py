@@ -293,7 +293,7 @@ def test_settings_that_a_fit_would_mix(tmp_path):
     ):
         with pytest.raises(ValueError, match=re.escape(told)) as error:
             quietly(other, tmp_path)
-        assert "use another folder, or `mix=True`" in str(error.value)
+        assert "`mix` must be given" in str(error.value)
         with pytest.raises(ValueError, match="`runs` holds some of cnn-small on digits"):
             quietly([*RUNS, *other], tmp_path / "new")
     longer = grid("cnn-small", "digits", [500], 1, **SETTINGS | {"steps": 20})

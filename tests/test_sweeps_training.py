@@ -20,11 +20,11 @@ from deepnorm.norms import NormTracker
 from deepnorm.sweeps import Run, grid, train, training
 from deepnorm.sweeps.checkpoints import read_checkpoint, write_checkpoint
 from deepnorm.sweeps.evaluation import evaluate
-from deepnorm.sweeps.interruption import Interrupted, Interruption
 from deepnorm.sweeps.members import Member, Order, build
 from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.records import QUANTILES
 from deepnorm.sweeps.training import train_together
+from replica.common.interruption import Interrupted, Interruption
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
