@@ -82,6 +82,11 @@ def layers(draw):
     return layer.double(), (inputs, *size)
 
 
+#: torch says once in a process that an even kernel costs a copy.
+OF_EVEN_KERNELS = "ignore:Using padding='same'"
+
+
+@pytest.mark.filterwarnings(OF_EVEN_KERNELS)
 @settings(max_examples=150)
 @given(layers())
 def test_convolutions_are_the_matrices_that_they_are(case):
@@ -107,6 +112,7 @@ def test_convolutions_are_the_matrices_that_they_are(case):
     assert use.map.rows == len(rows)
 
 
+@pytest.mark.filterwarnings(OF_EVEN_KERNELS)
 @settings(max_examples=40)
 @given(layers(), st.integers(0, 99))
 def test_the_transpose_of_a_map_is_its_transpose(case, seed):
