@@ -150,26 +150,30 @@ class SpectrumWeights(Weights):
         )
 
     def start(self, channel: Channel, count: Array) -> Array:
-        """Hebb's rule, in closed form, with mu from G at Hebb's push."""
+        """Hebb's rule, in closed form, with mu from G at Hebb's push.
+
+        The push is -x V' at the centre of each cloud, taken as the same for all its examples.
+        """
         p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
         mean, square = np.sum(p * omega), np.sum(p * omega**2)
         learned = np.sum(tau * omega)
         spread = np.sum(tau * (omega - learned) ** 2) / learned**2
-        with np.errstate(divide="ignore"):
-            push = mean / (channel.hebb_pull * learned)  # n x / R
         stored = channel.storage
-        c = 1 / np.sqrt(spread + push**2 * square / mean**2 / count)
-        overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
-        free = 1 / np.sqrt(count * square / mean**2)  # x without a signal
-        x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
-        log_s = -0.5 * np.log(count * x**2 / mean + overlap2 / learned)
         z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
+        for _ in range(2):  # the scale of the field decides about the push, and the push about it
+            centre = channel.hebb(z[:, LOG_S])
+            with np.errstate(divide="ignore"):
+                push = mean / (channel.hebb_pull * centre.push * learned)  # n x / R
+            c = 1 / np.sqrt(spread + push**2 * centre.square * square / mean**2 / count)
+            overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
+            free = 1 / np.sqrt(count * centre.square * square / mean**2)  # x without a signal
+            x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
+            step = count * x**2 * centre.square
+            z[:, LOG_S] = -0.5 * np.log(step / mean + overlap2 / learned)
         z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
-        parameter, b = channel.loss.scaled(channel.parameter, np.log(x), log_s)
-        with np.errstate(all="ignore"):
-            guess = channel.loss.first_guess(parameter, np.exp(b), np.zeros(len(b)))
-        z[:, LOG_X] = np.log(x) + np.where(np.isfinite(guess), guess - b, 0.0)
-        z[:, LOG_S] = log_s
+        z[:, LOG_X] = np.log(x)
+        if len(channel.unknowns) > 1:
+            z[:, -1] = centre.intercept
         everyone = np.arange(len(count))
         moments = channel.moments(z, everyone, order=12, columns=m.COUPLED, log_scale=z[:, LOG_S])
         curved = channel.merged(moments)[:, m.CURVED]
