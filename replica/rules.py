@@ -300,7 +300,8 @@ def _known(inputs: Inputs, strength: Array) -> Array:
     else:
         power = nodes.signal / nodes.count
     part = strength[:, None] * power
-    return np.sum(nodes.signal * part / (1 + part), axis=1)
+    known = np.sum(nodes.signal * part / (1 + part), axis=1)
+    return np.log(known) - np.log(np.sum(nodes.signal / (1 + part), axis=1))
 
 
 def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
@@ -314,9 +315,7 @@ def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Arra
     def excess(log_a: Array, index: Array) -> Array:
         at = which[index.astype(int)]
         strength = alpha[at] * _information(log_a, labels[at])
-        known = _known(inputs, strength)
-        with np.errstate(divide="ignore"):
-            return np.log(known) - (2 * log_a - np.logaddexp(0.0, 2 * log_a))
+        return _log_odds(inputs, strength) - 2 * log_a
 
     index = np.arange(len(which), dtype=float)
     root = elementwise.find_root(
