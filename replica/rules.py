@@ -290,8 +290,11 @@ def _information(log_a: Array, labels: NoiseMixture) -> Array:
     return result
 
 
-def _known(inputs: Inputs, strength: Array) -> Array:
-    """Q = <omega tau qh omega tau/(1 + qh omega tau)> of a Gaussian prior, qh = ``strength``."""
+def _log_odds(inputs: Inputs, strength: Array) -> Array:
+    """log q/(1 - q) of a Gaussian prior, qh being ``strength``.
+
+    q = <omega tau qh omega tau/(1 + qh omega tau)>.
+    """
     nodes = inputs.nodes
     if isinstance(inputs, PowerLaw):
         exponent = (1 + 2 * inputs.capacity * inputs.source) / inputs.capacity
@@ -311,6 +314,9 @@ def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Arra
         return _noiseless_slope(alpha)
     result = np.zeros(len(alpha))
     which = np.flatnonzero(np.isfinite(alpha) & ~labels.storage)
+    result[np.isnan(alpha)] = np.nan
+    if len(which) == 0:
+        return result
 
     def excess(log_a: Array, index: Array) -> Array:
         at = which[index.astype(int)]
@@ -325,7 +331,6 @@ def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Arra
         tolerances={"xatol": 1e-15, "xrtol": 1e-15},
     )
     result[which] = np.exp(root.x)
-    result[np.isnan(alpha)] = np.nan
     return result
 
 
