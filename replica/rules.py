@@ -291,7 +291,7 @@ def _information(log_a: Array, labels: NoiseMixture) -> Array:
 
 
 def _log_odds(inputs: Inputs, strength: Array) -> Array:
-    """log q/(1 - q) of a Gaussian prior, qh being ``strength``.
+    """Log-odds log q/(1 - q) of a Gaussian prior, qh being ``strength``.
 
     q = <omega tau qh omega tau/(1 + qh omega tau)>.
     """
