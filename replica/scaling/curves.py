@@ -216,7 +216,7 @@ def read_curves(
     except InvalidArgument as error:
         if error.argument != "table":  # what was asked for, not what is in the file
             raise
-        raise ValueError(f"{path} {error.rule}") from None
+        raise ValueError(f"{path}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
