@@ -29,6 +29,8 @@ SQRT_2_OVER_PI = np.sqrt(2.0 / np.pi)
 LOG_C, LOG_X = 0, 1
 #: Below this share of the pull, G is what rounding leaves of R sqrt(2/pi) B - E_W[t u].
 FAINT = 1e-12
+#: Doublings of a bracket for the intercept: 2^120 lies beyond any norm that is allowed.
+LONGEST_BRACKET = 120
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,23 @@ class Averages:
     pushed: Dual
     curved: Dual
     balance: Dual | None = None
+
+
+@dataclass(frozen=True)
+class Centre:
+    """The push of examples at the centre of their cloud, over x.
+
+    Attributes
+    ----------
+    push, square : (n,) arrays
+        Averages of -V' and of its square.
+    intercept : (n,) array
+        Where both labels are pushed alike.
+    """
+
+    push: Array
+    square: Array
+    intercept: Array
 
 
 @dataclass(frozen=True)
@@ -92,6 +111,19 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def hebb_pull(self) -> Array:
         """The pull at u = 1, that of Hebb's rule."""
+
+    def hebb(self, log_scale: Array) -> Centre:
+        """Where the loss is a straight line: what an example of margin 0 gets."""
+        pull = self._pull(log_scale, np.zeros(len(self)))
+        return Centre(pull, pull**2, np.zeros(len(self)))
+
+    def _pull(self, log_scale: Array, margin: Array) -> Array:
+        """-U' of the loss as the field sees it, at given margins."""
+        if self.loss.hard:
+            return np.ones(len(margin))
+        zero = np.zeros(len(margin))
+        parameter, b = self.loss.scaled(self.parameter, zero, log_scale)
+        return -self.loss.with_parameter(parameter).derivative(margin) * np.exp(b)
 
     @abc.abstractmethod
     def moments(
