@@ -13,7 +13,6 @@ import csv
 import io
 import math
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -40,7 +39,7 @@ from replica import (
     convexity_limit,
     solve,
 )
-from replica.common import processors
+from replica.common import interruption, processors
 from replica.highprecision import CertificationError, certify
 from replica.losses import Loss
 from replica.teachers import LabelModel
@@ -383,13 +382,8 @@ def workers(count: int | None) -> Iterator[Executor | None]:
         yield None
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=interruption.ignore)
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C goes to all processes of a terminal; the first one says when to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
