@@ -291,7 +291,10 @@ def _information(log_a: Array, labels: NoiseMixture) -> Array:
 
 
 def _known(inputs: Inputs, strength: Array) -> Array:
-    """Q = <omega tau qh omega tau/(1 + qh omega tau)> of a Gaussian prior, qh = ``strength``."""
+    """Q of eq. (55), <omega tau qh omega tau/(1 + qh omega tau)> for prior variances tau.
+
+    qh is ``strength``.
+    """
     nodes = inputs.nodes
     if isinstance(inputs, PowerLaw):
         exponent = (1 + 2 * inputs.capacity * inputs.source) / inputs.capacity
@@ -304,7 +307,7 @@ def _known(inputs: Inputs, strength: Array) -> Array:
 
 
 def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
-    """A = sqrt(q/(1 - q)) of the posterior average, eq. (28) and section 8."""
+    """A = sqrt(q/(1 - q)) of the posterior average, eqs. (28) and (55)."""
     clean = (labels.signal.shape[1] == 1) & (labels.random == 0).all() & (labels.noise == 0).all()
     if clean and isinstance(inputs, Isotropic):
         return _noiseless_slope(alpha)
