@@ -34,7 +34,7 @@ REFINE_ABOVE = 3e-13
 ROUNDING = 1e-15
 #: Points solved at a time; bounds the memory for intermediate moments to a few MB.
 BLOCK = 8192
-#: lam' eps from which on a path counts as next to maximum stability; a choice.
+#: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
 NEXT_TO_HARD = 40.0
 
 
@@ -213,8 +213,9 @@ def _to_hard_margin(
     first = soft.channel.loss.gentle_scale(soft.channel.parameter)
 
     def near(scale: Array, z: Array, which: Indices) -> Mask:
-        error, _ = equations.channel.generalization(z[which])
-        return scale[which] * np.exp(z[which, LOG_S]) * error > NEXT_TO_HARD
+        """By the edge of the push, L = log(4 lam' x) = 2 lam' kappa."""
+        sharpness = scale[which] * np.exp(z[which, LOG_S])
+        return z[which, LOG_X] + np.log(4 * sharpness) > NEXT_TO_HARD
 
     reached = np.ones(n)
 
