@@ -291,10 +291,7 @@ def _information(log_a: Array, labels: NoiseMixture) -> Array:
 
 
 def _known(inputs: Inputs, strength: Array) -> Array:
-    """Q of eq. (55), <omega tau qh omega tau/(1 + qh omega tau)> for prior variances tau.
-
-    qh is ``strength``.
-    """
+    """Q = <omega tau qh omega tau/(1 + qh omega tau)> of a Gaussian prior, qh = ``strength``."""
     nodes = inputs.nodes
     if isinstance(inputs, PowerLaw):
         exponent = (1 + 2 * inputs.capacity * inputs.source) / inputs.capacity
