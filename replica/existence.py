@@ -97,8 +97,8 @@ def separability_capacity(labels: NoiseMixture) -> Array:
 def cloud_capacity(distance: float, positive: float) -> float:
     """Examples per mode up to which two clouds can be separated; D is their ``distance``.
 
-    Eqs. (13)-(14) for clouds at stability 0, u = (-kappa - t)+ with kappa = D R:
-    1 - R^2 = n A and R = n D B, an intercept balancing the two B.
+    Eq. (54): clouds at stability 0, u = (-kappa - t)+ with kappa = D R; 1 - R^2 = n A and
+    R = n D B per mode, an intercept balancing the two B.
     """
 
     def sums(kappa: float) -> tuple[float, float]:
@@ -134,7 +134,7 @@ def capacity(equations: SaddlePointEquations) -> Array:
     """The count up to which the examples can be learned without error.
 
     A spectrum of M modes has M times the capacity of isotropic inputs: at kappa = 0 every mode is
-    learned, nu = 0, and the equations are the isotropic ones at n/M (section 8).
+    learned, nu = 0, and the equations are the isotropic ones at n/M, eq. (51).
     """
     channel, total = equations.channel, 1.0
     if isinstance(equations.weights, SpectrumWeights):
@@ -167,7 +167,7 @@ def sharpness_limit(equations: SaddlePointEquations) -> Array:
     The parameter of the loss is ignored. At many examples the limit is about
     1/sqrt(alpha) for random labels and of order 1 for a teacher; it diverges at
     the capacity, and counts as infinite beyond `LARGEST_LIMIT`. A spectrum has the limit of
-    isotropic inputs at n/M, in units of its field's norm (section 8).
+    isotropic inputs at n/M, in units of its field's norm, eq. (51).
     """
     weights = equations.weights
     if isinstance(weights, SpectrumWeights):

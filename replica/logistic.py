@@ -136,7 +136,7 @@ def logistic_clusters(alpha: ArrayLike, lam: ArrayLike, *, inputs: Clusters) -> 
 
     Notes
     -----
-    Section 8 of docs/theory.md.
+    Sections 8 and 9 of docs/theory.md.
     """
     if not isinstance(inputs, Clusters):
         raise InvalidArgument("inputs", "must be Clusters", quoted(inputs))

@@ -92,13 +92,13 @@ class OptimalNorm(Record):
     alpha : float
         Examples per dimension.
     lam : float
-        The optimal norm; 0.8836 alpha at large alpha only.
+        The optimal norm; without noise, 0.8836 alpha for isotropic inputs at large alpha.
     overlap : float
         R there.
     generalization_error : float
         eps_opt.
     bayes_gap : float
-        eps_opt / eps_Bayes - 1: small (below 7e-4) but never zero.
+        eps_opt / eps_Bayes - 1: never zero; below 7e-4 for isotropic inputs without noise.
     ridge : float
         Strength of the penalty whose minimiser has this norm, as in `Solution`.
     error_estimate : float
@@ -308,7 +308,7 @@ def _log_odds(inputs: Inputs, strength: Array) -> Array:
 
 
 def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
-    """A = sqrt(q/(1 - q)) of the posterior average, eq. (28) and section 8."""
+    """A = sqrt(q/(1 - q)) of the posterior average, eqs. (28) and (55)."""
     clean = (labels.signal.shape[1] == 1) & (labels.random == 0).all() & (labels.noise == 0).all()
     if clean and isinstance(inputs, Isotropic):
         return _noiseless_slope(alpha)

@@ -301,7 +301,7 @@ def modes_of(inputs):
 
 
 def free_energy(problem, point):
-    """Eq. (80) of docs/theory.md for the squared hinge, whose envelope is explicit."""
+    """Eq. (36) of docs/theory.md for the squared hinge, whose envelope is explicit."""
     n, margin, inputs = problem
     chi, Q, m, beta, chi_hat, Q_hat, m_hat, nu = point
     root = mpmath.sqrt(Q)
@@ -326,7 +326,7 @@ def free_energy(problem, point):
 
 
 def unknowns_of(found, inputs):
-    """All unknowns of eq. (80); m_hat and chi_hat from the derivatives by m_hat and nu'."""
+    """All unknowns of eq. (36); m_hat and chi_hat from the derivatives by m_hat and nu'."""
     p, omega, tau = modes_of(inputs)
     s = mpmath.sqrt(found.input_variance)
     chi = s * mpmath.exp(found.log_x)

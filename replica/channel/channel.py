@@ -266,7 +266,7 @@ class TeacherChannel(Channel):
 
 @dataclass(frozen=True)
 class CloudChannel(Channel):
-    """Labels that are those of two clouds, x = y mu + noise (docs/theory.md, section 8).
+    """Labels that are those of two clouds, x = y mean + noise, eqs. (42)-(43) and (53).
 
     R stands for kappa/D, the margin of a cloud's centre over the largest one that any
     direction gives.

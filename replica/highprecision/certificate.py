@@ -1,4 +1,4 @@
-"""The two doors, `certify` and `saddle_point`, and the record that they return."""
+"""`certify` and `saddle_point`, and the record that they return."""
 
 from __future__ import annotations
 

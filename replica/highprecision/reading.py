@@ -26,7 +26,7 @@ SpectrumFactory = Callable[[Context, int, int], Spectral]
 
 @dataclass(frozen=True)
 class Task:
-    """A problem that went through the door, with floats to start from."""
+    """A problem whose arguments were checked, with floats to start from."""
 
     alpha: Mpf
     loss: Loss  # of an interpolating loss, the limit itself where it is meant

@@ -1,7 +1,7 @@
-r"""Inputs with a covariance: sums over its spectrum, and the equations of docs/theory.md.
+r"""Inputs with a covariance: sums over its spectrum, and eqs. (45)-(49) of docs/theory.md.
 
 Unknowns beside a = log c and b = log x are log mu, with mu = nu/g the eigenvalue down to which
-modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega).
+modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega), eq. (44).
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class SpectrumWeights(Weights):
         )
 
     def start(self, channel: Channel, count: Array) -> Array:
-        """Hebb's rule, in closed form, with mu from G at Hebb's push.
+        """Hebb's rule in closed form, eq. (50), with mu from G at Hebb's push.
 
         The push is -x V' at the centre of each cloud, taken as the same for all its examples.
         """
@@ -195,7 +195,7 @@ class SpectrumWeights(Weights):
         return float(np.sum(self.nodes.count)) if np.isfinite(self.nodes.total) else np.inf
 
     def inverse_variance_at_limit(self, c2: Array) -> Array:
-        """1/Q where nu = 0: <1/omega>/(M (1 + c^2)) + R^2 E_tau[1/omega]."""
+        """1/Q where nu = 0, eq. (51): <1/omega>/(M (1 + c^2)) + R^2 E_tau[1/omega]."""
         p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
         spread = np.sum(p / omega) / self.total
         return (spread + c2 * np.sum(tau / omega)) / (1 + c2)
@@ -252,7 +252,7 @@ class SpectrumWeights(Weights):
         unknown: Dual,
         traces: Traces,
     ) -> Dual:
-        """N G = <rho>; where few of the modes are unlearned, what by parts is the same.
+        """Eq. (47), n G = <rho>; where little is left to learn eq. (49), the same by parts.
 
         1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h; ``unknown`` is 1 - R^2.
         """
@@ -282,7 +282,7 @@ class SpectrumWeights(Weights):
         overlap2: Dual,
         z: Array,
     ) -> Dual:
-        """1/Q = n A <rho^2/omega>/<rho>^2 + R^2 E_tau[rho^2/omega]/(E_tau rho)^2."""
+        """1/Q = n A <rho^2/omega>/<rho>^2 + R^2 E_tau[rho^2/omega]/(E_tau rho)^2, eq. (48)."""
         return (step * traces.noise.exp() + overlap2 * traces.signal.exp()).log() + Dual.unknown(
             z, LOG_S
         ) * 2.0
@@ -315,7 +315,7 @@ class FixedRidge(SpectrumWeights):
         overlap2: Dual,
         z: Array,
     ) -> Dual:
-        """Ridge = nu/(rate^2 lam' x), nu = mu <rho>."""
+        """Ridge = nu/(rate^2 lam' x), nu = mu <rho>: eq. (52)."""
         log_nu = Dual.unknown(z, LOG_MU) + traces.degrees
         log_rate = 2.0 * float(np.log(channel.loss.rate))
         return log_nu - b - Dual.unknown(z, LOG_S) - (log_rate + self.log_ridge[which])
