@@ -208,7 +208,7 @@ class PowerLaw(Inputs):
         r = _one("source", source, ranges.SOURCE)
         if modes is not None:
             modes = arguments.whole("modes", modes)
-            most = int(min(nodes.LAST_MODE, nodes.LEAST_EIGENVALUE ** (-1 / a)))
+            most = int(nodes.last_mode(a))
             if not 1 <= modes <= most:
                 raise arguments.InvalidArgument(
                     "modes",

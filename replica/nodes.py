@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import roots_jacobi, roots_legendre
 
-__all__ = ["Nodes", "cluster_list", "marchenko_pastur", "power_law", "teacher_list"]
+__all__ = [
+    "Nodes",
+    "cluster_list",
+    "last_mode",
+    "marchenko_pastur",
+    "power_law",
+    "teacher_list",
+]
 
 Array = NDArray[np.float64]
 
@@ -158,7 +165,7 @@ def power_law(capacity: float, source: float, modes: int | None) -> Nodes:
         k = after
     last = np.inf
     if modes is None:
-        last = min(LAST_MODE, LEAST_EIGENVALUE ** (-1 / a))
+        last = last_mode(a)
     elif modes >= end:
         last = modes + 0.5
     if modes is None or modes >= end:
@@ -181,6 +188,11 @@ def power_law(capacity: float, source: float, modes: int | None) -> Nodes:
     else:
         total = float(modes)
     return Nodes(omega, p, tau / tau.sum(), total=total, density=False, smallest=smallest)
+
+
+def last_mode(capacity: float) -> float:
+    """The mode up to which a power law is cut into panels."""
+    return float(np.exp(min(np.log(LAST_MODE), -np.log(LEAST_EIGENVALUE) / capacity)))
 
 
 @dataclass(frozen=True)
@@ -235,7 +247,7 @@ def _smooth_panels(first: float, last: float, widths: _Widths, ends: bool) -> li
     low, high = np.log(first), np.log(last)
     # on a panel of width 1.5/a interpolation errs by rho^-20 = 1e-18, rho = y + sqrt(1 + y^2),
     # y = 2 pi / 1.5; and derivatives of the interpolating polynomial lose four digits of that
-    short = min(1.5 / widths.a, 1.0)
+    short = min(1.5 / widths.a, 1.0, (high - low) / 3)
     long_end = high - short if ends else high
     pieces = int(np.ceil((long_end - low - short) / widths.at(first)))
     edges = [low, *np.linspace(low + short, long_end, pieces + 1), *([high] if ends else [])]

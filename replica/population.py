@@ -3,12 +3,12 @@ r"""Endlessly many examples at a fixed norm: the early curve that all numbers of
 With inputs whose eigenvalues differ, the minimiser at norm lam does not find the teacher
 however many examples there are: short weights prefer directions of large variance. Its
 error as a function of lam is the early law of structured inputs. Derived in
-docs/theory.md, eqs. (60)-(68).
+docs/theory.md, section 8.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,12 @@ from scipy.special import expit, log_expit, log_ndtr, ndtr, roots_legendre
 
 from replica import ranges
 from replica.common import arguments
+from replica.common.refusals import Refusals
 from replica.inputs import Clusters, Inputs, Isotropic
 from replica.losses import Exponential, HardMargin, Hinge, Logistic, Loss, SquaredHinge
 from replica.nodes import Nodes
 from replica.solution import CONVERGED, Record, shaped
-from replica.teachers import LabelModel, Labels, Teacher
+from replica.teachers import LabelModel, NoiseMixture, Teacher
 
 __all__ = ["PopulationCurve", "population_curve"]
 
@@ -43,6 +44,12 @@ TILT = 30.0
 LARGEST, BELOW = 640.0, 120.0
 #: Mahalanobis distance beyond which the error of clusters leaves the doubles.
 FARTHEST = 37.0
+#: A limit of the norm below this is zero: weights do not help at all against what is given.
+NO_NORM = 1e-8
+#: c = R/sqrt(1 - R^2) in place of infinity: terms of the order 1/c are then beyond rounding.
+NO_ANGLE = 1e18
+#: In place of a sum that has underflowed.
+TINY = 1e-300
 #: Rounding of an average: of some thousand terms, pairwise added, each good to a few ulp.
 ROUNDING = 2e-15
 #: Relative error of the sums over a power law's nodes, as tested.
@@ -111,7 +118,7 @@ def population_curve(
 
     Given mu, with rho = omega/(mu + omega) and averages E over the signal of the spectrum,
     R^2 = (E rho)^2 / E rho^2 and Q = E rho^2 / E[rho^2/omega]; mu follows from the loss,
-    eqs. (62)-(66) of docs/theory.md.
+    eqs. (63)-(66) of docs/theory.md.
 
     Parameters
     ----------
@@ -147,7 +154,7 @@ def population_curve(
     >>> from replica.population import population_curve
     >>> early = population_curve([1.0, 3.0], inputs=PowerLaw(capacity=1.5, source=0.3))
     >>> early.generalization_error.round(4).tolist()
-    [0.1234, 0.0755]
+    [0.1234, 0.0754]
     """
     _check_inputs(inputs)
     loss = _checked_loss(loss)
@@ -155,22 +162,23 @@ def population_curve(
     given = {"lam": (lam, ranges.NORM), **labels_of.parameters()}
     if loss.parameter is not None:
         name = loss.parameter if loss.parameter != "lam" else "loss.lam"
-        rule = ranges.SLOPE if name == "loss.lam" else loss.rule
+        rule = ranges.SLOPE if name == "loss.lam" else loss.range
         given[name] = (getattr(loss, loss.parameter), rule)
     shape, flat = arguments.broadcast({name: value for name, (value, _) in given.items()})
-    complaints = arguments.Complaints(shape)
+    refusals = Refusals(shape)
     for name, (_, rule) in given.items():
-        complaints.check(name, flat[name], rule)
+        refusals.check(name, flat[name], rule)
     size = len(flat["lam"])
     if loss.parameter is not None:
         loss = loss.with_parameter(flat["loss.lam" if "loss.lam" in flat else loss.parameter])
     with np.errstate(over="ignore", invalid="ignore"):  # of entries that were refused
         labels = labels_of.mixture(flat, size)
     if not isinstance(inputs, Clusters):
-        random = labels.storage & ~complaints.bad
-        complaints.refuse(
+        random = labels.storage & ~refusals.bad
+        refusals.refuse(
             np.flatnonzero(random),
-            "`label_flip` must be below 0.5 and `label_noise` finite: random labels teach nothing "
+            "label_flip",
+            "must be below 0.5 and `label_noise` finite: random labels teach nothing "
             "however many there are",
             labels.random[random],
         )
@@ -181,21 +189,30 @@ def population_curve(
     else:
         channel = _TeacherChannel(loss, labels)
     condition = _Condition(inputs.nodes, channel, flat["lam"])
+    with np.errstate(over="ignore", invalid="ignore"):
+        idle = np.broadcast_to(loss.derivative(np.zeros(size)) >= 0, (size,)) & ~refusals.bad
+    refusals.refuse(
+        np.flatnonzero(idle),
+        "loss",
+        "must push margins up at zero, V'(0) < 0: else no weights are best of all; at `lam`",
+        flat["lam"][idle],
+    )
     if isinstance(inputs, Clusters) and inputs.positive != 0.5:
         hebb = np.flatnonzero(flat["lam"] == 0)
-        complaints.refuse(
+        refusals.refuse(
             hebb,
-            "`lam` must be positive for clusters of unequal size: Hebb's rule has no intercept",
+            "lam",
+            "must be positive for clusters of unequal size: Hebb's rule has no intercept",
             flat["lam"][hebb],
         )
     columns = {name: np.full(size, np.nan) for name in _NUMBERS}
     columns["lam"] = flat["lam"]
-    good = np.flatnonzero(~complaints.bad)
+    good = np.flatnonzero(~refusals.bad)
     for part in np.array_split(good, max(1, -(-len(good) // BLOCK))):
         if len(part):
-            for name, values in _solve(condition, complaints, part).items():
+            for name, values in _solve(condition, refusals, part).items():
                 columns[name][part] = values
-    status = np.where(complaints.bad, complaints.reasons, CONVERGED).astype(object)
+    status = np.array([refusals.sentence(i) or CONVERGED for i in range(size)], dtype=object)
     return PopulationCurve(
         **{name: shaped(columns[name], shape) for name in _NUMBERS}, status=shaped(status, shape)
     )
@@ -282,7 +299,7 @@ def _checked_teacher(
 
 @dataclass(frozen=True)
 class _Sums:
-    """Averages over the signal at given mu, eq. (62), scaled so that mu -> inf is regular.
+    """Averages over the signal at given mu, eq. (63), scaled so that mu -> inf is regular.
 
     With v = mu/Omega and Omega = E omega: rho = q rho^, q = 1/(1 + v).
     """
@@ -310,7 +327,7 @@ class _Sums:
         h = p / (p + q * omega)
         mean, square, unlearned = rho @ tau, (rho * rho) @ tau, h @ tau
         # the smaller of h and rho keeps its digits: rho^ - E rho^ = -(h - E h)/q
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             by_h = ((h - unlearned[:, None]) / q) ** 2 @ tau
         spread = np.where(unlearned < 0.5, by_h, (rho - mean[:, None]) ** 2 @ tau)
         with np.errstate(divide="ignore"):
@@ -350,8 +367,10 @@ class _Force:
             return cls(loss, 1 / value, 2 * value, [])
         if isinstance(loss, Exponential):
             return cls(loss, 1 / value, value, [])
-        bends = {Hinge: [(value, 1.0)], SquaredHinge: [(value, 0.0)]}.get(type(loss), [])
-        return cls(loss, one, np.full(len(which), np.inf) if bends else 0 * one, bends)
+        if isinstance(loss, Hinge | SquaredHinge):
+            jump = 1.0 if isinstance(loss, Hinge) else 0.0
+            return cls(loss, one, np.full(len(which), np.inf), [(value, jump)])
+        return cls(loss, one, 0 * one, [])
 
     def logarithms(self, z: Array) -> tuple[Array, Array, Array]:
         """Sign of -V', log |V'| and log V''."""
@@ -373,7 +392,7 @@ class _Force:
 
 @dataclass(frozen=True)
 class _Averages:
-    """b, e and G^ of eqs. (64)-(65): what the loss does at a norm of the field and an overlap."""
+    """The loss at a norm of the field and an overlap: b, e and G^ of eqs. (61) and (65)."""
 
     log_b: Array  # nan where b is not positive
     log_g: Array
@@ -449,7 +468,7 @@ class _TeacherChannel:
     """Averages over fields of examples that a teacher has labelled, eqs. (8), (9), (16)."""
 
     loss: Loss
-    labels: Labels
+    labels: NoiseMixture
 
     def averages(self, which: Indices, norm: Array, sums: _Sums, order: int) -> _Averages:
         """b, e and G^ at these norms of the field and overlaps."""
@@ -553,7 +572,7 @@ class _ClusterChannel:
             (first, scale_1), (second, scale_2) = parts
             top = np.maximum(scale_1, scale_2)
             first, second = first * np.exp(scale_1 - top), second * np.exp(scale_2 - top)
-            return (second - first) / (np.abs(first) + np.abs(second))
+            return (second - first) / np.maximum(np.abs(first) + np.abs(second), TINY)
 
         index = np.arange(len(norm), dtype=float)
         start = 1 + 1 / norm
@@ -599,7 +618,7 @@ class _ClusterChannel:
 
 @dataclass(frozen=True)
 class _Condition:
-    """Eq. (66) as a function of log v at given norms, v = mu/Omega."""
+    """Eq. (64) or (66) as a function of log v at given norms, v = mu/Omega."""
 
     nodes: Nodes
     channel: _TeacherChannel | _ClusterChannel
@@ -613,7 +632,7 @@ class _Condition:
         with np.errstate(divide="ignore", invalid="ignore"):
             few = found.log_b + sums.log_q + sums.half_log_square - found.log_g
             many = np.log(found.e_over_b) + sums.half_log_square - sums.log_mixed
-        # The two are one equation, eqs. (65) and (66): the first cancels where most is learned,
+        # The two are one equation, eqs. (64) and (66): the first cancels where most is learned,
         # the second where little is. Their signs agree; an e or b that is not positive means
         # that the mean loss would fall with a shorter student.
         value = np.where(sums.learned > 0.5, many, few)
@@ -622,9 +641,7 @@ class _Condition:
         return value, rounding
 
 
-def _solve(
-    condition: _Condition, complaints: arguments.Complaints, part: Indices
-) -> dict[str, Array]:
+def _solve(condition: _Condition, refusals: Refusals, part: Indices) -> dict[str, Array]:
     """The columns of the points ``part``; those that have no solution are refused."""
     nodes, lam = condition.nodes, condition.lam
     scale = float(nodes.signal @ nodes.eigenvalue)
@@ -637,10 +654,11 @@ def _solve(
 
     log_v = np.full(len(part), np.inf)  # Hebb: at lam = 0, or so close to it that G^ underflows
     place = np.flatnonzero(lam[part] > 0)
-    at_low = residual(np.full(len(place), least), part[place])
-    at_high = residual(np.full(len(place), LARGEST), part[place])
-    inside = place[(at_low > 0) & (at_high < 0)]
-    beyond = place[at_low <= 0]
+    inside = beyond = place
+    if len(place):
+        at_low = residual(np.full(len(place), least), part[place])
+        at_high = residual(np.full(len(place), LARGEST), part[place])
+        inside, beyond = place[(at_low > 0) & (at_high < 0)], place[at_low <= 0]
     if len(inside):
         root = elementwise.find_root(
             residual,
@@ -649,28 +667,30 @@ def _solve(
             tolerances={"xatol": 1e-15, "xrtol": 1e-15},
         )
         log_v[inside] = root.x
-    _refuse(condition, complaints, part[beyond], least)
+    _refuse(condition, refusals, part[beyond], least)
     columns = {name: np.full(len(part), np.nan) for name in _NUMBERS[1:]}
     solved = np.setdiff1d(np.arange(len(part)), beyond)
     if len(solved):
         for name, values in _columns(condition, part[solved], log_v[solved], scale).items():
             columns[name][solved] = values
     lost = np.flatnonzero(np.isnan(columns["generalization_error"]))
-    complaints.refuse(
+    refusals.refuse(
         np.setdiff1d(part[lost], part[beyond]),
-        "`loss` must push both clusters alike at some intercept; none was found at `lam`",
+        "loss",
+        "must push both clusters alike at some intercept; none was found at `lam`",
         lam[np.setdiff1d(part[lost], part[beyond])],
     )
     return columns
 
 
-def _refuse(
-    condition: _Condition, complaints: arguments.Complaints, which: Indices, least: float
-) -> None:
+def _refuse(condition: _Condition, refusals: Refusals, which: Indices, least: float) -> None:
     """Points whose condition has no root: beyond convexity, or beyond the nodes of a spectrum."""
     if len(which) == 0:
         return
-    sums = _Sums.at(condition.nodes, np.full(len(which), least))
+    least_and_above = _Sums.at(condition.nodes, np.array([least, least + 5.0])).variance
+    # all that can be learned is: R = 1, or as good as that
+    learned = _Sums.at(condition.nodes, np.full(len(which), least))
+    sums = replace(learned, overlap=np.ones(len(which)), c=np.full(len(which), NO_ANGLE))
     part = np.arange(len(which))
 
     def excess(log_norm: Array, index: Array) -> Array:
@@ -679,30 +699,34 @@ def _refuse(
         return np.where(np.isnan(found.e_over_b), -1.0, found.e_over_b)
 
     norm = condition.lam[which] * np.sqrt(sums.variance)
-    convex = excess(np.log(norm), part.astype(float)) > 0
     if condition.nodes.smallest > 0:
-        complaints.refuse(
-            which[convex],
-            "`lam` must leave a last mode that is learned before "
-            f"{condition.nodes.eigenvalue.min():.3g}, the smallest eigenvalue that this spectrum "
-            "resolves",
-            condition.lam[which[convex]],
+        # a longer student would learn modes beyond the nodes, or E[1/omega] diverges there
+        moving = least_and_above[0] < 0.99 * least_and_above[1]
+        on = (excess(np.log(norm), part.astype(float)) > 0) | moving
+        refusals.refuse(
+            which[on],
+            "lam",
+            "must leave a last mode that is learned before "
+            f"{condition.nodes.smallest:.3g}, the smallest eigenvalue that this spectrum resolves",
+            condition.lam[which[on]],
         )
-        which, part = which[~convex], part[~convex]
+        which, part, sums, norm = which[~on], part[: np.sum(~on)], sums[~on], norm[~on]
     if len(which) == 0:
         return
     root = elementwise.find_root(
         excess,
-        (np.full(len(which), -30.0), np.log(norm[part])),
+        (np.full(len(which), -30.0), np.log(norm)),
         args=(part.astype(float),),
         tolerances={"xatol": 1e-12},
     )
-    limits = np.exp(root.x) / np.sqrt(sums.variance[part])
+    limits = np.exp(root.x) / np.sqrt(sums.variance)
     for point, limit in zip(which, limits, strict=True):
-        complaints.refuse(
+        refusals.refuse(
             np.array([point]),
-            f"`lam` must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean "
-            "loss",
+            "lam",
+            f"must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean loss"
+            if limit > NO_NORM
+            else "must be 0: the mean loss grows with the norm from there on",
             condition.lam[[point]],
         )
 

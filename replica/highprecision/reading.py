@@ -76,10 +76,10 @@ def read(
         mixture = zip(posed.labels.signal[0].tolist(), posed.labels.noise[0].tolist(), strict=True)
         levels = [(context.mpf(w), context.mpf(sigma)) for w, sigma in mixture]
     levels = [(w, sigma) for w, sigma in levels if w != 0 and context.isfinite(sigma)]
-    norm = parameter if loss.interpolates else context.one
-    if loss.interpolates and parameter == 0:
+    norm = parameter if loss.sharp else context.one
+    if loss.sharp and parameter == 0:
         loss = Linear()
-    elif loss.interpolates and context.isinf(parameter):
+    elif loss.sharp and context.isinf(parameter):
         loss = HardMargin()
 
     def finite(name: str) -> float:
