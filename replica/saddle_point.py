@@ -6,7 +6,9 @@ Flat arrays of checked numbers only; users come in through `replica.solve`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +96,7 @@ class Group:
     def join(cls, equations: SaddlePointEquations, parts: list[Group]) -> Group:
         """The blocks that a group was cut into."""
 
-        def whole(name: str) -> Array:
+        def whole(name: str) -> Any:
             return np.concatenate([getattr(part, name) for part in parts])
 
         names = [column.name for column in dataclasses.fields(Observables)]
@@ -183,7 +185,11 @@ def _along_path(
     return walk.unknowns, walk.iterations, walk.arrived, walk.stopped
 
 
-def _stop_beyond(equations: SaddlePointEquations):  # type: ignore[no-untyped-def]
+def _stop_beyond(
+    equations: SaddlePointEquations,
+) -> Callable[[Array, Array, Indices], Mask]:
+    """Where a path need not go on: the norm is beyond that of the unconstrained minimiser."""
+
     def stop(scale: Array, z: Array, which: Indices) -> Mask:
         now = equations.at_scale(np.log(scale))
         moments = now.channel.merged(now.moments(z[which], which, columns=m.OBSERVABLES))
@@ -241,7 +247,6 @@ LOG_X, LOG_S = 1, 3
 
 def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:
     """One more Newton step with a finer rule: the solution, its error and its observables."""
-    n, k = z.shape
     moments = equations.moments(z, which, order=CHECK_ORDER, columns=m.OBSERVABLES)
     residuals, jacobian = equations.residuals(z, which, moments)
     step = newton_step(residuals, jacobian)
@@ -268,7 +273,7 @@ def _observables(
     step: Array,
 ) -> Observables:
     channel, weights, count = equations.channel, equations.weights, equations.count[which]
-    n, k = z.shape
+    n = len(z)
     storage = channel.storage[which]
     error, lever = channel.generalization(z)
     inverse = inverses(jacobian)

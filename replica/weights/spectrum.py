@@ -1,4 +1,4 @@
-r"""Inputs with a covariance: sums over its spectrum, and the equations of docs/theory.md, section 8.
+r"""Inputs with a covariance: sums over its spectrum, and the equations of docs/theory.md.
 
 Unknowns beside a = log c and b = log x are log mu, with mu = nu/g the eigenvalue down to which
 modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega).
@@ -309,7 +309,7 @@ class FixedRidge(SpectrumWeights):
         return log_nu - b - Dual.unknown(z, LOG_S) - (log_rate + self.log_ridge[which])
 
     def gentle_start(self, channel: Channel, count: Array) -> tuple[Array, Array]:
-        """A guess next to Hebb's rule, and the ridge, at least the one asked for, that leads there."""
+        """A guess next to Hebb's rule, and the ridge that leads there."""
         z = self.start(channel, count)
         p, omega = self.nodes.count, self.nodes.eigenvalue
         log_nu = np.log(np.sum(p * omega))  # mu <rho> for mu -> inf
