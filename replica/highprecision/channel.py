@@ -173,9 +173,13 @@ class ClusterChannel(Channel):
             rate=found.rate,
             edge=found.edge - middle,
         )
-        # Where u ends for good nothing is left; where it decays, the bulk of a far cluster may
-        # lie. A push that only few examples feel comes from t near -center.
-        high = radius if found.rate else min(radius, found.end - middle)
+        # Right of its edge u falls like exp(-rate f), while the Gaussian may grow by
+        # exp((center - edge)^2/2) on the way to the bulk of the cluster.
+        reach = found.end
+        if found.rate:
+            reach += max(0.0, middle - found.edge) ** 2 / (2 * found.rate)
+        high = min(radius, reach - middle)
+        # A push that few examples feel comes from t near -center.
         low = -radius - max(0.0, middle)
         panels = self.panels(key, low, high, structure, proximal, center)
         square = mean = moment = ctx.zero
