@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsInt
 import mpmath
 import numpy as np
 
-from replica.common.arguments import quoted
+from replica.common.arguments import InvalidArgument, quoted
 from replica.highprecision.precision import CertificationError, Mpf, number, public, workspace
 from replica.highprecision.reading import read
 from replica.highprecision.root import find_root, newton_step, size
@@ -215,7 +215,7 @@ def saddle_point(
     """
     given: object = digits
     if not isinstance(given, SupportsInt) or digits not in range(5, 201):
-        raise ValueError(f"`digits` must be an integer from 5 to 200; got {quoted(digits)}")
+        raise InvalidArgument("digits", "must be an integer from 5 to 200", quoted(digits))
     digits = int(digits)
     guess = {
         "log_c": log_c,
