@@ -152,7 +152,9 @@ def at_ridge(
     teacher: LabelModel | None = None,
     inputs: Inputs | None = None,
 ) -> Solution:
-    r"""Regularised logistic regression: the minimiser of sum log(1 + exp(-y w.x)) + ridge \|w\|^2/2.
+    r"""Regularised logistic regression, the minimiser of sum ell(y w.x) + ridge \|w\|^2 / 2.
+
+    ell(z) = log(1 + exp(-z)).
 
     Parameters
     ----------

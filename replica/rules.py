@@ -345,7 +345,7 @@ def _posterior(
     """alpha, a, refusals."""
     _told_about_samples(alpha, name)
     inputs = Isotropic() if inputs is None else inputs
-    if not isinstance(inputs, Inputs) or isinstance(inputs, Clusters):
+    if isinstance(inputs, Clusters):
         raise InvalidArgument(
             "inputs",
             "must be inputs with a teacher, drawn from a Gaussian prior (the best rule for two "

@@ -6,7 +6,9 @@ Flat arrays of checked numbers only; users come in through `replica.solve`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ REFINE_ABOVE = 3e-13
 ROUNDING = 1e-15
 #: Points solved at a time; bounds the memory for intermediate moments to a few MB.
 BLOCK = 8192
-#: lam' eps from which on a path counts as next to maximum stability; a choice.
+#: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
 NEXT_TO_HARD = 40.0
 
 
@@ -94,7 +96,7 @@ class Group:
     def join(cls, equations: SaddlePointEquations, parts: list[Group]) -> Group:
         """The blocks that a group was cut into."""
 
-        def whole(name: str) -> Array:
+        def whole(name: str) -> Any:
             return np.concatenate([getattr(part, name) for part in parts])
 
         names = [column.name for column in dataclasses.fields(Observables)]
@@ -183,7 +185,11 @@ def _along_path(
     return walk.unknowns, walk.iterations, walk.arrived, walk.stopped
 
 
-def _stop_beyond(equations: SaddlePointEquations):  # type: ignore[no-untyped-def]
+def _stop_beyond(
+    equations: SaddlePointEquations,
+) -> Callable[[Array, Array, Indices], Mask]:
+    """Where a path need not go on: the norm is beyond that of the unconstrained minimiser."""
+
     def stop(scale: Array, z: Array, which: Indices) -> Mask:
         now = equations.at_scale(np.log(scale))
         moments = now.channel.merged(now.moments(z[which], which, columns=m.OBSERVABLES))
@@ -207,8 +213,9 @@ def _to_hard_margin(
     first = soft.channel.loss.gentle_scale(soft.channel.parameter)
 
     def near(scale: Array, z: Array, which: Indices) -> Mask:
-        error, _ = equations.channel.generalization(z[which])
-        return scale[which] * np.exp(z[which, LOG_S]) * error > NEXT_TO_HARD
+        """By the edge of the push, L = log(4 lam' x) = 2 lam' kappa."""
+        sharpness = scale[which] * np.exp(z[which, LOG_S])
+        return z[which, LOG_X] + np.log(4 * sharpness) > NEXT_TO_HARD
 
     reached = np.ones(n)
 
@@ -241,7 +248,6 @@ LOG_X, LOG_S = 1, 3
 
 def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:
     """One more Newton step with a finer rule: the solution, its error and its observables."""
-    n, k = z.shape
     moments = equations.moments(z, which, order=CHECK_ORDER, columns=m.OBSERVABLES)
     residuals, jacobian = equations.residuals(z, which, moments)
     step = newton_step(residuals, jacobian)
@@ -268,7 +274,7 @@ def _observables(
     step: Array,
 ) -> Observables:
     channel, weights, count = equations.channel, equations.weights, equations.count[which]
-    n, k = z.shape
+    n = len(z)
     storage = channel.storage[which]
     error, lever = channel.generalization(z)
     inverse = inverses(jacobian)

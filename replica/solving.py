@@ -89,8 +89,8 @@ def answer(posed: Posed, require_convex: bool = True) -> Solution:
     solution = _collect(posed, groups, places)
     if posed.shape == () and solution.outcome.status == Status.NOT_CONVERGED:
         raise ConvergenceError(
-            f"the saddle point was not reached in {solution.iterations} iterations for {posed.problem}; "
-            "the attribute `solution` holds the last iterate (log_c, log_x)",
+            f"the saddle point was not reached in {solution.iterations} iterations for "
+            f"{posed.problem}; the attribute `solution` holds the last iterate (log_c, log_x)",
             solution,
         )
     return solution

@@ -122,7 +122,7 @@ class Point:
         A, B, G, tu = moments(field_norm, s, edge)
         g = P * G
         self.last = modes.last(g)
-        S1, S2, T, T2, U1, U2 = modes.sums(self.last)
+        _, S2, T, T2, U1, U2 = modes.sums(self.last)
         R = np.sqrt(1 - s * s)
         h = R / (1 - T)
         # R = h (1 - T) with g = R K - P E[t u] put in, so that 1 - R is never formed

@@ -324,7 +324,7 @@ class CloudChannel(Channel):
     ) -> Array:
         """One row a point; of several clouds the columns stand one after the other."""
         rule = {"order": order, "columns": columns, "refine": refine}
-        parts = self._each(z, which, **rule, log_scale=log_scale, origin=origin)  # type: ignore[arg-type]
+        parts = self._each(z, which, **rule, log_scale=log_scale, origin=origin)
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def merged(self, moments: Array) -> Array:

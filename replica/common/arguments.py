@@ -89,8 +89,8 @@ NO_NUMBERS = (
 BYTES_OF_NUMBER, BYTES_OF_SOLUTION = 100, 1300
 #: Fewer entries fit anywhere, and nobody is asked.
 MANY = 10**5
-#: Integers below this are doubles.
-EXACT = 2**53
+#: Types of the commonest arguments, read at once if they are doubles.
+PLAIN = (float,)
 
 
 def as_double(value: object) -> float | None:
@@ -121,8 +121,10 @@ def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     Booleans count as 0 and 1, as they do in Python. Of pandas objects the values
     are read, in their order, and the index is not.
     """
-    if type(value) is float or (type(value) is int and abs(value) < EXACT):
-        return np.array(value + 0.0)  # -0 is 0: 1/lam is never -inf
+    if type(value) in PLAIN:
+        plain = float(value)  # type: ignore[arg-type]
+        if plain == value:
+            return np.array(plain + 0.0)  # -0 is 0: 1/lam is never -inf
     try:
         if isinstance(value, np.ma.MaskedArray | bytearray):
             raise TypeError

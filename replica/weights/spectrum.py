@@ -1,4 +1,4 @@
-r"""Inputs with a covariance: sums over its spectrum, and the equations of docs/theory.md, section 8.
+r"""Inputs with a covariance: sums over its spectrum, and the equations of docs/theory.md.
 
 Unknowns beside a = log c and b = log x are log mu, with mu = nu/g the eigenvalue down to which
 modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega).
@@ -30,6 +30,8 @@ LOG_C, LOG_X, LOG_MU, LOG_S = range(4)
 #: Below this share of unlearned teacher the multiplier is read off E_W[t u]: g - total would
 #: have lost the digits of mu.
 FEW = 0.25
+#: Share of 1 - R^2 that E_tau h must have for the equation by parts; a choice.
+TELLING = 0.1
 #: lam' at which the logistic loss is a straight line to a few percent.
 GENTLE = 0.05
 #: log mu where every mode has its infinite-mu limit to rounding.
@@ -204,7 +206,9 @@ class SpectrumWeights(Weights):
         return along
 
     def beyond(self, z: Array, multiplier: Array) -> Mask:
-        return z[:, LOG_MU] < np.log(self.nodes.eigenvalue.min()) - ENDLESS
+        # where the nodes of an infinite spectrum, or of a list, resolve no mu
+        least = self.nodes.smallest or self.nodes.eigenvalue.min() * np.exp(-ENDLESS)
+        return z[:, LOG_MU] < np.log(least)
 
     def _equations(
         self, channel: Channel, count: Array, z: Array, which: Indices, moments: Array
@@ -215,7 +219,8 @@ class SpectrumWeights(Weights):
         a, b = Dual.unknown(z, LOG_C), Dual.unknown(z, LOG_X)
         square = (a * 2.0).exp().where(~storage, a * 0.0)  # c^2
         weight = averages.step * count * traces.second.exp()  # n A <rho^2>/<rho>^2
-        overlap2 = square * _inverse(square + 1.0)  # R^2
+        unknown = _inverse(square + 1.0)  # 1 - R^2, of which 1 minus R^2 would keep nothing
+        overlap2 = square * unknown  # R^2
         # the variance of the field that is not the teacher's, over all of it
         first = (weight * (square + 1.0) + square * traces.spread).log()
         pull = averages.pull * count
@@ -223,7 +228,7 @@ class SpectrumWeights(Weights):
         second = second.where(~storage, a - a.value)
         fourth = self._norm(channel, which, b, traces, averages.step * count, overlap2, z)
         third = self._multiplier(
-            channel, which, averages.curved, averages.pushed, count, overlap2, traces
+            channel, which, averages.curved, averages.pushed, count, unknown, traces
         )
         equations = [first, second, third, fourth]
         if averages.balance is not None:
@@ -240,19 +245,22 @@ class SpectrumWeights(Weights):
         curved: Dual,
         pushed: Dual,
         count: Array,
-        overlap2: Dual,
+        unknown: Dual,
         traces: Traces,
     ) -> Dual:
         """N G = <rho>; where few of the modes are unlearned, what by parts is the same.
 
-        1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h.
+        1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h; ``unknown`` is 1 - R^2.
         """
         plain = (curved * count).log() - traces.degrees
+        # with noise 1 - R^2 and n E_W[t u] may cancel: then <rho> itself tells more
+        telling = traces.lost.value > TELLING * unknown.value
         few = channel.by_parts & (traces.lost.value < FEW)
+        few &= telling | np.isfinite(self.nodes.total)
         if not np.any(few):
             return plain
         share = (traces.learned - traces.degrees).exp()
-        right = (1.0 - overlap2) + pushed * count * share
+        right = unknown + pushed * count * share
         ratio = right * _inverse(traces.lost)
         # a straight line where an iterate makes the ratio small or negative
         floor = 0.1
@@ -309,7 +317,7 @@ class FixedRidge(SpectrumWeights):
         return log_nu - b - Dual.unknown(z, LOG_S) - (log_rate + self.log_ridge[which])
 
     def gentle_start(self, channel: Channel, count: Array) -> tuple[Array, Array]:
-        """A guess next to Hebb's rule, and the ridge, at least the one asked for, that leads there."""
+        """A guess next to Hebb's rule, and the ridge that leads there."""
         z = self.start(channel, count)
         p, omega = self.nodes.count, self.nodes.eigenvalue
         log_nu = np.log(np.sum(p * omega))  # mu <rho> for mu -> inf
