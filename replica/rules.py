@@ -291,9 +291,9 @@ def _information(log_a: Array, labels: NoiseMixture) -> Array:
 
 
 def _log_odds(inputs: Inputs, strength: Array) -> Array:
-    """Log-odds log q/(1 - q) of a Gaussian prior, qh being ``strength``.
+    """Log-odds log(Q/(1 - Q)), Q = <omega tau qh omega tau/(1 + qh omega tau)>, qh = ``strength``.
 
-    q = <omega tau qh omega tau/(1 + qh omega tau)>.
+    Q is what a Gaussian prior lets be known; of 1 - Q at 1e-18 no difference would be left.
     """
     nodes = inputs.nodes
     if isinstance(inputs, PowerLaw):
@@ -304,7 +304,9 @@ def _log_odds(inputs: Inputs, strength: Array) -> Array:
         power = nodes.signal / nodes.count
     part = strength[:, None] * power
     known = np.sum(nodes.signal * part / (1 + part), axis=1)
-    return np.log(known) - np.log(np.sum(nodes.signal / (1 + part), axis=1))
+    lost = np.sum(nodes.signal / (1 + part), axis=1)
+    with np.errstate(divide="ignore"):
+        return np.log(known) - np.log(lost)
 
 
 def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:

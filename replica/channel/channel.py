@@ -141,7 +141,10 @@ class Channel(abc.ABC):
 
     @abc.abstractmethod
     def averages(self, z: Array, which: Indices, moments: Array, scale: int) -> Averages:
-        """The averages with gradients; ``scale`` is the column of log Q/2 in ``z``."""
+        """The averages with gradients; ``scale`` is the column of log Q/2 in ``z``.
+
+        The stability of a hard margin is in units of the field: nothing there knows the scale.
+        """
 
     def merged(self, moments: Array) -> Array:
         """The averages over all examples: one row a point, columns as they are numbered."""
@@ -250,9 +253,11 @@ class TeacherChannel(Channel):
         return SkewNormal(weight, slope, labels.random)
 
     def averages(self, z: Array, which: Indices, moments: Array, scale: int) -> Averages:
+        columns = (LOG_C, LOG_X) if self.loss.hard else (LOG_C, LOG_X, scale)
+
         def dual(value: int, *slopes: int) -> Dual:
             gradient = np.zeros(z.shape)
-            for column, slope in zip((LOG_C, LOG_X, scale), slopes, strict=True):
+            for column, slope in zip(columns, slopes, strict=False):
                 gradient[:, column] = moments[:, slope]
             return Dual(moments[:, value], gradient)
 
@@ -393,7 +398,9 @@ class CloudChannel(Channel):
             for name, (value, d_shift, d_b, d_scale) in names.items():
                 gradient = np.zeros(z.shape)
                 gradient[:, LOG_C] = part[:, d_shift] * slope
-                gradient[:, LOG_X], gradient[:, scale] = part[:, d_b], part[:, d_scale]
+                gradient[:, LOG_X] = part[:, d_b]
+                if not self.loss.hard:
+                    gradient[:, scale] = part[:, d_scale]
                 if sign:
                     gradient[:, -1] = sign * part[:, d_shift]
                 term = Dual(part[:, value], gradient) * fraction

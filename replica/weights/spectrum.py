@@ -270,7 +270,10 @@ class SpectrumWeights(Weights):
         floor = 0.1
         straight = (ratio - floor) * (1 / floor) + float(np.log(floor))
         safe = Dual(np.maximum(ratio.value, floor), ratio.gradient)
-        return safe.log().where(ratio.value > floor, straight).where(few, plain)
+        parts = safe.log().where(ratio.value > floor, straight)
+        # next to the limit of convexity both sides vanish like mu: their difference is linear
+        parts = parts.where(telling, (right - traces.lost) * (1 / unknown.value))
+        return parts.where(few, plain)
 
     def _norm(
         self,
