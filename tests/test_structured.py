@@ -171,8 +171,9 @@ def test_equal_eigenvalues_are_isotropic_whatever_the_teacher(loss, teacher, alp
     weights = None if modes else np.full(total, 1 / total)
     inputs = Spectrum(np.ones(total), theta2, weights)
     count = alpha * total if modes else alpha
-    here, there = attempt(Problem(count, loss, teacher, inputs)), attempt(
-        Problem(alpha, loss, teacher)
+    here, there = (
+        attempt(Problem(count, loss, teacher, inputs)),
+        attempt(Problem(alpha, loss, teacher)),
     )
     if isinstance(there, InvalidArgument):
         assert here.argument == there.argument
@@ -523,9 +524,7 @@ def test_capacity_and_limit_of_convexity_are_isotropic_per_mode(name, teacher):
     assert near.multiplier < 1
     isotropic = convexity_limit(alpha, teacher=teacher)
     assert near.field_norm == pytest.approx(isotropic, rel=1e-5)
-    assert near.ridge < 1e-5 * solve(
-        dataclasses.replace(problem, loss=Logistic(limit / 2))
-    ).ridge
+    assert near.ridge < 1e-5 * solve(dataclasses.replace(problem, loss=Logistic(limit / 2))).ridge
     with pytest.raises(InvalidArgument, match="the limit of convexity"):
         solve(dataclasses.replace(problem, loss=Logistic(limit * (1 + 1e-9))))
     with pytest.raises(InvalidArgument, match="capacity above which"):
@@ -660,9 +659,7 @@ def test_entries_of_an_array_are_refused_one_by_one():
     found = logistic_teacher_student(30.0, lam, label_flip=0.2, inputs=THREE)
     assert found.converged.tolist() == [True, False, False, True]
     alone = logistic_teacher_student(30.0, limit / 2, label_flip=0.2, inputs=THREE)
-    assert found.generalization_error[0] == pytest.approx(
-        alone.generalization_error, rel=ROUNDING
-    )
+    assert found.generalization_error[0] == pytest.approx(alone.generalization_error, rel=ROUNDING)
     assert np.isnan(found.generalization_error[1:3]).all()
     assert "limit of convexity" in found.status[1]
 

@@ -134,12 +134,10 @@ def _noiseless(loss: type[Any]) -> Draw:
 def _noisy(flips: bool, noise: bool) -> Draw:
     def draw(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
         alpha = _log(rng, 1e-3, 1e8)
-        teacher = {
-            "label_flip": 0.5 * _log(rng, 1e-6, 1) if flips else 0.0,
-            "label_noise": _log(rng, 1e-3, 1e2) if noise else 0.0,
-        }
-        lam = _below(float(convexity_limit(alpha, **teacher)), 1e6, rng)
-        return alpha, Logistic(lam), Teacher(**teacher)
+        flip = 0.5 * _log(rng, 1e-6, 1) if flips else 0.0
+        teacher = Teacher(flip, _log(rng, 1e-3, 1e2) if noise else 0.0)
+        lam = _below(float(convexity_limit(alpha, teacher=teacher)), 1e6, rng)
+        return alpha, Logistic(lam), teacher
 
     return draw
 
@@ -240,7 +238,7 @@ def _compared(
             error=float(abs(solution.generalization_error / proof.generalization_error - 1)),
             small=float(abs(solution.one_minus_overlap / proof.one_minus_overlap - 1)),
             log_x=float(abs(found - true) / max(1, abs(true)) / condition(solution.problem)),
-            claimed=solution.error_estimate,
+            claimed=float(solution.error_estimate),
         )
 
 

@@ -90,13 +90,16 @@ class Channel(abc.ABC):
     loss: Loss
     parameter: Array
 
-    #: Names of the unknowns that belong to the channel alone.
-    unknowns = ("log_c",)
     #: Whether E_W[t u] = R sqrt(2/pi) B - G: by parts, with a teacher.
     by_parts = True
 
     def __len__(self) -> int:
         return len(self.parameter)
+
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """Names of the unknowns that belong to the channel alone."""
+        return ("log_c",)
 
     @abc.abstractmethod
     def select(self, which: Indices) -> Self:
@@ -290,7 +293,7 @@ class CloudChannel(Channel):
     by_parts = False
 
     @property
-    def unknowns(self) -> tuple[str, ...]:  # type: ignore[override]
+    def unknowns(self) -> tuple[str, ...]:
         return ("log_c",) if self.positive == 0.5 else ("log_c", "intercept")
 
     def select(self, which: Indices) -> CloudChannel:

@@ -12,7 +12,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.channel import Channel
+from replica.channel import Centre, Channel
 from replica.channel import moments as m
 from replica.common.compiled import kernel
 from replica.dual import Dual
@@ -160,8 +160,10 @@ class SpectrumWeights(Weights):
         spread = np.sum(tau * (omega - learned) ** 2) / learned**2
         stored = channel.storage
         z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
-        for _ in range(2):  # the scale of the field decides about the push, and the push about it
-            centre = channel.hebb(z[:, LOG_S])
+
+        def at(log_scale: Array) -> tuple[Centre, Array, Array, Array]:
+            """The push, c, x and log s where the field's scale decides about the push."""
+            centre = channel.hebb(log_scale)
             with np.errstate(divide="ignore"):
                 push = mean / (channel.hebb_pull * centre.push * learned)  # n x / R
             c = 1 / np.sqrt(spread + push**2 * centre.square * square / mean**2 / count)
@@ -169,7 +171,10 @@ class SpectrumWeights(Weights):
             free = 1 / np.sqrt(count * centre.square * square / mean**2)  # x without a signal
             x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
             step = count * x**2 * centre.square
-            z[:, LOG_S] = -0.5 * np.log(step / mean + overlap2 / learned)
+            return centre, c, x, -0.5 * np.log(step / mean + overlap2 / learned)
+
+        *_, log_s = at(np.zeros(len(count)))
+        centre, c, x, z[:, LOG_S] = at(log_s)
         z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
         z[:, LOG_X] = np.log(x)
         if len(channel.unknowns) > 1:
