@@ -18,7 +18,7 @@ from replica.channel.channel import CloudChannel, TeacherChannel
 from replica.equations import SaddlePointEquations
 from replica.losses import HardMargin, Loss
 from replica.problem import Posed
-from replica.saddle_point import solve_equations
+from replica.saddle_point import norm_at_ridge, solve_equations
 from replica.teachers import NoiseMixture
 from replica.weights import SpectrumWeights, Sphere
 
@@ -164,6 +164,8 @@ def sharpness_limit(equations: SaddlePointEquations) -> Array:
     isotropic inputs at n/M, in units of its field's norm (section 8).
     """
     weights = equations.weights
+    if isinstance(equations.channel, CloudChannel) and isinstance(weights, SpectrumWeights):
+        return _limit_of_clouds(equations, weights)
     if isinstance(weights, SpectrumWeights):
         if not np.isfinite(weights.total):
             return np.full(len(equations), np.inf)
@@ -203,6 +205,28 @@ def sharpness_limit(equations: SaddlePointEquations) -> Array:
     )
     found = np.where(root.success, np.exp(root.x), np.nan)
     result[which] = np.where(~root.success & (excess(high, index) < 0), np.inf, found)
+    return result
+
+
+#: 1 - multiplier of a minimiser whose norm, once extrapolated, is the limit to the square of it.
+NEARLY_FREE = 1e-7
+#: A first ridge, in parts of n times the smallest eigenvalue: at V'' of order 1 much is learned.
+ROUGH_RIDGE = 1e-3
+
+
+def _limit_of_clouds(equations: SaddlePointEquations, weights: SpectrumWeights) -> Array:
+    """The norm of the unconstrained minimiser, extrapolated linearly from two small ridges."""
+    result = np.full(len(equations), np.inf)
+    which = np.flatnonzero(equations.count > capacity(equations))
+    if len(which) == 0:
+        return result
+    part = _at_sharpness(equations.select(which), np.ones(len(which)))
+    ridge = ROUGH_RIDGE * part.count * weights.nodes.eigenvalue.min()
+    ridge = ridge * np.minimum(NEARLY_FREE / norm_at_ridge(part, weights.nodes, ridge).lack, 1.0)
+    first, second = (norm_at_ridge(part, weights.nodes, factor * ridge) for factor in (1.0, 2.0))
+    limit = 2 * first.norm - second.norm
+    found = np.where(first.arrived & second.arrived, limit, np.nan)
+    result[which] = np.where(limit < LARGEST_LIMIT, found, np.inf)
     return result
 
 

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from replica.channel import moments as m
 from replica.equations import SaddlePointEquations
-from replica.solver import Root, follow, inverses, newton, newton_step
+from replica.nodes import Nodes
+from replica.solver import (
+    SHORTEST_STRIDE,
+    Equations,
+    Root,
+    follow,
+    inverses,
+    newton,
+    newton_step,
+)
+from replica.weights import FixedRidge
 
 __all__ = ["Group", "Observables", "solve_equations"]
 
@@ -187,38 +197,47 @@ def _along_path(
     arrived, beyond = walk.arrived.copy(), walk.stopped.copy()
     near = np.flatnonzero(~arrived & ~walk.stopped & np.isfinite(walk.unknowns).all(axis=1))
     if len(near) and "log_mu" in equations.unknowns:
-        root, beyond[near] = _next_to_the_limit(equations.select(near), walk.unknowns[near])
+        ahead = np.minimum(walk.parameter[near] * np.exp(4 * SHORTEST_STRIDE), 1.0)
+        root, beyond[near] = _next_to_the_limit(
+            equations.select(near), walk.unknowns[near], np.log(ahead)
+        )
         walk.unknowns[near[root.converged]] = root.unknowns[root.converged]
         walk.iterations[near] += root.iterations
         arrived[near] = root.converged
     return walk.unknowns, walk.iterations, arrived, beyond
 
 
-def _next_to_the_limit(equations: SaddlePointEquations, z: Array) -> tuple[Root, Mask]:
+def _next_to_the_limit(
+    equations: SaddlePointEquations, z: Array, ahead: Array
+) -> tuple[Root, Mask]:
     """Newton in mu itself, from the end of a path that stops short of the limit of convexity.
 
     There mu vanishes like the distance to the limit, and the equations are linear in it, while
-    the path of log mu has no end. Also whether they lead to a negative mu, beyond the limit.
+    the path of log mu has no end. Also whether mu is negative a little ahead, at these log scales.
     """
     column = equations.unknowns.index("log_mu")
     unit = z[:, column].copy()
-    system = equations.system()
 
-    def linear(y: Array, which: Indices) -> tuple[Array, Array]:
-        at = y.copy()
-        with np.errstate(all="ignore"):  # where a step leads beyond the limit
-            at[:, column] = unit[which] + np.log(y[:, column])
-            residuals, jacobian = system(at, which)
-            jacobian[:, :, column] /= y[:, None, column]
-        return residuals, jacobian
+    def linear(equations: SaddlePointEquations) -> Equations:
+        system = equations.system()
+
+        def residuals(y: Array, which: Indices) -> tuple[Array, Array]:
+            at = y.copy()
+            with np.errstate(all="ignore"):  # where a step leads beyond the limit
+                at[:, column] = unit[which] + np.log(y[:, column])
+                residuals, jacobian = system(at, which)
+                jacobian[:, :, column] /= y[:, None, column]
+            return residuals, jacobian
+
+        return residuals
 
     start = z.copy()
     start[:, column] = 1.0
-    root = newton(linear, start, TOLERANCE)
-    step = newton_step(*linear(start, np.arange(len(start))))[:, column]
+    root = newton(linear(equations), start, TOLERANCE)
+    soon = newton_step(*linear(equations.at_scale(ahead))(start, np.arange(len(start))))
     with np.errstate(all="ignore"):
         root.unknowns[:, column] = unit + np.log(root.unknowns[:, column])
-        return root, ~root.converged & (step < -1)
+        return root, ~root.converged & (soon[:, column] < -1)
 
 
 def _stop_beyond(
@@ -279,7 +298,47 @@ def _to_hard_margin(
 
 
 #: Columns of the unknowns.
-LOG_X, LOG_S = 1, 3
+LOG_X, LOG_MU, LOG_S = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class AtRidge:
+    """What a penalty leaves.
+
+    Attributes
+    ----------
+    norm : (n,) array
+        lam.
+    lack : (n,) array
+        1 - multiplier.
+    arrived : (n,) array of bool
+        Where the path did not stop short.
+    """
+
+    norm: Array
+    lack: Array
+    arrived: Mask
+
+
+def norm_at_ridge(equations: SaddlePointEquations, nodes: Nodes, ridge: Array) -> AtRidge:
+    """The norm that a ridge leaves: along the path from a ridge under which Hebb's rule is left.
+
+    The parameter of the loss must be 1.
+    """
+    weights = FixedRidge(nodes, np.log(ridge))
+    fixed = dataclasses.replace(equations, weights=weights)
+    start, first = weights.gentle_start(equations.channel, equations.count)
+    walk = follow(
+        lambda at: dataclasses.replace(fixed, weights=FixedRidge(nodes, np.log(at))).system(),
+        start,
+        first,
+        ridge,
+        TOLERANCE,
+    )
+    log_lam = weights.log_norm(equations.channel, equations.count, walk.unknowns)
+    mu = np.exp(walk.unknowns[:, LOG_MU, None])
+    lack = np.sum(nodes.count * mu / (mu + nodes.eigenvalue), axis=1) / weights.total
+    return AtRidge(np.exp(log_lam), lack, walk.arrived)
 
 
 def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:
