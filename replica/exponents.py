@@ -424,26 +424,21 @@ def effective_spectrum(
     regime = _regime_of_pair(g1, g2)
     inside = regime >= 0
     a, slope_1, slope_2 = _capacity_of_pair(g1, g2)
-    rows = np.stack(
-        [
-            np.where(inside, a, np.nan),
-            np.where((g1 > 0) & (g1 <= 2), g1 / 2, np.nan),
-            np.where(inside, np.hypot(slope_1 * error_1, slope_2 * error_2), np.nan),
-            error_1 / 2,
-            np.where(inside, slope_1 * error_1**2 / 2, np.nan),
-            np.full(len(a), np.nan),
-            np.full(len(a), np.nan),
-            np.full(len(a), np.nan),
-            np.full(len(a), np.nan),
-        ]
-    )
-    good = np.flatnonzero(~bad)
-    for part in np.array_split(good, len(good) // BLOCK + 1):
+    with np.errstate(invalid="ignore", over="ignore"):  # slopes outside, which are not looked at
+        error = np.where(inside, np.hypot(slope_1 * error_1, slope_2 * error_2), np.nan)
+        covariance = np.where(inside, slope_1 * error_1**2 / 2, np.nan)
+    rows = np.empty((len(SPECTRUM_ROWS), len(a)))
+    rows[0] = np.where(inside, a, np.nan)
+    rows[1] = np.where((g1 > 0) & (g1 <= 2), g1 / 2, np.nan)
+    rows[2], rows[3], rows[4] = error, error_1 / 2, covariance
+    rows[5] = rows[6] = _continued_capacity(g1, g2)
+    rows[7], rows[8] = np.isin(regime, PRODUCT_LAW), ~inside
+    blurred = np.flatnonzero(~bad & (error_1 + error_2 > 0))
+    for part in np.array_split(blurred, len(blurred) // BLOCK + 1):
         pair = _Pair(g1[part], g2[part], error_1[part], error_2[part])
         rows[5, part], rows[6, part] = pair.quantile(LOW), pair.quantile(HIGH)
         rows[7, part], rows[8, part] = pair.product_law(), pair.outside()
-    law = np.isin(regime, (Regime.ONE_CURVE, Regime.EARLY_OPTIMUM, Regime.SATURATED_EARLY))
-    law |= regime == Regime.LINE_HALF
+    law = np.isin(regime, PRODUCT_LAW)
     rows[:, bad] = np.nan
     regime[bad] = Regime.REFUSED
     law[bad] = False
@@ -457,6 +452,13 @@ def effective_spectrum(
     )
 
 
+#: Where a pair must obey the product law.
+PRODUCT_LAW = (
+    Regime.ONE_CURVE,
+    Regime.LINE_HALF,
+    Regime.EARLY_OPTIMUM,
+    Regime.SATURATED_EARLY,
+)
 #: Rows of numbers in `effective_spectrum`.
 SPECTRUM_ROWS = (
     "capacity",
@@ -522,6 +524,17 @@ def _capacity_of_pair(g1: Array, g2: Array) -> tuple[Array, Array, Array]:
         slope_1, slope_2 = 0.5 * a * a * k_1, 0.5 * (a / g2) ** 2
     on_two = ~shallow & (g2 == 1 / (1 + g1))
     return np.where(on_two, 2.0, a), slope_1, slope_2
+
+
+def _continued_capacity(g1: Array, g2: Array) -> Array:
+    """Capacity of a pair, the strips continued beyond their ends: from 0 to inf, 2 in the gap."""
+    with np.errstate(divide="ignore"):
+        inverse = np.where(g2 > 0, 1 / g2, np.inf)
+        steep = np.minimum(g1, 2.0)
+        early, late = inverse + 1 - 2 * steep, inverse - 1
+        rate = np.where(g1 <= 1, inverse - g1, np.where(early > 1, early, np.minimum(late, 1.0)))
+        found: Array = np.where(rate > 0, 2 / rate, np.inf)
+    return found
 
 
 #: Panel edges about the middle of a normal density, or of a step, in its own widths: beyond the
