@@ -17,14 +17,17 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 # A warning is an error, and so is a reference that leads nowhere.
 SPHINX = $(BIN)/python -m sphinx -q -n -W --keep-going -d docs/_build/doctrees
 
+# A file of tests goes to one worker: what its fixtures make is made once.
+BY_FILE = --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help install figures test test-slow fuzz lint format types contracts bench docs docs-links clean distclean
+.PHONY: help install figures test test-slow test-processors fuzz lint format types contracts bench docs docs-links clean distclean
 
 help: ## say what the targets do
 	@echo "Usage: make TARGET [PYTHON=python3] [WORKERS=2] [ARGS=...]"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 install: $(STAMP) ## build .venv with this library and the pinned versions
 	@:
@@ -57,10 +60,13 @@ figures: $(STAMP) ## draw every figure that is out of date into figures/
 	@$(BIN)/python -m validation figures --output figures $(ARGS)
 
 test: $(STAMP) ## run the tests, without the slow ones
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) $(ARGS)
 
 test-slow: $(STAMP) ## run the slow tests only
-	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m slow $(ARGS)
+
+test-processors: $(STAMP) ## run the numerical tests as on other processors, with other seeds
+	@WORKERS=$(WORKERS) $(BIN)/python tests/processors.py $(ARGS)
 
 fuzz: $(STAMP) ## draw EXAMPLES random inputs for each door (1000), other ones every time
 	@HYPOTHESIS_PROFILE=long EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz -m "slow or not slow" $(ARGS)

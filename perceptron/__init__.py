@@ -1,4 +1,4 @@
-"""Large perceptrons that check the theory, and share no code with it.
+"""Large perceptrons that check the theory, and share no physics with it.
 
 Draw examples with `teacher_student` or `random_labels`, then learn them:
 `hebb_rule`, `minimize_at_norm`, `max_stability`, `bayes_optimal`,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptron import checks
+from perceptron import ranges
 from perceptron.products import Products
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 
-__all__ = ["Examples", "random_labels", "teacher_student"]
+__all__ = ["Examples", "check_examples", "random_labels", "teacher_student"]
 
 #: Inputs are drawn so many bytes at a time, which bounds the memory beyond the inputs.
 BLOCK_BYTES = 1 << 24
@@ -43,32 +46,34 @@ class Examples:
 
     def __post_init__(self) -> None:
         for name in ("inputs", "labels"):
-            value = checks.instance(name, getattr(self, name), np.ndarray)
+            value = arguments.instance(name, getattr(self, name), np.ndarray)
             if isinstance(value, np.ma.MaskedArray):
-                raise ValueError(f"`{name}` must be an array without a mask; got {value!r}")
+                raise InvalidArgument(name, "must be an array without a mask", quoted(value))
         if self.inputs.ndim != 2 or self.inputs.dtype not in (np.int8, np.float32):
-            raise ValueError(
-                "`inputs` must be a (P, N) array of int8 or float32; "
-                f"got shape {self.inputs.shape} and dtype {self.inputs.dtype}"
+            raise InvalidArgument(
+                "inputs",
+                "must be a (P, N) array of int8 or float32",
+                f"shape {self.inputs.shape} and dtype {self.inputs.dtype}",
             )
         if self.inputs.size == 0:
-            raise ValueError(
-                f"`inputs` must hold at least one example; got shape {self.inputs.shape}"
+            raise InvalidArgument(
+                "inputs", "must hold at least one example", f"shape {self.inputs.shape}"
             )
         # least and largest without an array of their own size; nan shows in either
         if not (np.isfinite(self.inputs.min()) and np.isfinite(self.inputs.max())):
-            raise ValueError("`inputs` must be finite; got inf or nan among them")
+            raise InvalidArgument("inputs", "must be finite", "inf or nan among them")
         if self.labels.shape != self.inputs.shape[:1] or self.labels.dtype != np.int8:
-            raise ValueError(
-                f"`labels` must be a ({self.P},) array of int8; "
-                f"got shape {self.labels.shape} and dtype {self.labels.dtype}"
+            raise InvalidArgument(
+                "labels",
+                f"must be a ({self.P},) array of int8",
+                f"shape {self.labels.shape} and dtype {self.labels.dtype}",
             )
         if not np.all(np.abs(self.labels) == 1):
-            raise ValueError("`labels` must be -1 or 1; got other values")
+            raise InvalidArgument("labels", "must be -1 or 1", "other values")
         if self.teacher is not None:
-            teacher = checks.vector("teacher", self.teacher, self.N)
+            teacher = arguments.vector("teacher", self.teacher, self.N)
             if not np.any(teacher):
-                raise ValueError("`teacher` must have a direction; got zeros only")
+                raise InvalidArgument("teacher", "must have a direction", "zeros only")
             object.__setattr__(self, "teacher", teacher)
         for name in ("inputs", "labels"):  # the kernels are compiled for rows that lie in memory
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
@@ -88,6 +93,21 @@ class Examples:
     def alpha(self) -> float:
         """P/N."""
         return self.P / self.N
+
+
+def check_examples(examples: Examples, theory: str = "") -> None:
+    """Refuse anything else; ``theory`` names the function of alpha that bears the same name.
+
+    Raises
+    ------
+    InvalidArgument
+        Whoever gives a number is told of the theory.
+    """
+    if theory and isinstance(examples, numbers.Real | np.ndarray | list | tuple):
+        arguments.instance(
+            "examples", examples, Examples, f": the theory's function of alpha is `{theory}`"
+        )
+    arguments.instance("examples", examples, Examples)
 
 
 def teacher_student(
@@ -115,9 +135,9 @@ def teacher_student(
     MemoryError
         If the inputs do not fit in this machine; before anything is allocated.
     """
-    n, p, streams = _door(N, alpha, seed, inputs)
+    n, p, streams = _sizes(N, alpha, seed, inputs)
     seed = int(seed)
-    flip = checks.number("label_flip", label_flip, "in [0, 0.5]", low=0.0, high=0.5)
+    flip = arguments.number("label_flip", label_flip, ranges.within(0.0, 0.5))
     x = _inputs(n, p, inputs, streams[0])
     teacher = np.random.default_rng(streams[1]).standard_normal(n)
     teacher *= np.sqrt(n) / np.linalg.norm(teacher)
@@ -132,30 +152,30 @@ def random_labels(N: int, alpha: float, seed: int = 0, inputs: str = "rademacher
 
     Parameters and errors as in `teacher_student`.
     """
-    n, p, streams = _door(N, alpha, seed, inputs)
+    n, p, streams = _sizes(N, alpha, seed, inputs)
     seed = int(seed)
     x = _inputs(n, p, inputs, streams[0])
     labels = np.random.default_rng(streams[2]).integers(0, 2, p, dtype=np.int8) * np.int8(2) - 1
     return Examples(x, labels.astype(np.int8), None, seed)
 
 
-def _door(
+def _sizes(
     N: int, alpha: float, seed: int, inputs: str
 ) -> tuple[int, int, list[np.random.SeedSequence]]:
-    n = checks.count("N", N, SMALLEST_N, f"an integer of at least {SMALLEST_N}")
-    a = checks.number("alpha", alpha, "positive and finite", low=0.0, low_open=True)
-    seed = checks.count("seed", seed, 0, "a non-negative integer")
-    kind = checks.one_of("inputs", inputs, ("rademacher", "gaussian"))
+    n = arguments.whole("N", N, SMALLEST_N, words=f"an integer of at least {SMALLEST_N}")
+    a = arguments.number("alpha", alpha, arguments.POSITIVE)
+    seed = arguments.whole("seed", seed, 0, words="a non-negative integer")
+    kind = arguments.word("inputs", inputs, ("rademacher", "gaussian"))
     wide = float(min(n, 10**100))
     size = a * wide * wide
-    checks.memory(
-        "`N` and `alpha`",
+    arguments.check_memory(
+        "`N` and `alpha` must leave room in memory",
+        f"an array of alpha N^2 = {size:.3g} inputs takes",
         size * (4 if kind == "gaussian" else 1),
-        f"an array of alpha N^2 = {size:.3g} inputs",
     )
     p = round(a * n)
     if p < 1:
-        raise ValueError(f"`alpha` must give at least one example at N = {n}; got {alpha!r}")
+        raise InvalidArgument("alpha", f"must give at least one example at N = {n}", quoted(alpha))
     return n, p, np.random.SeedSequence(seed).spawn(3)
 
 

@@ -9,23 +9,24 @@ loss curves nowhere more than the largest eigenvalue of X^T X/N.
 from __future__ import annotations
 
 import math
-import signal
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from perceptron import checks, kernels
-from perceptron.data import Examples
+from perceptron import kernels, ranges
+from perceptron.data import Examples, check_examples
 from perceptron.hebb import pull_of_all
 from perceptron.records import Trajectory, mean_loss, overlap_and_error
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
+from replica.common.interruption import Interrupted, Interruption
+from replica.common.progress import bar
 
 __all__ = ["DescentError", "gradient_descent", "gradient_flow", "largest_curvature"]
 
@@ -47,6 +48,7 @@ ROUNDING = 1e-6
 LARGEST = 1e30
 #: And below this their squares are none.
 SMALLEST = 1e-100
+LARGE_ENOUGH = (arguments.POSITIVE, ranges.at_least(SMALLEST))
 
 #: First step of the flow, as a part of the norm there is or, from zero, as lam. A choice.
 FIRST = 1e-3
@@ -62,10 +64,6 @@ MARGIN = 1.1
 MOST_STAGES = 250
 #: Damping of the Chebyshev steps, the choice of Sommeijer, Shampine and Verwer (1998).
 DAMPING = 2 / 13
-
-
-class _Interrupted(Exception):
-    """Ctrl-C in the middle of a step."""
 
 
 class DescentError(RuntimeError):
@@ -86,7 +84,7 @@ def largest_curvature(examples: Examples) -> float:
     learning rate is below 2 over this. About (1 + sqrt(alpha))^2 for independent
     inputs.
     """
-    checks.instance("examples", examples, Examples)
+    check_examples(examples)
     value, error, _ = _lanczos(examples, np.ones(examples.P), None, 20)
     return value + error
 
@@ -144,35 +142,32 @@ def gradient_descent(
     DescentError
         If the loss grows beyond that at the start, or out of the numbers.
     """
-    checks.instance("examples", examples, Examples)
-    steps = checks.count("steps", steps, 1, "a positive integer", high=10**15)
+    check_examples(examples)
+    steps = arguments.whole("steps", steps, 1, 10**15, "a positive integer")
     if learning_rate is not None:
-        learning_rate = checks.number(
-            "learning_rate",
-            learning_rate,
-            "positive and finite",
-            low=0.0,
-            low_open=True,
-            least=SMALLEST,
-        )
+        learning_rate = arguments.number("learning_rate", learning_rate, *LARGE_ENOUGH)
     marks = _marks(records, steps)
-    single = checks.one_of("precision", precision, ("single", "double")) == "single"
+    single = arguments.word("precision", precision, ("single", "double")) == "single"
     w = _first_weights(examples, start, resume)
     book = _Book(examples)
     done = 0
     if resume is not None:
         done, rate = int(resume.step[-1]), resume.learning_rate
         if learning_rate is not None and learning_rate != rate:
-            raise ValueError(
-                f"`learning_rate` must be that of `resume`, {rate!r}; got {learning_rate!r}"
+            raise InvalidArgument(
+                "learning_rate", f"must be that of `resume`, {rate!r}", quoted(learning_rate)
             )
         if resume.time[-1] != done * rate:
-            raise ValueError(
-                "`resume` must come from gradient_descent; got times that are not those of its "
-                "steps (continue another rule with `start=resume.weights`)"
+            raise InvalidArgument(
+                "resume",
+                "must come from gradient_descent",
+                "times that are not those of its steps (continue another rule with "
+                "`start=resume.weights`)",
             )
         if done > steps:
-            raise ValueError(f"`steps` must be at least those of `resume`, {done}; got {steps}")
+            raise InvalidArgument(
+                "steps", f"must be at least those of `resume`, {done}", f"{steps}"
+            )
         book.keep(resume, np.isin(resume.step, marks))
     elif learning_rate is None:
         rate = _round_down(CAUTION / largest_curvature(examples))
@@ -184,8 +179,10 @@ def gradient_descent(
 
     chunk, stopped = 1, False
     with (
-        _keyboard() as interrupted,
-        _bar("gradient descent", steps, progress) as show,
+        Interruption(answered=True, twice=True) as interruption,
+        bar(
+            "gradient descent", steps, wanted=progress, unit="percent", remaining=True, kept=True
+        ) as shown,
         _Team(examples, w, single) as team,
     ):
         for mark in marks[marks > done]:
@@ -196,8 +193,8 @@ def gradient_descent(
                 done += now
                 each = (time.perf_counter() - begin) / now
                 chunk = max(1, min(2 * chunk, int(CHUNK_S / max(each, 1e-9))))
-                stopped = interrupted()
-                show(done)
+                stopped = interruption.requested
+                shown.update(done)
             loss = book.add(done, done * rate, w)
             if not loss <= first_loss * (1 + ROUNDING):
                 bound = 2 / largest_curvature(examples)
@@ -267,12 +264,12 @@ def gradient_flow(
     DescentError
         If the norm stops growing below ``until_norm``.
     """
-    checks.instance("examples", examples, Examples)
+    check_examples(examples)
     if until_norm is None and until_time is None:
-        raise ValueError("`until_norm` or `until_time` must be given; got neither")
+        raise InvalidArgument("until_norm", "or `until_time` must be given", "neither")
     last_norm, last_time = _end("until_norm", until_norm), _end("until_time", until_time)
-    tolerance = checks.number("tolerance", tolerance, "within [1e-10, 0.01]", low=1e-10, high=0.01)
-    records = checks.count("records", records, 1, "a positive integer", high=MOST_RECORDS)
+    tolerance = arguments.number("tolerance", tolerance, ranges.within(1e-10, 0.01))
+    records = arguments.whole("records", records, 1, MOST_RECORDS, "a positive integer")
     ratio = 10 ** (1 / records) - 1
     w = _first_weights(examples, start, resume)
     root = math.sqrt(examples.N)
@@ -291,14 +288,19 @@ def gradient_flow(
     norm = _length(w) / root
     for name, last, value in (("until_norm", last_norm, norm), ("until_time", last_time, t)):
         if value >= last:
-            raise ValueError(f"`{name}` must be above that at the start, {value:g}; got {last!r}")
+            raise InvalidArgument(name, f"must be above that at the start, {value:g}", quoted(last))
 
     t_begin, rest, stopped = t, False, False
-    with _keyboard() as interrupted, _bar("gradient flow", 1.0, progress) as show:
+    with (
+        Interruption(answered=True, twice=True) as interruption,
+        bar(
+            "gradient flow", 1.0, wanted=progress, unit="percent", remaining=True, kept=True
+        ) as shown,
+    ):
 
         def gradient(v: Array) -> tuple[Array, Array]:
-            if interrupted():  # a step may take a thousand of these
-                raise _Interrupted
+            if interruption.requested:  # a step may take a thousand of these
+                raise Interrupted
             return examples.products.gradient(v, 1.0)
 
         while norm < last_norm and t < last_time and not (rest or stopped):
@@ -328,14 +330,16 @@ def gradient_flow(
                     fields_after, g_after = gradient(after)
                     norm = last_norm
                 rest = _length(g_after) * t < AT_REST * _length(after) or t > END_OF_TIME
-            except _Interrupted:  # the step is left undone: the run stands at its last record
+            except Interrupted:  # the step is left undone: the run stands at its last record
                 t, done, norm, h, direction = at_last
                 rest, stopped = False, True
                 break
             w, fields, g = after, fields_after, g_after
             book.add(done, t, w, fields)
-            stopped = interrupted()
-            show(max(norm / last_norm, math.log1p(t - t_begin) / math.log1p(last_time - t_begin)))
+            stopped = interruption.requested
+            shown.update(
+                max(norm / last_norm, math.log1p(t - t_begin) / math.log1p(last_time - t_begin))
+            )
     complete = norm >= last_norm or t >= last_time or (rest and until_time is not None)
     trajectory = book.trajectory(w, h, complete=complete, direction=direction)
     if rest and not complete:
@@ -409,13 +413,11 @@ def _marks(records: int | Sequence[int], steps: int) -> NDArray[np.int64]:
     rule = "a positive integer or a list of steps"
     marks = _steps(records)
     if marks is None and not isinstance(records, Sequence):
-        a_decade = checks.count("records", records, 1, rule, high=MOST_RECORDS)
+        a_decade = arguments.whole("records", records, 1, MOST_RECORDS, rule)
         exponents = np.arange(math.floor(a_decade * math.log10(steps)) + 1) / a_decade
         marks = np.concatenate([[0], np.rint(10.0**exponents).astype(np.int64)])
     elif marks is None or np.any(marks < 0):
-        raise ValueError(
-            f"`records` must be {rule} that are not negative; got {checks.quoted(records)}"
-        )
+        raise InvalidArgument("records", f"must be {rule} that are not negative", quoted(records))
     return np.unique(np.append(marks[marks <= steps], steps).astype(np.int64))
 
 
@@ -444,7 +446,7 @@ def _round_down(value: float) -> float:
 def _end(name: str, value: float | None) -> float:
     if value is None:
         return math.inf
-    return checks.number(name, value, "positive and finite", low=0.0, low_open=True, least=SMALLEST)
+    return arguments.number(name, value, *LARGE_ENOUGH)
 
 
 def _lanczos(
@@ -594,84 +596,32 @@ class _Book:
 def _first_weights(examples: Examples, start: Array | None, resume: Trajectory | None) -> Array:
     """A copy of the weights to begin with."""
     if resume is not None:
-        checks.instance("resume", resume, Trajectory)
+        arguments.instance("resume", resume, Trajectory)
         if start is not None:
-            raise ValueError("`start` must not be given with `resume`; got both")
+            raise InvalidArgument("start", "must not be given with `resume`", "both")
         w = np.array(resume.weights, dtype=np.float64)
         loss = math.nan
         if w.shape == (examples.N,):
             loss = mean_loss(examples.labels * examples.products.fields(w), 1.0)
         # another machine may add in another order
         if not math.isclose(loss, resume.train_loss[-1], rel_tol=1e-9):
-            raise ValueError(
-                "`resume` must come from the same examples; got weights with another loss on these"
+            raise InvalidArgument(
+                "resume", "must come from the same examples", "weights with another loss on these"
             )
         return w
     if start is None:
         pull_of_all(examples)  # from zero the first step needs a direction
         return np.zeros(examples.N)
-    w = checks.vector("start", start, examples.N)
+    w = arguments.vector("start", start, examples.N)
     largest = float(np.max(np.abs(w)))
     if not (largest == 0 or SMALLEST <= largest < LARGEST):
-        raise ValueError(
-            f"`start` must be zero, or its largest weight between {SMALLEST:g} and {LARGEST:g}; "
-            f"got {largest:g}"
+        raise InvalidArgument(
+            "start",
+            f"must be zero, or its largest weight between {SMALLEST:g} and {LARGEST:g}",
+            f"{largest:g}",
         )
     return w
 
 
 def _warn(what: str) -> None:
     warnings.warn(f"{what}; pass the result as `resume` to go on", RuntimeWarning, stacklevel=3)
-
-
-@contextmanager
-def _keyboard() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, which interrupts nothing in here unless pressed twice."""
-    pressed = False
-
-    def note(number: int, frame: object) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    # only the main thread is told; and somebody else's handler is left alone
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def _bar(title: str, total: float, wanted: bool) -> Iterator[Callable[[float], None]]:
-    """A progress bar with the remaining time, on a terminal; takes what is done so far."""
-    if not (wanted and sys.stderr is not None and sys.stderr.isatty()):
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from perceptron import checks
-from perceptron.products import processors, thread_limit
+from perceptron.products import thread_limit
+from replica.common import arguments, processors
+from replica.common.arguments import InvalidArgument, quoted
+from replica.common.progress import bar
 
 __all__ = ["Ensemble", "over_seeds"]
 
@@ -95,13 +95,11 @@ def over_seeds(
     ``complete`` False, and a warning.
     """
     if isinstance(seeds, int | np.integer):
-        seeds = range(checks.count("seeds", seeds, 1, "at least 1", high=MOST_SEEDS))
+        seeds = range(arguments.whole("seeds", seeds, 1, MOST_SEEDS, "at least 1"))
     if not callable(experiment):
-        raise ValueError(
-            f"`experiment` must be a function of the seed; got {checks.quoted(experiment)}"
-        )
+        raise InvalidArgument("experiment", "must be a function of the seed", quoted(experiment))
     order = _order(seeds)
-    own = ThreadPoolExecutor(min(processors(), len(order))) if executor is None else None
+    own = ThreadPoolExecutor(min(processors.count(), len(order))) if executor is None else None
     pool = executor or own
     assert pool is not None
     done: dict[int, dict[str, Array]] = {}
@@ -109,14 +107,17 @@ def over_seeds(
     complete = False
     try:
         # two teams of BLAS threads on the same processors wait for one another: 20 times slower
-        with _bar(progress, len(order)) as advance, threadpool_limits(1, user_api="blas"):
+        with (
+            bar(progress, len(order), remaining=True, wanted=progress is not None) as shown,
+            threadpool_limits(1, user_api="blas"),
+        ):
             for seed in order:  # one by one: those are known that an interruption has to call off
                 futures[pool.submit(_alone, experiment, seed)] = seed
             for future in as_completed(futures):
                 found = _numbers(future.result())
                 _compare(found, next(iter(done.values()), found))
                 done[futures[future]] = found
-                advance()
+                shown.advance()
         complete = True
     except KeyboardInterrupt:
         for future, seed in futures.items():  # done, and not looked at yet
@@ -143,29 +144,28 @@ def _order(seeds: Any) -> list[int]:
             raise TypeError
         listed = list(itertools.islice(seeds, MOST_SEEDS + 1))
     except TypeError:
-        raise ValueError(
-            f"`seeds` must be an integer or a sequence of integers; got {checks.quoted(seeds)}"
+        raise InvalidArgument(
+            "seeds", "must be an integer or a sequence of integers", quoted(seeds)
         ) from None
     rule = "non-negative integers"
-    order = [checks.count("seeds", seed, 0, rule, high=2**63 - 1) for seed in listed]
+    order = [arguments.whole("seeds", seed, 0, 2**63 - 1, rule) for seed in listed]
     if not order or len(order) > MOST_SEEDS or len(set(order)) < len(order):
-        raise ValueError(
-            f"`seeds` must be different integers, from one to {MOST_SEEDS}; "
-            f"got {checks.quoted(order)}"
+        raise InvalidArgument(
+            "seeds", f"must be different integers, from one to {MOST_SEEDS}", quoted(order)
         )
     return order
 
 
 def _numbers(found: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """What an experiment returned, as arrays."""
-    rule = "`experiment` must return numbers or arrays by name"
+    rule = "must return numbers or arrays by name"
     if not isinstance(found, Mapping):
-        raise ValueError(f"{rule}; got {checks.quoted(found)}")
+        raise InvalidArgument("experiment", rule, quoted(found))
     values = {}
     for name, value in found.items():
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
-            raise ValueError(f"{rule}; got {checks.quoted(value)} for {name!r}")
+            raise InvalidArgument("experiment", rule, f"{quoted(value)} for {quoted(name)}")
         values[name] = array.astype(float)
     return values
 
@@ -174,9 +174,10 @@ def _compare(found: dict[str, Array], first: dict[str, Array]) -> None:
     """All seeds have the same names and shapes."""
     shapes = [{name: value.shape for name, value in one.items()} for one in (found, first)]
     if shapes[0] != shapes[1]:
-        raise ValueError(
-            "`experiment` must return the same names and shapes for every seed; "
-            f"got {shapes[0]} and {shapes[1]}"
+        raise InvalidArgument(
+            "experiment",
+            "must return the same names and shapes for every seed",
+            f"{shapes[0]} and {shapes[1]}",
         )
 
 
@@ -184,24 +185,3 @@ def _alone(experiment: Experiment, seed: int) -> Mapping[str, ArrayLike]:
     """One seed in one thread: the others are busy with other seeds."""
     with thread_limit(1), threadpool_limits(1, user_api="blas"):
         return experiment(seed)
-
-
-@contextmanager
-def _bar(label: str | None, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar if there is a label and someone to see it."""
-    if label is None or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda: bar.advance(task)

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from perceptron import checks
-from perceptron.data import Examples
+from perceptron import ranges
+from perceptron.data import Examples, check_examples
 from perceptron.hebb import pull_of_all
 from perceptron.records import Learned, measure
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["FixedNorm", "NoMinimiser", "minimize_at_norm"]
 
@@ -113,10 +115,8 @@ def minimize_at_norm(
         unconstrained minimiser, where the problem is no longer convex; or if
         ``lam`` is so large that every exp(-2 lam Delta) underflows.
     """
-    tolerance = checks.number(
-        "tolerance", tolerance, "in (0, 0.1]", low=0.0, high=0.1, low_open=True
-    )
-    checks.instance("examples", examples, Examples)
+    tolerance = arguments.number("tolerance", tolerance, ranges.tolerance(0.1))
+    check_examples(examples)
     scalar, norms = _norms(lam)
     unit = _direction(examples, start)
     results: dict[int, FixedNorm] = {}
@@ -148,13 +148,13 @@ def _norms(lam: Any) -> tuple[bool, list[float]]:
             raise TypeError
         values = np.asarray(lam, dtype=object)
     except (TypeError, ValueError, UserWarning):  # ragged, or masked
-        raise ValueError(
-            f"`lam` must be {rule}, or a sequence of such numbers; got {checks.quoted(lam)}"
+        raise InvalidArgument(
+            "lam", f"must be {rule}, or a sequence of such numbers", quoted(lam)
         ) from None
     if values.ndim > 1:
-        raise ValueError(f"`lam` must be one number or a sequence; got shape {values.shape}")
+        raise InvalidArgument("lam", "must be one number or a sequence", f"shape {values.shape}")
     norms = [
-        checks.number("lam", v, rule, low=0.0, low_open=True, least=SMALLEST)
+        arguments.number("lam", v, arguments.POSITIVE, ranges.at_least(SMALLEST))
         for v in values.ravel()
     ]
     return values.ndim == 0, norms
@@ -188,11 +188,13 @@ def _direction(examples: Examples, start: Array | None) -> Array:
     if start is None:
         vector = pull_of_all(examples)
     else:
-        vector = checks.vector("start", start, examples.N)
+        vector = arguments.vector("start", start, examples.N)
         vector /= np.max(np.abs(vector)) or 1.0  # whose length does not overflow
     length = np.linalg.norm(vector)
     if not (length > 0 and np.isfinite(length)):
-        raise ValueError(f"`start` must be a finite vector other than zero; got length {length}")
+        raise InvalidArgument(
+            "start", "must be a finite vector other than zero", f"length {length}"
+        )
     return vector / length
 
 

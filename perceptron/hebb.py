@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptron import checks
-from perceptron.data import Examples
+from perceptron.data import Examples, check_examples
 from perceptron.records import Learned, measure
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["hebb_rule", "pull_of_all"]
 
@@ -34,7 +34,7 @@ def hebb_rule(examples: Examples) -> Learned:
     ValueError
         If the sum vanishes, so that it has no direction.
     """
-    checks.instance("examples", examples, Examples)
+    check_examples(examples)
     return Learned(**measure(examples, pull_of_all(examples), 0.0))  # type: ignore[arg-type]
 
 
@@ -43,8 +43,9 @@ def pull_of_all(examples: Examples) -> NDArray[np.float64]:
     pull = examples.products.combine(examples.labels.astype(np.float64))
     largest = max(float(examples.inputs.max()), -float(examples.inputs.min()))
     if not np.linalg.norm(pull) > ROUNDING * examples.P * largest:
-        raise ValueError(
-            f"`examples` must not cancel in Hebb's sum of y x; got {examples.P} examples "
-            "whose sum is zero"
+        raise InvalidArgument(
+            "examples",
+            "must not cancel in Hebb's sum of y x",
+            f"{examples.P} examples whose sum is zero",
         )
     return pull

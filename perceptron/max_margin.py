@@ -30,9 +30,11 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
-from perceptron import checks, kernels
-from perceptron.data import Examples
+from perceptron import kernels, ranges
+from perceptron.data import Examples, check_examples
 from perceptron.records import Learned, measure
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["MaximumStability", "NotSeparable", "max_stability"]
 
@@ -148,8 +150,8 @@ def max_stability(
         For a bad argument, if rounding keeps the gap above ``tolerance``, or if
         a thousand Newton steps decide nothing.
     """
-    checks.instance("examples", examples, Examples)
-    tolerance = checks.number("tolerance", tolerance, "in [1e-13, 0.1]", low=1e-13, high=0.1)
+    check_examples(examples, "replica.max_stability")
+    tolerance = arguments.number("tolerance", tolerance, ranges.within(1e-13, 0.1))
     b = np.zeros(examples.P) if start is None else _multipliers(examples, start)
     here = _coordinate_ascent(examples, b, max(ROUGH_GAP, tolerance))
     # one thread of linear algebra: the same bits on any number of processors, and no team
@@ -160,15 +162,17 @@ def max_stability(
     stability = float(np.min(fields["margins"]))  # type: ignore[call-overload]
     gap = 1 - stability / here.bound
     if stability <= 0:
-        raise ValueError(
-            f"`examples` must be linearly separable; {steps} Newton steps could neither separate "
-            f"these nor prove that nothing does: the largest stability is between {stability:.1e} "
-            f"and {here.bound:.1e}"
+        raise InvalidArgument(
+            "examples",
+            f"must be linearly separable; {steps} Newton steps could neither separate "
+            "these nor prove that nothing does: the largest stability is between "
+            f"{stability:.1e} and {here.bound:.1e}",
         )
     if not gap <= tolerance:
-        raise ValueError(
-            f"`tolerance` must be one that rounding lets the duality gap reach; "
-            f"got {tolerance:g}, reached {gap:.1e} at stability {stability:g}"
+        raise InvalidArgument(
+            "tolerance",
+            "must be one that rounding lets the duality gap reach",
+            f"{tolerance:g}, reached {gap:.1e} at stability {stability:g}",
         )
     return MaximumStability(
         **fields,  # type: ignore[arg-type]
@@ -210,9 +214,9 @@ def _gap(pair: _Pair) -> float:
 def _multipliers(examples: Examples, start: Array) -> Array:
     """Those of the user, at the scale where the dual is largest."""
     rule = "finite, non-negative and not all zero"
-    b = checks.vector("start", start, examples.P, rule)
+    b = arguments.vector("start", start, examples.P, rule)
     if not (np.all(b >= 0) and b.any()):
-        raise ValueError(f"`start` must be {rule}; got {b.min()} to {b.max()}")
+        raise InvalidArgument("start", f"must be {rule}", f"{b.min()} to {b.max()}")
     b /= b.max()  # whose sum does not overflow
     b /= b.sum()
     pull = examples.products.combine(examples.labels * b)
@@ -394,8 +398,10 @@ class _Matrix:
         self.inside: Mask = np.zeros(examples.P, dtype=bool)
         size = min(examples.P, examples.N)
         # the matrix, and the copy in double precision that is factorised
-        checks.memory(
-            "`examples`", size * size * (np.dtype(real).itemsize + 8.0), f"a matrix of {size}^2"
+        arguments.check_memory(
+            "`examples` must leave room in memory",
+            f"a matrix of {size}^2 takes",
+            size * size * (np.dtype(real).itemsize + 8.0),
         )
         self.gram = np.zeros((size, size), dtype=real)
         self.factor: tuple[Array, bool] | None = None

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx
 
-from perceptron import checks
-from perceptron.data import Examples
+from perceptron import ranges
+from perceptron.data import Examples, check_examples
 from perceptron.records import Learned, measure
+from replica.common import arguments
 
 __all__ = ["BayesOptimal", "bayes_optimal"]
 
@@ -91,15 +92,13 @@ def bayes_optimal(
     ValueError
         For a bad argument.
     """
-    checks.instance("examples", examples, Examples)
-    p = checks.number("label_flip", label_flip, "in [0, 0.5)", low=0.0, high=np.nextafter(0.5, 0))
-    tolerance = checks.number(
-        "tolerance", tolerance, "in (0, 0.1]", low=0.0, high=0.1, low_open=True
+    check_examples(examples, "replica.bayes_optimal")
+    p = arguments.number("label_flip", label_flip, ranges.share(0.5))
+    tolerance = arguments.number("tolerance", tolerance, ranges.tolerance(0.1))
+    max_iterations = arguments.whole(
+        "max_iterations", max_iterations, 1, 10**9, "a positive integer"
     )
-    max_iterations = checks.count(
-        "max_iterations", max_iterations, 1, "a positive integer", high=10**9
-    )
-    keep = checks.number("damping", damping, "in [0, 1)", low=0.0, high=np.nextafter(1.0, 0))
+    keep = arguments.number("damping", damping, ranges.share(1.0))
     products, labels, alpha = examples.products, examples.labels, examples.alpha
     mean, variance = np.zeros(examples.N), 1.0
     pull = np.zeros(examples.P)  # g, the channel's message

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptron import kernels
+from replica.common import processors
 
-__all__ = ["Products", "processors", "thread_limit"]
+__all__ = ["Products", "thread_limit"]
 
 Array = NDArray[np.float64]
 
@@ -35,14 +36,6 @@ def thread_limit(threads: int) -> Iterator[None]:
         yield
     finally:
         _limit.reset(token)
-
-
-def processors() -> int:
-    """How many threads are worth starting."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
 
 
 class Products:
@@ -69,7 +62,7 @@ class Products:
         cuts = np.linspace(0, groups, PARTS + 1).astype(int) * kernels.ROWS
         self.cuts = np.minimum(cuts, p)
         most = max(1, inputs.size // INPUTS_PER_THREAD)
-        self.threads = min(threads or min(processors(), _limit.get()), PARTS, most)
+        self.threads = min(threads or min(processors.count(), _limit.get()), PARTS, most)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_of = 0  # the process whose threads it holds: a fork inherits none of them
         self._none = np.zeros(p)

@@ -13,8 +13,21 @@ TYPE_CHECKING = False  # as for type checkers, without an import of typing: this
 if TYPE_CHECKING:
     from typing import Any
 
-    from replica.general import solve
+    from replica.capacities import (
+        convexity_limit,
+        gardner_capacity,
+        separability_capacity,
+        storage_max_stability,
+    )
+    from replica.exponents import effective_spectrum, scaling_exponents
+    from replica.inputs import Clusters, Isotropic, MarchenkoPastur, PowerLaw, Spectrum
     from replica.limits import EARLY_LAW_CONSTANT, early_law, master_curve, master_optimum
+    from replica.logistic import (
+        at_ridge,
+        logistic_clusters,
+        logistic_storage,
+        logistic_teacher_student,
+    )
     from replica.losses import (
         Exponential,
         HardMargin,
@@ -26,92 +39,105 @@ if TYPE_CHECKING:
         SquaredHinge,
     )
     from replica.margins import Margins
+    from replica.master import structured_master_curve
+    from replica.population import population_curve
     from replica.problem import Problem
-    from replica.rules import (
-        bayes_optimal,
-        convexity_limit,
-        gardner_capacity,
-        gibbs,
-        hebb,
-        logistic_storage,
-        logistic_teacher_student,
-        max_stability,
-        optimal_norm,
-        separability_capacity,
-        storage_max_stability,
-    )
+    from replica.rules import bayes_optimal, gibbs, hebb, max_stability, optimal_norm
     from replica.solution import ConvergenceError, Solution
+    from replica.solving import solve
     from replica.teachers import LogisticTeacher, RandomLabels, Teacher
 
 #: Where each name lives.
 _HOMES = {
     "EARLY_LAW_CONSTANT": "limits",
+    "Clusters": "inputs",
     "ConvergenceError": "solution",
     "Exponential": "losses",
     "HardMargin": "losses",
     "Hinge": "losses",
+    "Isotropic": "inputs",
     "Linear": "losses",
     "Logistic": "losses",
     "LogisticTeacher": "teachers",
+    "MarchenkoPastur": "inputs",
     "Margins": "margins",
+    "PowerLaw": "inputs",
     "Problem": "problem",
     "RandomLabels": "teachers",
     "SmoothLoss": "losses",
     "Solution": "solution",
+    "Spectrum": "inputs",
     "Square": "losses",
     "SquaredHinge": "losses",
     "Teacher": "teachers",
+    "at_ridge": "logistic",
     "bayes_optimal": "rules",
-    "convexity_limit": "rules",
+    "convexity_limit": "capacities",
     "early_law": "limits",
-    "gardner_capacity": "rules",
+    "effective_spectrum": "exponents",
+    "gardner_capacity": "capacities",
     "gibbs": "rules",
     "hebb": "rules",
-    "logistic_storage": "rules",
-    "logistic_teacher_student": "rules",
+    "logistic_clusters": "logistic",
+    "logistic_storage": "logistic",
+    "logistic_teacher_student": "logistic",
     "master_curve": "limits",
     "master_optimum": "limits",
     "max_stability": "rules",
     "optimal_norm": "rules",
-    "separability_capacity": "rules",
-    "solve": "general",
-    "storage_max_stability": "rules",
+    "population_curve": "population",
+    "scaling_exponents": "exponents",
+    "separability_capacity": "capacities",
+    "solve": "solving",
+    "storage_max_stability": "capacities",
+    "structured_master_curve": "master",
 }
 #: Modules that need no import of their own, as in `replica.highprecision.certify`.
 _MODULES = {*_HOMES.values(), "highprecision", "scaling"}
 
 __all__ = [
     "EARLY_LAW_CONSTANT",
+    "Clusters",
     "ConvergenceError",
     "Exponential",
     "HardMargin",
     "Hinge",
+    "Isotropic",
     "Linear",
     "Logistic",
     "LogisticTeacher",
+    "MarchenkoPastur",
     "Margins",
+    "PowerLaw",
     "Problem",
     "RandomLabels",
     "SmoothLoss",
     "Solution",
+    "Spectrum",
     "Square",
     "SquaredHinge",
     "Teacher",
+    "at_ridge",
     "bayes_optimal",
     "convexity_limit",
     "early_law",
+    "effective_spectrum",
     "gardner_capacity",
     "gibbs",
     "hebb",
+    "logistic_clusters",
     "logistic_storage",
     "logistic_teacher_student",
     "master_curve",
     "master_optimum",
     "max_stability",
     "optimal_norm",
+    "population_curve",
+    "scaling_exponents",
     "separability_capacity",
     "solve",
     "storage_max_stability",
+    "structured_master_curve",
 ]
 
 

@@ -1,7 +1,7 @@
 """When a problem has exactly one answer: capacity, reachable margins, convexity.
 
-Each function answers for flat arrays of checked numbers; `replica.general`
-turns the answers into refusals. Equation numbers are those of docs/theory.md.
+Each function answers for flat arrays of checked numbers; `replica.solving` turns the answers into
+refusals. Equation numbers are those of docs/theory.md.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import elementwise
+from scipy.optimize import brentq, elementwise
+from scipy.special import erfcx, ndtr
 
-from replica import kernels
-from replica.equations import PerceptronEquations
-from replica.losses import HardMargin
-from replica.saddle_point import ORDER, solve_equations
-from replica.teachers import Labels
+from replica.channel import moments as m
+from replica.channel.channel import CloudChannel, TeacherChannel
+from replica.equations import SaddlePointEquations
+from replica.losses import HardMargin, Loss
+from replica.problem import Posed
+from replica.saddle_point import solve_equations
+from replica.teachers import NoiseMixture
+from replica.weights import SpectrumWeights, Sphere
 
-__all__ = ["maximum_stability", "refusals", "separability_capacity", "sharpness_limit"]
+__all__ = ["capacity", "maximum_stability", "refuse", "separability_capacity", "sharpness_limit"]
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 #: log c at the capacity of any teacher: one flip in 1e300 gives 230, noise of 1e100 gives -267.
@@ -39,14 +44,14 @@ def _half_second_moment(x: Array) -> Array:
     return np.where(x < 0.02, series, np.arctan(x) - 1 / (x + 1 / x)) / np.pi
 
 
-def separability_capacity(labels: Labels) -> Array:
+def separability_capacity(labels: NoiseMixture) -> Array:
     """The alpha up to which labels of a teacher can be learned without error, eq. (24).
 
     inf for a noiseless teacher, 2 for random labels.
 
     Parameters
     ----------
-    labels : Labels
+    labels : NoiseMixture
         The teachers' mixtures.
     """
     result = np.full(len(labels.random), 2.0)
@@ -83,38 +88,110 @@ def separability_capacity(labels: Labels) -> Array:
     return result
 
 
-def maximum_stability(alpha: Array, labels: Labels) -> Array:
+def cloud_capacity(distance: float, positive: float) -> float:
+    """Examples per mode up to which two clouds can be separated; D is their ``distance``.
+
+    Eqs. (13)-(14) for clouds at stability 0, u = (-kappa - t)+ with kappa = D R:
+    1 - R^2 = n A and R = n D B, an intercept balancing the two B.
+    """
+
+    def sums(kappa: float) -> tuple[float, float]:
+        """A and B, and the fraction of the push that each cloud gives."""
+
+        def push(shift: float) -> float:
+            mills = np.sqrt(np.pi / 2) * erfcx(shift / np.sqrt(2))
+            return float(np.exp(-(shift**2) / 2) / np.sqrt(2 * np.pi) * (1 - shift * mills))
+
+        def square(shift: float) -> float:
+            density = np.exp(-(shift**2) / 2) / np.sqrt(2 * np.pi)
+            return float((1 + shift**2) * ndtr(-shift) - shift * density)
+
+        if positive == 0.5:
+            return square(kappa), push(kappa)
+
+        def imbalance(beta: float) -> float:
+            return positive * push(kappa + beta) - (1 - positive) * push(kappa - beta)
+
+        beta = brentq(imbalance, -kappa - 8, kappa + 8, xtol=1e-15)
+        a = positive * square(kappa + beta) + (1 - positive) * square(kappa - beta)
+        return a, positive * push(kappa + beta) + (1 - positive) * push(kappa - beta)
+
+    def mismatch(overlap: float) -> float:
+        a, b = sums(distance * overlap)
+        return overlap * a - (1 - overlap**2) * distance * b
+
+    overlap = brentq(mismatch, 1e-300, 1.0, xtol=1e-15)
+    return (1 - overlap**2) / sums(distance * overlap)[0]
+
+
+def capacity(equations: SaddlePointEquations) -> Array:
+    """The count up to which the examples can be learned without error.
+
+    A spectrum of M modes has M times the capacity of isotropic inputs: at kappa = 0 every mode is
+    learned, nu = 0, and the equations are the isotropic ones at n/M (section 8).
+    """
+    channel, total = equations.channel, 1.0
+    if isinstance(equations.weights, SpectrumWeights):
+        total = equations.weights.total
+    if isinstance(channel, CloudChannel):
+        return total * cloud_capacity(channel.distance, channel.positive) * np.ones(len(equations))
+    assert isinstance(channel, TeacherChannel)
+    return total * separability_capacity(channel.labels)
+
+
+def maximum_stability(equations: SaddlePointEquations) -> Array:
     """The largest margin kappa that all examples can have; nan at and beyond capacity."""
-    kappa = np.full(len(alpha), np.nan)
-    which = np.flatnonzero(alpha < separability_capacity(labels))
+    kappa = np.full(len(equations), np.nan)
+    which = np.flatnonzero(equations.count < capacity(equations))
     if len(which):
-        equations = PerceptronEquations(
-            HardMargin(), alpha[which], np.zeros(len(which)), labels[which]
+        part = equations.select(which)
+        channel = dataclasses.replace(
+            part.channel, loss=HardMargin(), parameter=np.zeros(len(which))
         )
-        found = solve_equations(equations)
-        kappa[which] = np.where(found.converged, np.exp(found.unknowns[:, 1]), np.nan)
+        found = solve_equations(dataclasses.replace(part, channel=channel))
+        log_scale = part.weights.log_scale(found.unknowns)
+        log_kappa = found.unknowns[:, 1] + (0.0 if log_scale is None else log_scale)
+        kappa[which] = np.where(found.converged, np.exp(log_kappa), np.nan)
     return kappa
 
 
-def sharpness_limit(equations: PerceptronEquations) -> Array:
+def sharpness_limit(equations: SaddlePointEquations) -> Array:
     """The sharpness at which the multiplier reaches 1, eq. (20); inf below capacity.
 
-    ``equations.parameter`` is ignored. At many examples the limit is about
+    The parameter of the loss is ignored. At many examples the limit is about
     1/sqrt(alpha) for random labels and of order 1 for a teacher; it diverges at
-    the capacity, and counts as infinite beyond `LARGEST_LIMIT`.
+    the capacity, and counts as infinite beyond `LARGEST_LIMIT`. A spectrum has the limit of
+    isotropic inputs at n/M, in units of its field's norm (section 8).
     """
-    capacity = separability_capacity(equations.labels)
-    result = np.full(len(equations.alpha), np.inf)
-    which = np.flatnonzero(equations.alpha > capacity)
+    weights = equations.weights
+    if isinstance(weights, SpectrumWeights):
+        if not np.isfinite(weights.total):
+            return np.full(len(equations), np.inf)
+        isotropic = dataclasses.replace(
+            equations, weights=Sphere(), count=equations.count / weights.total
+        )
+        limit = sharpness_limit(isotropic)
+        finite = np.flatnonzero(np.isfinite(limit))
+        if len(finite):
+            part = isotropic.select(finite)
+            at = _at_sharpness(part, limit[finite])
+            c2 = np.where(
+                part.channel.storage, 0.0, np.exp(2 * solve_equations(at, False).unknowns[:, 0])
+            )
+            limit[finite] *= np.sqrt(weights.inverse_variance_at_limit(c2))
+        return limit
+    result = np.full(len(equations), np.inf)
+    which = np.flatnonzero(equations.count > capacity(equations))
     if len(which) == 0:
         return result
     part = equations.select(which)
 
     def excess(log_lam: Array, index: Array) -> Array:
-        at = dataclasses.replace(part.select(index.astype(int)), parameter=np.exp(log_lam))
+        at = _at_sharpness(part.select(index.astype(int)), np.exp(log_lam))
         found = solve_equations(at)
         # given up on the way because the multiplier had passed 1
-        return np.where(found.beyond, 1.0, -_lack(at, found.unknowns))
+        gone = found.beyond & ~np.isfinite(found.observables.multiplier)
+        return np.where(gone, 1.0, -_lack(at, found.unknowns))
 
     index = np.arange(len(which), dtype=float)
     low, high = np.full(len(which), -40.0), np.full(len(which), np.log(LARGEST_LIMIT))
@@ -129,66 +206,71 @@ def sharpness_limit(equations: PerceptronEquations) -> Array:
     return result
 
 
-def _lack(equations: PerceptronEquations, unknowns: Array) -> Array:
-    """1 - multiplier = 1 - R^2 + alpha E_W[t u], by parts, section 5 of the page.
-
-    With few flips p at large alpha it is of the size of p, which 1 - alpha E_W[1 - D0'] has lost
-    at p = 1e-12.
-    """
-    everyone = np.arange(len(equations.alpha))
-    moments = equations.moments(unknowns, everyone, order=ORDER, full=kernels.OBSERVABLES)
-    c = np.where(equations.storage, 0.0, np.exp(unknowns[:, 0]))
-    return 1 / (1 + c * c) + equations.alpha * moments[:, kernels.FIELD_PUSH]
+def _at_sharpness(equations: SaddlePointEquations, sharpness: Array) -> SaddlePointEquations:
+    channel = dataclasses.replace(equations.channel, parameter=sharpness)
+    return dataclasses.replace(equations, channel=channel)
 
 
-def square_loss_reach(alpha: Array, margin: Array, labels: Labels) -> Mask:
-    """Where alpha < 1 examples can all be given the margin on the sphere: V = 0 is reached.
-
-    Eq. (27) at g = x/(1+x) = 1; below 1 its left side means that x diverges.
-    """
-    rho = alpha * np.sqrt(2 / np.pi) * margin * labels.correlation
-    return (alpha < 1) & (alpha * (margin**2 + 1) - rho**2 < 1)
+def _lack(equations: SaddlePointEquations, unknowns: Array) -> Array:
+    """1 - multiplier."""
+    everyone = np.arange(len(equations))
+    moments = equations.moments(unknowns, everyone, columns=m.COUPLED)
+    return equations.weights.nu(equations.channel, unknowns, everyone, equations.count, moments)
 
 
-def refusals(
-    code: int | None, alpha: Array, parameter: Array, labels: Labels
-) -> list[tuple[Mask, str, Array]]:
-    """What is known beforehand to have no unique minimiser: where, why, and the value."""
-    if code == kernels.HARD_MARGIN:
-        capacity = separability_capacity(labels)
-        return _against(
-            alpha >= capacity,
-            "`alpha` must be below {} for these labels, the capacity above which no weights "
-            "classify all examples and maximum stability does not exist; use a finite lam",
-            capacity,
-            alpha,
-        )
-    if code in (kernels.HINGE, kernels.SQUARED_HINGE):
-        kappa = maximum_stability(alpha, labels)
+def refuse(loss: Loss, posed: Posed, which: Indices) -> None:
+    """Mark the entries known beforehand to have no unique minimiser."""
+    structured = not isinstance(posed.weights, Sphere)
+    traits = loss.hard, loss.reaches_minimum, loss.attained_on_sphere, structured and loss.sharp
+    if len(which) == 0 or not any(traits):
+        return
+    equations = posed.equations(which, loss)
+    refusals = posed.refusals
+    if structured and loss.sharp:
+        limit = sharpness_limit(equations)
+        beyond = posed.parameter[which] >= limit
+        for level in np.unique(limit[beyond]):
+            here = which[beyond & (limit == level)]
+            refusals.refuse(
+                here,
+                "lam",
+                f"must not exceed {level:.10g}, the limit of convexity at this alpha: there the "
+                "norm is that of the unconstrained minimiser",
+                posed.parameter[here],
+            )
+    if loss.hard:
+        most = capacity(equations)
+        lost = equations.count >= most
+        for level in np.unique(most[lost]):
+            here = which[lost & (most == level)]
+            refusals.refuse(
+                here,
+                "alpha",
+                f"must be below {level:.10g} for these labels, the capacity above which no weights "
+                "classify all examples and maximum stability does not exist; use a finite lam",
+                posed.alpha[here],
+            )
+    if loss.reaches_minimum:
+        kappa = maximum_stability(equations)
         with np.errstate(invalid="ignore"):
-            reachable = parameter <= kappa
-        return _against(
-            reachable,
-            "`margin` must exceed the maximum stability {} at this alpha, else many weights "
-            "reach zero loss and the minimiser is not unique",
-            kappa,
-            parameter,
+            reachable = posed.parameter[which] <= kappa
+        for level in np.unique(kappa[reachable]):
+            here = which[reachable & (kappa == level)]
+            refusals.refuse(
+                here,
+                "margin",
+                f"must exceed the maximum stability {level:.10g} at this alpha, else many weights "
+                "reach zero loss and the minimiser is not unique",
+                posed.parameter[here],
+            )
+    if loss.attained_on_sphere and not structured:
+        assert isinstance(equations.channel, TeacherChannel)
+        correlation = equations.channel.labels.correlation
+        attained = which[loss.attained(equations.count, posed.parameter[which], correlation)]
+        refusals.refuse(
+            attained,
+            "margin",
+            "must be large enough that zero loss is out of reach on the sphere; at this "
+            "alpha < 1 every example can be given it exactly and the minimiser is not unique",
+            posed.parameter[attained],
         )
-    if code == kernels.SQUARE:
-        reached = square_loss_reach(alpha, parameter, labels)
-        sentence = (
-            "`margin` must be large enough that zero loss is out of reach on the sphere; at this "
-            "alpha < 1 every example can be given it exactly and the minimiser is not unique"
-        )
-        return [(reached, sentence, parameter)]
-    return []
-
-
-def _against(
-    mask: Mask, sentence: str, limit: Array, value: Array
-) -> list[tuple[Mask, str, Array]]:
-    """One refusal for each distinct limit, so that every sentence names its own."""
-    return [
-        (mask & (limit == level), sentence.format(f"{level:.10g}"), value)
-        for level in np.unique(limit[mask])
-    ]

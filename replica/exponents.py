@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 from replica import ranges
 from replica.common import arguments
+from replica.common.refusals import Refusals
 from replica.flat import hard, softened
 
 __all__ = [
@@ -143,7 +144,7 @@ class ScalingExponents:
     finite_optimum : bool or array
         Whether the smallest error is met at a finite norm. Where it is not, near a = 1 with
         r < 1/2, the error falls down to maximum stability, and gamma_2 is the exponent
-        of the norms at which the early law bends (eq. 93).
+        of the norms at which the early law bends (eq. 113).
     """
 
     capacity: FloatOrArray
@@ -162,7 +163,7 @@ class ScalingExponents:
 
 
 def scaling_exponents(capacity: ArrayLike, source: ArrayLike) -> ScalingExponents:
-    r"""Exponents of the fixed-norm perceptron with power-law inputs, eqs. (89), (97)-(102).
+    r"""Exponents of the fixed-norm perceptron with power-law inputs, eqs. (109), (117)-(122).
 
     gamma_1 = 2 min(r, 1), and
 
@@ -189,11 +190,11 @@ def scaling_exponents(capacity: ArrayLike, source: ArrayLike) -> ScalingExponent
         If a scalar is out of range; such entries of arrays are nan, with a warning.
     """
     shape, flat = arguments.broadcast({"capacity": capacity, "source": source})
-    complaints = arguments.Complaints(shape)
-    complaints.check("capacity", flat["capacity"], ranges.CAPACITY)
-    complaints.check("source", flat["source"], ranges.SOURCE)
-    complaints.warn()
-    bad = complaints.bad
+    refusals = Refusals(shape)
+    refusals.check("capacity", flat["capacity"], ranges.LAW_CAPACITY)
+    refusals.check("source", flat["source"], ranges.LAW_SOURCE)
+    refusals.warn()
+    bad = refusals.bad
     # any point stands in for what is refused, and is written over below
     a, r = np.where(bad, 1.5, flat["capacity"]), np.where(bad, 0.25, flat["source"])
     values, regime, law = _exponents(a, r)
@@ -240,10 +241,10 @@ def _exponents(a: Array, r: Array) -> tuple[Array, NDArray[np.int8], NDArray[np.
     end = limited / (1 + limited)
     gamma_1 = 2 * m
     gamma_2 = np.select([one, early, late], [a / (2 * (1 + a * r)), a / 2 / width, both])
-    gamma_2 = np.where(two & ~one, 1 / (1 + 2 * m), gamma_2)  # eq. (100)
+    gamma_2 = np.where(two & ~one, 1 / (1 + 2 * m), gamma_2)  # eq. (120)
     gamma_meas = np.select([one, early], [end, a * m / width], both)
 
-    # eqs. (101) and (102): powers of the logarithm on the lines r = 1/2 and r = 1
+    # eqs. (121) and (122): powers of the logarithm on the lines r = 1/2 and r = 1
     share = a / (2 * (2 + a))
     gamma_1_log = np.where(unit, 0.5, 0.0)
     gamma_2_log = np.zeros_like(a)
@@ -292,7 +293,7 @@ HALVINGS = 70
 
 
 def end_kappa(a: Array, r: Array) -> Array:
-    """kappa/s of maximum stability in the scaling limit: the root of eq. (91)."""
+    """kappa/s of maximum stability in the scaling limit: the root of eq. (111)."""
     source, noise = np.maximum(1 - 2 * r, 0.0), 1 - 1 / a
     low = np.zeros_like(a)
     # A/G is at least kappa^2/3 and E at least kappa^2/6: beyond this the left side exceeds 1
@@ -306,7 +307,7 @@ def end_kappa(a: Array, r: Array) -> Array:
 
 
 def end_slope(a: Array, r: Array) -> Array:
-    """Slope of log eps in 1/(2 ell) at 0: a finite norm does better if negative (eq. 93)."""
+    """Slope of log eps in 1/(2 ell) at 0: a finite norm does better if negative (eq. 113)."""
     share, noise = np.minimum(2 * r, 1.0), 1 - 1 / a
     kappa = end_kappa(a, r)
     at = hard(kappa)
@@ -378,7 +379,7 @@ def effective_spectrum(
     gamma_1_error: ArrayLike = 0.0,
     gamma_2_error: ArrayLike = 0.0,
 ) -> EffectiveSpectrum:
-    r"""Capacity and source of the inputs whose perceptron has these exponents, eq. (103).
+    r"""Capacity and source of the inputs whose perceptron has these exponents, eq. (123).
 
     r = gamma_1/2, and a = 2 gamma_2/(1 - gamma_1 gamma_2) for gamma_1 <= 1. For 1 < gamma_1 <= 2
     it is 2 gamma_2/(1 - (2 gamma_1 - 1) gamma_2) where that is below 2, and
@@ -409,13 +410,13 @@ def effective_spectrum(
         "gamma_2_error": gamma_2_error,
     }
     shape, flat = arguments.broadcast(given)
-    complaints = arguments.Complaints(shape)
+    refusals = Refusals(shape)
     for name in ("gamma_1", "gamma_2"):
-        complaints.check(name, flat[name], ranges.EXPONENT)
+        refusals.check(name, flat[name], ranges.EXPONENT)
     for name in ("gamma_1_error", "gamma_2_error"):
-        complaints.check(name, flat[name], ranges.ERROR_OF_EXPONENT)
-    complaints.warn()
-    bad = complaints.bad
+        refusals.check(name, flat[name], ranges.ERROR_OF_EXPONENT)
+    refusals.warn()
+    bad = refusals.bad
     g1, g2 = np.where(bad, 0.5, flat["gamma_1"]), np.where(bad, 0.5, flat["gamma_2"])
     error_1, error_2 = (
         np.where(bad, 0.0, flat[name]) for name in ("gamma_1_error", "gamma_2_error")
@@ -512,7 +513,7 @@ def _regime_of_pair(g1: Array, g2: Array) -> NDArray[np.int8]:
 
 
 def _capacity_of_pair(g1: Array, g2: Array) -> tuple[Array, Array, Array]:
-    """Capacity of eq. (103), with derivatives by gamma_1, gamma_2; nonsense outside the strips."""
+    """Capacity of eq. (123), with derivatives by gamma_1, gamma_2; nonsense outside the strips."""
     shallow = g1 <= 1
     early = ~shallow & (g2 <= 0.5)
     # in each strip 2/a = 1/gamma_2 - k, with k linear in gamma_1
@@ -546,7 +547,7 @@ QUANTILE_HALVINGS = 58
 
 @dataclass(frozen=True)
 class _Pair:
-    """Normal pairs (gamma_1, gamma_2), and the probabilities of the strips of eq. (103)."""
+    """Normal pairs (gamma_1, gamma_2), and the probabilities of the strips of eq. (123)."""
 
     g1: Array
     g2: Array

@@ -4,7 +4,7 @@ Near the optimum the fields live on the scale s = pi eps -> 0: t = s tau, u = s 
 the Gaussian measure of t is the constant 1/sqrt(2 pi). With v the push of the logistic loss at ell,
 
     A = (1/sqrt 2pi) int dtau 2H(-tau) v^2,    G = sqrt(2/pi) int Dz v(z),
-    E = 1 + (1/G)(1/sqrt 2pi) int dtau 2H(-tau) tau v                           [eq. (84)]
+    E = 1 + (1/G)(1/sqrt 2pi) int dtau 2H(-tau) tau v                           [eq. (104)]
 
 In y = 2 ell D and with the edge L = log(4 ell xi), 2 ell v = q = exp(L - softplus(y)) and
 2 ell tau = y - q, as in eq. (17): at fixed L one shape q, which ell only stretches. `soft` gives
@@ -181,7 +181,7 @@ def softened(kappa: Array) -> tuple[Array, Array, Array]:
     r"""dA, dG and dE per 1/(2 ell) at fixed kappa, where ell -> inf and xi is large.
 
     There log q + q = L - Y, so that v = kappa - tau - log(kappa - tau)/(2 ell) up to the second
-    order, log(2 ell)/(2 ell) taken into kappa (eq. 93). For kappa > 0, as it is on every curve.
+    order, log(2 ell)/(2 ell) taken into kappa (eq. 113). For kappa > 0, as it is on every curve.
     """
     node, weight = _rule(20)
     # w = kappa - tau: in log w from exp(-40) on, where w log w is 2e-16, up to the window of the

@@ -17,12 +17,16 @@ from scipy.optimize import elementwise
 from scipy.special import expit
 
 from replica import ranges
+from replica.channel import TeacherChannel
 from replica.common import arguments
-from replica.equations import PerceptronEquations, gauss_legendre
+from replica.common.refusals import Refusals
+from replica.equations import SaddlePointEquations
 from replica.losses import HardMargin, Logistic, Loss
+from replica.quadrature import gauss_legendre
 from replica.saddle_point import solve_equations
-from replica.solution import shaped
-from replica.teachers import Labels
+from replica.solution import FloatOrArray, shaped
+from replica.teachers import NoiseMixture
+from replica.weights import ScalingLimit
 
 __all__ = ["EARLY_LAW_CONSTANT", "MasterOptimum", "early_law", "master_curve", "master_optimum"]
 
@@ -32,7 +36,7 @@ Array = NDArray[np.float64]
 EARLY_LAW_CONSTANT: float = float(np.sqrt(np.sqrt(2 * np.pi) * (np.log(2) - 0.5)) / np.pi)
 
 
-def early_law(lam: ArrayLike) -> Any:
+def early_law(lam: ArrayLike) -> FloatOrArray:
     r"""The limit of sqrt(alpha) eps as alpha -> inf at fixed lam, eq. (33).
 
     (1/pi) sqrt(pi int_0^inf Dt V'(t)^2), from Hebb's 1/sqrt(2 pi) at lam = 0 to
@@ -49,10 +53,10 @@ def early_law(lam: ArrayLike) -> Any:
         Relative accuracy 1e-14.
     """
     shape, flat = arguments.broadcast({"lam": lam})
-    complaints = arguments.Complaints(shape)
-    complaints.check("lam", flat["lam"], ranges.SHARPNESS)
-    complaints.warn()
-    values = np.where(complaints.bad, np.nan, flat["lam"])
+    refusals = Refusals(shape)
+    refusals.check("lam", flat["lam"], ranges.SHARPNESS)
+    refusals.warn()
+    values = np.where(refusals.bad, np.nan, flat["lam"])
     node, weight = gauss_legendre(24)
     # V' falls like exp(-2 lam t), the Gaussian like exp(-t^2/2): panels of a width that
     # resolves both, over 9 Gaussian or 20 exponential lengths, whichever ends first.
@@ -68,7 +72,7 @@ def early_law(lam: ArrayLike) -> Any:
     return shaped(np.sqrt(np.pi * integral) / np.pi, shape)
 
 
-def master_curve(ell: ArrayLike) -> Any:
+def master_curve(ell: ArrayLike) -> FloatOrArray:
     """The limit of alpha eps as alpha -> inf at lam = ell alpha, eqs. (31)-(32).
 
     Parameters
@@ -82,14 +86,14 @@ def master_curve(ell: ArrayLike) -> Any:
         F(ell), which behaves as C ell^(-1/2) for small ell; relative accuracy 1e-13.
     """
     shape, flat = arguments.broadcast({"ell": ell})
-    complaints = arguments.Complaints(shape)
-    complaints.check("ell", flat["ell"], ranges.RATIO)
-    complaints.warn()
+    refusals = Refusals(shape)
+    refusals.check("ell", flat["ell"], ranges.RATIO)
+    refusals.warn()
     value = np.full(len(flat["ell"]), np.nan)
     endless = np.isinf(flat["ell"])
     groups: list[tuple[Loss, Any]] = [(Logistic(1.0), ~endless), (HardMargin(), endless)]
     for loss, part in groups:
-        which = np.flatnonzero(part & ~complaints.bad)
+        which = np.flatnonzero(part & ~refusals.bad)
         if len(which):
             value[which] = _master(loss, flat["ell"][which])[0]
     return shaped(value, shape)
@@ -98,11 +102,11 @@ def master_curve(ell: ArrayLike) -> Any:
 def _master(loss: Loss, ell: Array) -> tuple[Array, Array]:
     """F(ell) and d log F / d log ell."""
     n = len(ell)
-    noiseless = Labels(np.ones((n, 1)), np.zeros((n, 1)), np.zeros(n))
-    equations = PerceptronEquations(loss, np.ones(n), ell, noiseless, flat=True)
-    found = solve_equations(equations)
-    value = np.exp(-found.unknowns[:, 0]) / np.pi
-    return np.where(found.converged, value, np.nan), found.columns.slope
+    noiseless = NoiseMixture(np.ones((n, 1)), np.zeros((n, 1)), np.zeros(n))
+    channel = TeacherChannel(loss, ell, noiseless, flat=True)
+    found = solve_equations(SaddlePointEquations(channel, ScalingLimit(), np.ones(n)))
+    seen = found.observables
+    return np.where(found.converged, seen.generalization_error, np.nan), seen.slope
 
 
 @dataclass(frozen=True)

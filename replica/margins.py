@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica import adaptive, fields, kernels
-from replica.common import arguments, compiled
-from replica.equations import PerceptronEquations
-from replica.losses import SmoothLoss
+from replica.channel import moments as m
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted, show
+from replica.fields import Fields
+from replica.saddle_point import CHECK_ORDER, Group
 
-__all__ = ["Atom", "Margins"]
+__all__ = ["Atom", "Margins", "Solved"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
+FloatOrArray = float | Array
 
-#: Gauss-Legendre nodes a panel for mean and variance, as in the check of a solution.
-ORDER = 28
 #: Margins drawn at a time; far above what memory holds.
 LARGEST_SAMPLE = 2**40
 
@@ -30,8 +30,34 @@ LARGEST_SAMPLE = 2**40
 class Atom:
     """Margins that share one value: where, and which fraction of all (0: there is none)."""
 
-    position: float | Array
-    weight: float | Array
+    position: FloatOrArray
+    weight: FloatOrArray
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Where the entries of an array of problems were solved.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the array.
+    groups : tuple of Group
+        Entries of one loss each.
+    group, place : (n,) arrays of int
+        The group of each flat entry (-1: none), and its place there.
+    """
+
+    shape: tuple[int, ...]
+    groups: tuple[Group, ...]
+    group: Indices
+    place: Indices
+
+    def __getitem__(self, key: Any) -> Solved:
+        """A part of the array, with numpy's indexing."""
+        which = np.arange(len(self.group)).reshape(self.shape)[key]
+        flat = np.ravel(which)
+        return Solved(np.shape(which), self.groups, self.group[flat], self.place[flat])
 
 
 class Margins:
@@ -44,77 +70,57 @@ class Margins:
 
     Parameters
     ----------
-    shape : tuple of int
-        Shape of the solution.
-    groups : list of PerceptronEquations
-        One for each loss that occurs.
-    group, local : (n,) int arrays
-        Group of each flat entry (-1: none) and its place there.
-    unknowns : (n, 2) array
-        log c and log x (log kappa for maximum stability) of each flat entry.
+    solved : Solved
+        The solution's groups.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        groups: list[PerceptronEquations],
-        group: Indices,
-        local: Indices,
-        unknowns: Array,
-    ):
-        self.shape = shape
-        self._groups = groups
-        self._group = group
-        self._local = local
-        self._unknowns = unknowns
+    def __init__(self, solved: Solved):
+        self._solved = solved
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the solution."""
+        return self._solved.shape
 
     def __repr__(self) -> str:
         return f"Margins(shape={self.shape})"
 
     def __getitem__(self, key: Any) -> Margins:
         """The margins of a part of the solution, with numpy's indexing."""
-        which = np.arange(len(self._group)).reshape(self.shape)[key]
-        flat = np.ravel(which)
-        return Margins(
-            np.shape(which),
-            self._groups,
-            self._group[flat],
-            self._local[flat],
-            self._unknowns[flat],
-        )
+        return Margins(self._solved[key])
 
-    def pdf(self, margin: ArrayLike) -> float | Array:
+    def pdf(self, margin: ArrayLike) -> FloatOrArray:
         """Density at ``margin`` of the continuous part (an `atom` is not in it)."""
-        return self._evaluate("margin", margin, self._pdf)
+        return self._evaluate("margin", margin, _GroupMargins.pdf)
 
-    def cdf(self, margin: ArrayLike) -> float | Array:
+    def cdf(self, margin: ArrayLike) -> FloatOrArray:
         """P(Delta <= margin), atom included, to an absolute accuracy of 1e-15.
 
         The left tail of the fields is good to 1e-13 of itself, however small.
         """
-        return self._evaluate("margin", margin, self._cdf)
+        return self._evaluate("margin", margin, _GroupMargins.cdf)
 
-    def quantile(self, p: ArrayLike) -> float | Array:
+    def quantile(self, p: ArrayLike) -> FloatOrArray:
         """The smallest margin with P(Delta <= margin) >= p.
 
         Raises
         ------
-        ValueError
+        InvalidArgument
             If ``p`` leaves [0, 1].
         """
         p = arguments.numbers("p", p)
         outside = ~((p >= 0) & (p <= 1))
         if outside.any():
-            raise ValueError(f"`p` must lie in [0, 1]; got {arguments.show(p[outside][0])}")
-        return self._evaluate("p", p, self._quantile)
+            raise InvalidArgument("p", "must lie in [0, 1]", show(p[outside][0]))
+        return self._evaluate("p", p, _GroupMargins.quantile)
 
-    def mean(self) -> float | Array:
+    def mean(self) -> FloatOrArray:
         """Mean margin."""
-        return self._evaluate("margin", 0.0, self._mean)
+        return self._evaluate("margin", 0.0, lambda part, _: part.mean())
 
-    def var(self) -> float | Array:
+    def var(self) -> FloatOrArray:
         """Variance of the margins, without cancellation where it is small."""
-        return self._evaluate("margin", 0.0, self._var)
+        return self._evaluate("margin", 0.0, lambda part, _: part.var())
 
     def sample(self, size: int = 1, seed: int | np.random.Generator | None = None) -> Array:
         """``size`` independent margins for each entry, shape ``(size, *shape)``.
@@ -129,102 +135,35 @@ class Margins:
         try:
             count = operator.index(size)
         except TypeError:
-            raise ValueError(f"`size` must be an integer; got {arguments.quoted(size)}") from None
+            raise InvalidArgument("size", "must be an integer", quoted(size)) from None
         if not 0 <= count <= LARGEST_SAMPLE:
             rule = "non-negative" if count < 0 else f"at most {LARGEST_SAMPLE}"
-            raise ValueError(f"`size` must be {rule}; got {arguments.quoted(size)}")
+            raise InvalidArgument("size", f"must be {rule}", quoted(size))
         try:
             rng = np.random.default_rng(seed)
         except (TypeError, ValueError):
-            raise ValueError(
-                "`seed` must be a non-negative integer, a numpy Generator or None; "
-                f"got {arguments.quoted(seed)}"
+            raise InvalidArgument(
+                "seed", "must be a non-negative integer, a numpy Generator or None", quoted(seed)
             ) from None
-
-        def draw(equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
-            return _proximal(equations, at, z, fields.sample(rng, _mixture(equations, at, z)))
-
         blank = np.zeros((count,) + (1,) * len(self.shape))
-        return np.asarray(self._evaluate("size", blank, draw))
+        return np.asarray(self._evaluate("size", blank, lambda part, _: part.sample(rng)))
 
     @property
     def atom(self) -> Atom:
         """Where margins pile up: at kappa for maximum stability, at the hinge's own margin."""
-        position = self._evaluate("margin", 0.0, self._atom_position)
-        return Atom(position, self._evaluate("margin", 0.0, self._atom_weight))
-
-    # Each of the following answers for the points ``at`` of one group, all arrays flat.
-
-    def _pdf(self, equations: PerceptronEquations, at: Indices, z: Array, margin: Array) -> Array:
-        mixture = _mixture(equations, at, z)
-        t, stretch = _field(equations, at, z, margin)
-        density = np.zeros_like(t)
-        inside = np.isfinite(t)
-        density[inside] = fields.pdf(t[inside], mixture[inside]) * stretch[inside]
-        return density
-
-    def _cdf(self, equations: PerceptronEquations, at: Indices, z: Array, margin: Array) -> Array:
-        return fields.cdf(_field(equations, at, z, margin)[0], _mixture(equations, at, z))
-
-    def _quantile(self, equations: PerceptronEquations, at: Indices, z: Array, p: Array) -> Array:
-        t = fields.quantile(p, _mixture(equations, at, z))
-        inside = np.isfinite(t)
-        result = t.copy()
-        result[inside] = _proximal(equations, at[inside], z[inside], t[inside])
-        if equations.loss.code == kernels.HARD_MARGIN:
-            result[t == -np.inf] = _stability(z)[t == -np.inf]
-        return result
-
-    def _mean(self, equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
-        centre, moments = self._centred(equations, at, z)
-        return centre + moments[:, kernels.MEAN]
-
-    def _var(self, equations: PerceptronEquations, at: Indices, z: Array, _: Array) -> Array:
-        _, moments = self._centred(equations, at, z)
-        # The mean of (D - centre) is rounding noise; below alpha = 1e-9 so is the variance.
-        return np.maximum(moments[:, kernels.SQUARE_MEAN] - moments[:, kernels.MEAN] ** 2, 0.0)
-
-    def _centred(
-        self, equations: PerceptronEquations, at: Indices, z: Array
-    ) -> tuple[Array, Array]:
-        """A first mean, and the moments about it.
-
-        A total weight that is 1 only to rounding (1e-7 at alpha = 1e-15) then counts as that
-        part of the width, not of the mean.
-        """
-        centre = _margin_moments(equations, at, z, np.zeros(len(at)))[:, kernels.MEAN]
-        return centre, _margin_moments(equations, at, z, centre)
-
-    def _atom_position(
-        self, equations: PerceptronEquations, at: Indices, z: Array, _: Array
-    ) -> Array:
-        if equations.loss.code == kernels.HARD_MARGIN:
-            return _stability(z)
-        if equations.loss.code == kernels.HINGE:
-            return equations.parameter[at]
-        return np.full(len(at), np.nan)
-
-    def _atom_weight(
-        self, equations: PerceptronEquations, at: Indices, z: Array, _: Array
-    ) -> Array:
-        mixture = _mixture(equations, at, z)
-        if equations.loss.code == kernels.HARD_MARGIN:
-            return fields.cdf(_stability(z), mixture)
-        if equations.loss.code == kernels.HINGE:
-            edge = equations.parameter[at]
-            below = fields.cdf(edge - np.exp(z[:, 1]), mixture)
-            return fields.cdf(edge, mixture) - below
-        return np.zeros(len(at))
+        position = self._evaluate("margin", 0.0, lambda part, _: part.atom()[0])
+        return Atom(position, self._evaluate("margin", 0.0, lambda part, _: part.atom()[1]))
 
     def _evaluate(
         self,
         name: str,
         argument: ArrayLike,
-        answer: Callable[[PerceptronEquations, Indices, Array, Array], Array],
-    ) -> float | Array:
+        answer: Callable[[_GroupMargins, Array], Array],
+    ) -> FloatOrArray:
         """Broadcast ``argument`` against the solution and let each group answer its part."""
         argument = arguments.numbers(name, argument)
-        entries = np.arange(len(self._group)).reshape(self.shape)
+        solved = self._solved
+        entries = np.arange(len(solved.group)).reshape(self.shape)
         try:
             argument, entries = np.broadcast_arrays(argument, entries)
         except ValueError:
@@ -234,65 +173,88 @@ class Margins:
             ) from None
         flat, values = entries.ravel(), argument.ravel()
         result = np.full(len(flat), np.nan)
-        for g, equations in enumerate(self._groups):
-            here = np.flatnonzero((self._group[flat] == g) & ~np.isnan(values))
+        for number, group in enumerate(solved.groups):
+            here = np.flatnonzero((solved.group[flat] == number) & ~np.isnan(values))
             if len(here):
-                entry = flat[here]
-                at, z = self._local[entry], self._unknowns[entry]
-                result[here] = answer(equations, at, z, values[here])
+                result[here] = answer(_GroupMargins(group, solved.place[flat[here]]), values[here])
         return float(result[0]) if entries.shape == () else result.reshape(entries.shape)
 
 
-def _mixture(equations: PerceptronEquations, at: Indices, z: Array) -> fields.Mixture:
-    """The field's density at m points."""
-    labels = equations.labels[at]
-    weight, noise = labels.signal, labels.noise
-    c = np.exp(z[:, :1])
-    slope = np.where(weight > 0, c / np.sqrt(1 + noise**2 * (1 + c * c)), 0.0)
-    return fields.Mixture(weight, slope, labels.random)
+class _GroupMargins:
+    """The margins of some points of one group; all arrays flat, one entry a point."""
 
+    def __init__(self, group: Group, at: Indices):
+        self.equations, self.at, self.z = group.equations, at, group.unknowns[at]
+        log_scale = self.equations.weights.log_scale(self.z)
+        channel = self.equations.channel
+        self.loss = channel.loss
+        b = np.ascontiguousarray(self.z[:, 1])
+        self.parameter, self.b = channel.scaled(at, b, log_scale)
+        #: A margin in units of the field's standard deviation is a margin over this.
+        self.scale = np.ones(len(at)) if log_scale is None else np.exp(log_scale)
 
-def _stability(z: Array) -> Array:
-    """Kappa, where margins pile up: the same double wherever it is asked for.
+    @property
+    def fields(self) -> Fields:
+        return self.equations.channel.fields(self.z, self.at)
 
-    numpy and the compiled kernels round exp differently, and so may two memory layouts; a
-    margin that misses the atom by one bit would have cdf 0 instead of the atom's weight.
-    """
-    return np.asarray(np.exp(np.ascontiguousarray(z[:, 1])))
+    def pdf(self, margin: Array) -> Array:
+        t, stretch = self.loss.field_of_margin(self.parameter, self.b, margin / self.scale)
+        density = np.zeros_like(t)
+        inside = np.isfinite(t)
+        density[inside] = self.fields[inside].pdf(t[inside]) * (stretch / self.scale)[inside]
+        return density
 
+    def cdf(self, margin: Array) -> Array:
+        t, _ = self.loss.field_of_margin(self.parameter, self.b, margin / self.scale)
+        return self.fields.cdf(t)
 
-def _margin_moments(equations: PerceptronEquations, at: Indices, z: Array, centre: Array) -> Array:
-    return equations.moments(z, at, order=ORDER, full=kernels.MARGINS, centre=centre)
+    def _margin(self, t: Array) -> Array:
+        return self.loss.proximal(self.parameter, self.b, t) * self.scale
 
+    def quantile(self, p: Array) -> Array:
+        t = self.fields.quantile(p)
+        atom = self.loss.atom(self.parameter, self.b)
+        if atom is not None:  # margins that end in an atom end there
+            position, low, _ = atom
+            t = np.where(np.isneginf(t) & np.isneginf(low), position, t)
+        inside = np.isfinite(t)
+        result = t.copy()
+        parameter, b = self.parameter[inside], self.b[inside]
+        result[inside] = self.loss.proximal(parameter, b, t[inside]) * self.scale[inside]
+        return result
 
-def _proximal(equations: PerceptronEquations, at: Indices, z: Array, t: Array) -> Array:
-    """D0(t)."""
-    if isinstance(equations.loss, SmoothLoss):
-        return adaptive.proximal(equations.loss, np.exp(z[:, 1]), t)
-    if equations.loss.code == kernels.HARD_MARGIN:
-        return np.maximum(t, _stability(z))
-    out = np.empty_like(t)
-    b = np.ascontiguousarray(z[:, 1])
-    with compiled.notice(kernels.proximal):
-        kernels.proximal(equations.loss.code, equations.parameter[at], b, t, out)
-    return out
+    def _centred(self) -> tuple[Array, Array]:
+        """A first mean, and the moments about it.
 
+        A total weight that is 1 only to rounding (1e-7 at alpha = 1e-15) then counts as that
+        part of the width, not of the mean.
+        """
+        centre = self._moments(np.zeros(len(self.at)))[:, m.MEAN]
+        return centre, self._moments(centre)
 
-def _field(
-    equations: PerceptronEquations, at: Indices, z: Array, margin: Array
-) -> tuple[Array, Array]:
-    """The largest t with D0(t) <= margin, and dt/dD there."""
-    loss, parameter = equations.loss, equations.parameter[at]
-    if loss.code == kernels.HARD_MARGIN:
-        free = margin >= _stability(z)
-        return np.where(free, margin, -np.inf), free.astype(float)
-    if loss.code in (kernels.LOGISTIC, kernels.EXPONENTIAL):
-        t, slope = np.empty_like(margin), np.empty_like(margin)
-        b = np.ascontiguousarray(z[:, 1])
-        with compiled.notice(kernels.field_of_margin):
-            kernels.field_of_margin(loss.code, parameter, b, margin, t, slope)
-        return t, slope
-    loss = loss.with_parameter(parameter)
-    x = np.exp(z[:, 1])
-    with np.errstate(over="ignore"):  # at margins that no example has
-        return margin + x * loss.derivative(margin), 1 + x * loss.curvature(margin)
+    def _moments(self, origin: Array) -> Array:
+        equations = self.equations
+        moments = equations.moments(
+            self.z, self.at, order=CHECK_ORDER, columns=m.MARGINS, origin=origin
+        )
+        return equations.channel.merged(moments)
+
+    def mean(self) -> Array:
+        centre, moments = self._centred()
+        return (centre + moments[:, m.MEAN]) * self.scale
+
+    def var(self) -> Array:
+        _, moments = self._centred()
+        # The mean of (D - centre) is rounding noise; below alpha = 1e-9 so is the variance.
+        variance = np.maximum(moments[:, m.SQUARE_MEAN] - moments[:, m.MEAN] ** 2, 0.0)
+        return variance * self.scale**2
+
+    def sample(self, rng: np.random.Generator) -> Array:
+        return self._margin(self.fields.sample(rng))
+
+    def atom(self) -> tuple[Array, Array]:
+        atom = self.loss.atom(self.parameter, self.b)
+        if atom is None:
+            return np.full(len(self.at), np.nan), np.zeros(len(self.at))
+        position, low, high = atom
+        return position * self.scale, self.fields.cdf(high) - self.fields.cdf(low)

@@ -1,4 +1,4 @@
-"""The named cases: the logistic path, and the classical learning rules along it."""
+"""The classical learning rules, and the best norm of the logistic loss."""
 
 from __future__ import annotations
 
@@ -8,119 +8,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import elementwise
-from scipy.special import erf, erfcx, ndtr
+from scipy.special import erfcx, ndtr
 
-from replica import ranges
+from replica import existence, ranges
 from replica.common import arguments
-from replica.equations import gauss_legendre
-from replica.existence import separability_capacity as _capacity
-from replica.existence import sharpness_limit
-from replica.general import equations_of, solve
-from replica.losses import HardMargin, Logistic
+from replica.common.arguments import InvalidArgument, Range, quoted
+from replica.common.refusals import Refusals
+from replica.inputs import Clusters, Inputs, Isotropic, PowerLaw
+from replica.losses import HardMargin, Linear, Logistic
 from replica.margins import Margins
 from replica.problem import Problem, pose
-from replica.solution import CONVERGED, Record, Solution, shaped
+from replica.quadrature import gauss_legendre
+from replica.solution import CONVERGED, FloatOrArray, Record, shaped
 from replica.solver import newton
-from replica.teachers import RandomLabels, Teacher
+from replica.solving import solve
+from replica.teachers import LabelModel, NoiseMixture, Teacher, given_teacher
 
 __all__ = [
     "LearningRule",
     "MaximumStability",
     "OptimalNorm",
     "bayes_optimal",
-    "convexity_limit",
-    "gardner_capacity",
     "gibbs",
     "hebb",
-    "logistic_storage",
-    "logistic_teacher_student",
     "max_stability",
     "optimal_norm",
-    "separability_capacity",
-    "storage_max_stability",
 ]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-#: Below this alpha 1/sqrt(alpha) is the maximum stability to 1e-20.
-FEW = 1e-20
-
-
-def logistic_teacher_student(
-    alpha: ArrayLike,
-    lam: ArrayLike,
-    *,
-    label_flip: ArrayLike = 0.0,
-    label_noise: ArrayLike = 0.0,
-) -> Solution:
-    r"""The minimiser of the logistic loss at fixed norm, labels from a teacher.
-
-    V(D) = log(1 + exp(-2 lam D)) / lam on the sphere \|w\|^2 = N. Mind the 2:
-    the textbook loss log(1 + exp(-z)) at weight norm \|w\| = sqrt(q N) is
-    lam = sqrt(q)/2, while the loss log(1 + exp(-2 Delta)) at free norm has
-    lam = \|w\|/sqrt(N).
-
-    Parameters
-    ----------
-    alpha : float or array
-        Examples per dimension P/N, positive.
-    lam : float or array
-        The norm, in [0, inf]: 0 is exactly Hebb, inf exactly maximum stability.
-    label_flip : float or array
-        Probability that a label is inverted, in [0, 0.5].
-    label_noise : float or array
-        Standard deviation of the Gaussian noise added to the teacher's field, in [0, inf].
-
-    Returns
-    -------
-    Solution
-        Of the broadcast shape; Python floats for scalars.
-
-    Raises
-    ------
-    ValueError
-        For a bad number, or where the answer does not exist (noisy labels and
-        lam beyond `convexity_limit`); in arrays such entries are nan and say
-        why in ``status``.
-
-    Notes
-    -----
-    Equations (13)-(14) of docs/theory.md, from eq. (13) of D'Amico, Bocchi and
-    Negri (2025).
-
-    Examples
-    --------
-    >>> from replica import logistic_teacher_student
-    >>> solution = logistic_teacher_student(alpha=5.0, lam=4.5)
-    >>> round(solution.generalization_error, 12)
-    0.083980359999
-    """
-    teacher = Teacher(label_flip=label_flip, label_noise=label_noise)
-    return solve(Problem(alpha=alpha, loss=Logistic(lam), teacher=teacher))
-
-
-def logistic_storage(alpha: ArrayLike, lam: ArrayLike) -> Solution:
-    """The minimiser of the logistic loss at fixed norm, labels random: the storage problem.
-
-    Parameters
-    ----------
-    alpha : float or array
-        Examples per dimension P/N, positive; below 2 where lam = inf.
-    lam : float or array
-        The norm, in [0, inf]; above alpha = 2 at most the `convexity_limit`.
-
-    Returns
-    -------
-    Solution
-        With overlap 0; eq. (19) of docs/theory.md.
-
-    Raises
-    ------
-    ValueError
-        As `logistic_teacher_student`.
-    """
-    return solve(Problem(alpha=alpha, loss=Logistic(lam), teacher=RandomLabels()))
+#: log lam of the largest norm at which an optimum is looked for.
+LARGEST_LOG_NORM = 27.0
 
 
 @dataclass(frozen=True)
@@ -141,10 +60,10 @@ class LearningRule(Record):
         "converged", or why there is no answer.
     """
 
-    alpha: Any
-    overlap: Any
-    one_minus_overlap: Any
-    generalization_error: Any
+    alpha: FloatOrArray
+    overlap: FloatOrArray
+    one_minus_overlap: FloatOrArray
+    generalization_error: FloatOrArray
     status: Any
 
 
@@ -160,7 +79,7 @@ class MaximumStability(LearningRule):
         P(Delta), with its atom at kappa.
     """
 
-    stability: Any
+    stability: FloatOrArray
     margins: Margins = field(repr=False)
 
 
@@ -180,67 +99,117 @@ class OptimalNorm(Record):
         eps_opt.
     bayes_gap : float
         eps_opt / eps_Bayes - 1: small (below 7e-4) but never zero.
+    ridge : float
+        Strength of the penalty whose minimiser has this norm, as in `Solution`.
     error_estimate : float
         Of the relative error of ``generalization_error``, as in `Solution`.
     status : str
         "converged", or why there is no answer.
     """
 
-    alpha: Any
-    lam: Any
-    overlap: Any
-    generalization_error: Any
-    bayes_gap: Any
-    error_estimate: Any
+    alpha: FloatOrArray
+    lam: FloatOrArray
+    overlap: FloatOrArray
+    generalization_error: FloatOrArray
+    ridge: FloatOrArray
+    bayes_gap: FloatOrArray
+    error_estimate: FloatOrArray
     status: Any
 
 
-def _door(name: str, value: ArrayLike, rule: arguments.Range) -> tuple[Array, arguments.Complaints]:
-    """One checked argument, flat; bad entries of an array become nan."""
-    shape, flat = arguments.broadcast({name: value})
-    complaints = arguments.Complaints(shape)
-    complaints.check(name, flat[name], rule)
-    return np.where(complaints.bad, np.nan, flat[name]), complaints
+def _examples(
+    alpha: ArrayLike, teacher: LabelModel, allowed: Range = ranges.ALPHA
+) -> tuple[Array, NoiseMixture, Refusals]:
+    """Checked alpha and teachers, flat; bad entries of an array become nan."""
+    given = {"alpha": (alpha, allowed), **teacher.parameters()}
+    values = {name: value for name, (value, _) in given.items()}
+    shape, flat = arguments.broadcast(values)
+    refusals = Refusals(shape)
+    for name, (_, each) in given.items():
+        refusals.check(name, flat[name], each)
+    bad = refusals.bad
+    with np.errstate(over="ignore", invalid="ignore"):  # of entries that were refused
+        labels = teacher.mixture(flat, len(bad))
+    return np.where(bad, np.nan, flat["alpha"]), labels, refusals
 
 
-def _status(complaints: arguments.Complaints) -> NDArray[np.object_]:
-    return np.where(complaints.bad, complaints.reasons, CONVERGED).astype(object)
+def _told_about_samples(alpha: object, name: str) -> None:
+    """Whoever passes samples meant the other package's function of the same name."""
+    if hasattr(alpha, "inputs") and hasattr(alpha, "labels"):
+        raise InvalidArgument(
+            "alpha",
+            f"must be a number of examples per dimension (`perceptron.{name}` takes samples)",
+            type(alpha).__name__,
+        )
 
 
-def _rule(alpha: Array, complaints: arguments.Complaints, c: Array) -> LearningRule:
+def _status(refusals: Refusals) -> Any:
+    words = [refusals.sentence(i) or CONVERGED for i in range(len(refusals.code))]
+    return shaped(np.array(words, dtype=object), refusals.shape)
+
+
+def _rule(alpha: Array, refusals: Refusals, c: Array) -> LearningRule:
     """The record of a rule from c = R / sqrt(1 - R^2)."""
-    r = c / np.sqrt(1 + c * c)
-    shape = complaints.shape
+    r = c / np.hypot(1.0, c)
+    shape = refusals.shape
     return LearningRule(
         alpha=shaped(alpha, shape),
         overlap=shaped(r, shape),
         one_minus_overlap=shaped(1 / ((1 + c * c) * (1 + r)), shape),
         generalization_error=shaped(np.arctan2(1.0, c) / np.pi, shape),
-        status=shaped(_status(complaints), shape),
+        status=_status(refusals),
     )
 
 
-def hebb(alpha: ArrayLike) -> LearningRule:
+def hebb(
+    alpha: ArrayLike,
+    *,
+    label_flip: ArrayLike = 0.0,
+    label_noise: ArrayLike = 0.0,
+    teacher: LabelModel | None = None,
+    inputs: Inputs | None = None,
+) -> LearningRule:
     """Hebb's rule w = sum of y x: R = sqrt(2 alpha / (2 alpha + pi)), eq. (22).
 
     Parameters
     ----------
     alpha : float or array
-        Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
+        Examples per dimension (their number where the inputs count modes), positive; else
+        `InvalidArgument`, or in arrays a marked entry.
+    label_flip, label_noise, teacher, inputs
+        As in `logistic_teacher_student`.
     """
-    flat, complaints = _door("alpha", alpha, ranges.ALPHA)
-    return _rule(flat, complaints, np.sqrt(2 * flat / np.pi))
+    _told_about_samples(alpha, "hebb_rule")
+    teacher = given_teacher(teacher, label_flip, label_noise)
+    if inputs is None or isinstance(inputs, Isotropic):
+        flat, labels, refusals = _examples(alpha, teacher)
+        return _rule(flat, refusals, np.sqrt(2 * flat / np.pi) * labels.correlation)
+    found = solve(Problem(alpha, Linear(), teacher, inputs))
+    return LearningRule(**{f.name: getattr(found, f.name) for f in fields(LearningRule)})
 
 
-def max_stability(alpha: ArrayLike) -> MaximumStability:
+def max_stability(
+    alpha: ArrayLike,
+    *,
+    label_flip: ArrayLike = 0.0,
+    label_noise: ArrayLike = 0.0,
+    teacher: LabelModel | None = None,
+    inputs: Inputs | None = None,
+) -> MaximumStability:
     """The weights whose smallest margin is largest, eqs. (13)-(14) with u = (kappa - t)+.
 
     Parameters
     ----------
     alpha : float or array
-        Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
+        Examples per dimension (their number where the inputs count modes), positive; else
+        `InvalidArgument`, or in arrays a marked entry.
+    label_flip, label_noise, teacher, inputs
+        As in `logistic_teacher_student`; noisy labels have a maximum stability below
+        `separability_capacity`.
     """
-    found = solve(Problem(alpha=alpha, loss=HardMargin()))
+    _told_about_samples(alpha, "max_stability")
+    teacher = given_teacher(teacher, label_flip, label_noise)
+    found = solve(Problem(alpha, HardMargin(), teacher, inputs or Isotropic()))
     names = [column.name for column in fields(MaximumStability)]
     return MaximumStability(**{name: getattr(found, name) for name in names})
 
@@ -269,7 +238,7 @@ def _gibbs_integral(log_a: Array) -> tuple[Array, Array]:
     return value, slope
 
 
-def _gibbs_slope(alpha: Array) -> Array:
+def _noiseless_slope(alpha: Array) -> Array:
     """A = sqrt(q/(1 - q)) with q = (alpha/pi) int Du exp(-a^2 u^2)/H(-a u), eq. (28)."""
 
     def system(z: Array, which: Indices) -> tuple[Array, Array]:
@@ -286,33 +255,159 @@ def _gibbs_slope(alpha: Array) -> Array:
     return np.where(root.converged, np.exp(root.unknowns[:, 0]), np.nan)
 
 
-def gibbs(alpha: ArrayLike) -> LearningRule:
-    """Weights drawn at random among those that make no error: R = q, eq. (28).
+def _information(log_a: Array, labels: NoiseMixture) -> Array:
+    """J = 2 int Dh (sum_k w_k phi(f_k)/s_k)^2 / Z, s_k^2 = 1 - q + sigma_k^2, f_k = sqrt(q) h/s_k.
+
+    Z = (1 - sum w)/2 + sum_k w_k Phi(f_k) is the probability of a label given the field that is
+    known of, sqrt(q) h; q = a^2/(1 + a^2). Noiseless, (1 - q) J pi is the integral of eq. (28).
+    """
+    node, weight = gauss_legendre(24)
+    q = 1 / (1 + np.exp(-2 * log_a))
+    spread = np.sqrt(1 / (1 + np.exp(2 * log_a))[:, None] + labels.noise**2)
+    slope = np.sqrt(q)[:, None] / spread  # f_k = slope h
+    steep = np.where(labels.signal > 0, slope, 0.0).max(axis=1)
+    narrow = 1 / np.hypot(1.0, steep)
+    # the window of the steepest teacher inside that of h, and doubling scales between
+    scales = np.geomspace(1.0, 1 / narrow.min(), 12) if narrow.min() < 1 else np.ones(1)
+    inner = np.linspace(-9.0, 9.0, 13)
+    result = np.empty(len(log_a))
+    for i in range(len(log_a)):
+        edges = np.unique(
+            np.concatenate([inner * narrow[i], *(inner[[0, -1]] / s for s in scales), inner])
+        )
+        edges = edges[(edges >= -9.0) & (edges <= 9.0)]
+        half = 0.5 * np.diff(edges)
+        h = ((edges[:-1] + half)[:, None] + half[:, None] * node).ravel()
+        dh = (half[:, None] * weight).ravel()
+        f = slope[i] * h[:, None]
+        density = np.exp(-0.5 * f * f) / np.sqrt(2 * np.pi) / spread[i]
+        likelihood = labels.random[i] / 2 + np.sum(labels.signal[i] * ndtr(f), axis=1)
+        score = np.sum(labels.signal[i] * density, axis=1)
+        bell = np.exp(-0.5 * h * h) / np.sqrt(2 * np.pi)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(score > 0, score**2 / likelihood, 0.0)
+        result[i] = 2 * np.sum(dh * bell * np.nan_to_num(terms))
+    return result
+
+
+def _known(inputs: Inputs, strength: Array) -> Array:
+    """Q = <omega tau qh omega tau/(1 + qh omega tau)> of a Gaussian prior, qh = ``strength``."""
+    nodes = inputs.nodes
+    if isinstance(inputs, PowerLaw):
+        exponent = (1 + 2 * inputs.capacity * inputs.source) / inputs.capacity
+        total = nodes.signal[np.argmax(nodes.eigenvalue)]  # that of the first mode, alone
+        power = nodes.eigenvalue**exponent * total
+    else:
+        power = nodes.signal / nodes.count
+    part = strength[:, None] * power
+    return np.sum(nodes.signal * part / (1 + part), axis=1)
+
+
+def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
+    """A = sqrt(q/(1 - q)) of the posterior average, eq. (28) and section 8."""
+    clean = (labels.signal.shape[1] == 1) & (labels.random == 0).all() & (labels.noise == 0).all()
+    if clean and isinstance(inputs, Isotropic):
+        return _noiseless_slope(alpha)
+    result = np.zeros(len(alpha))
+    which = np.flatnonzero(np.isfinite(alpha) & ~labels.storage)
+
+    def excess(log_a: Array, index: Array) -> Array:
+        at = which[index.astype(int)]
+        strength = alpha[at] * _information(log_a, labels[at])
+        known = _known(inputs, strength)
+        with np.errstate(divide="ignore"):
+            return np.log(known) - (2 * log_a - np.logaddexp(0.0, 2 * log_a))
+
+    index = np.arange(len(which), dtype=float)
+    root = elementwise.find_root(
+        excess,
+        (np.full(len(which), -40.0), np.full(len(which), 40.0)),
+        args=(index,),
+        tolerances={"xatol": 1e-15, "xrtol": 1e-15},
+    )
+    result[which] = np.exp(root.x)
+    result[np.isnan(alpha)] = np.nan
+    return result
+
+
+def _posterior(
+    alpha: ArrayLike,
+    label_flip: ArrayLike,
+    label_noise: ArrayLike,
+    teacher: LabelModel | None,
+    inputs: Inputs | None,
+    name: str,
+) -> tuple[Array, Array, Refusals]:
+    """alpha, a, refusals."""
+    _told_about_samples(alpha, name)
+    inputs = Isotropic() if inputs is None else inputs
+    if isinstance(inputs, Clusters):
+        raise InvalidArgument(
+            "inputs",
+            "must be inputs with a teacher, drawn from a Gaussian prior (the best rule for two "
+            "clouds that are known errs with probability Phi(-D))",
+            quoted(inputs),
+        )
+    flat, labels, refusals = _examples(alpha, given_teacher(teacher, label_flip, label_noise))
+    return flat, _posterior_slope(flat, labels, inputs), refusals
+
+
+def gibbs(
+    alpha: ArrayLike,
+    *,
+    label_flip: ArrayLike = 0.0,
+    label_noise: ArrayLike = 0.0,
+    teacher: LabelModel | None = None,
+    inputs: Inputs | None = None,
+) -> LearningRule:
+    """Weights drawn from the posterior (noiseless: among those without error): R = q, eq. (28).
 
     Parameters
     ----------
     alpha : float or array
-        Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
+        Examples per dimension (their number where the inputs count modes), positive; else
+        `InvalidArgument`, or in arrays a marked entry.
+    label_flip, label_noise, teacher, inputs
+        As in `bayes_optimal`.
     """
-    flat, complaints = _door("alpha", alpha, ranges.ALPHA)
-    a2 = _gibbs_slope(flat) ** 2
+    flat, a, refusals = _posterior(alpha, label_flip, label_noise, teacher, inputs, "bayes_optimal")
     # R = q = a^2/(1 + a^2): 1 - R^2 = (1 + 2 a^2)/(1 + a^2)^2
-    return _rule(flat, complaints, a2 / np.sqrt(1 + 2 * a2))
+    return _rule(flat, refusals, a**2 / np.sqrt(1 + 2 * a**2))
 
 
-def bayes_optimal(alpha: ArrayLike) -> LearningRule:
+def bayes_optimal(
+    alpha: ArrayLike,
+    *,
+    label_flip: ArrayLike = 0.0,
+    label_noise: ArrayLike = 0.0,
+    teacher: LabelModel | None = None,
+    inputs: Inputs | None = None,
+) -> LearningRule:
     """The smallest error that any rule reaches: R = sqrt(q), q that of `gibbs`, eq. (29).
 
     Parameters
     ----------
     alpha : float or array
-        Examples per dimension, positive; else `ValueError`, or in arrays a marked entry.
+        Examples per dimension (their number where the inputs count modes), positive; else
+        `InvalidArgument`, or in arrays a marked entry.
+    label_flip, label_noise, teacher
+        As in `logistic_teacher_student`; the rule knows the noise.
+    inputs : Inputs, optional
+        Isotropic by default. With a spectrum the teacher's components are normal numbers of the
+        variances theta_k^2, which the rule knows.
     """
-    flat, complaints = _door("alpha", alpha, ranges.ALPHA)
-    return _rule(flat, complaints, _gibbs_slope(flat))
+    flat, a, refusals = _posterior(alpha, label_flip, label_noise, teacher, inputs, "bayes_optimal")
+    return _rule(flat, refusals, a)
 
 
-def optimal_norm(alpha: ArrayLike) -> OptimalNorm:
+def optimal_norm(
+    alpha: ArrayLike,
+    *,
+    label_flip: ArrayLike = 0.0,
+    label_noise: ArrayLike = 0.0,
+    teacher: LabelModel | None = None,
+    inputs: Inputs | None = None,
+) -> OptimalNorm:
     """The norm lam at which the generalization error of the logistic loss is smallest.
 
     Found as the zero of d log eps / d log lam, which is known analytically
@@ -322,169 +417,109 @@ def optimal_norm(alpha: ArrayLike) -> OptimalNorm:
     Parameters
     ----------
     alpha : float or array
-        Examples per dimension, at least 1e-6; else `ValueError`, or in arrays a marked
-        entry.
+        Examples per dimension, at least 1e-6 (their number where the inputs count modes); else
+        `InvalidArgument`, or in arrays a marked entry.
+    label_flip, label_noise, teacher, inputs
+        As in `logistic_teacher_student`.
 
     Returns
     -------
     OptimalNorm
-        ``lam``, the optimal norm; ``overlap``, ``generalization_error`` and
-        ``error_estimate`` (relative, of the error) there; ``bayes_gap``, by which
+        ``lam``, the optimal norm (inf where the error falls up to maximum stability, or the limit
+        of convexity where it falls up to there); ``overlap``, ``generalization_error``, ``ridge``
+        and ``error_estimate`` (relative, of the error) there; ``bayes_gap``, by which
         fraction that error exceeds the Bayes-optimal one; ``alpha`` and ``status``.
 
         Mind the 2: lam is in units of sqrt(N) for the loss log(1 + exp(-2 Delta)).
         For the textbook loss log(1 + exp(-z)) the optimal norm of the weights is
         2 lam sqrt(N).
     """
-    flat, complaints = _door("alpha", alpha, ranges.ALPHA_OF_OPTIMUM)
-    good = np.flatnonzero(~complaints.bad)
+    _told_about_samples(alpha, "minimize_at_norm")
+    teacher = given_teacher(teacher, label_flip, label_noise)
+    inputs = Isotropic() if inputs is None else inputs
+    flat, labels, refusals = _examples(alpha, teacher, ranges.ALPHA_OF_OPTIMUM)
+    storage = np.flatnonzero(~refusals.bad & labels.storage)
+    refusals.refuse(
+        storage,
+        "label_flip",
+        "must leave the labels something to learn",
+        np.full(len(storage), 0.5),
+    )
+    good = np.flatnonzero(~refusals.bad)
     n = len(flat)
-    lam, overlap, eps, error = (np.full(n, np.nan) for _ in range(4))
+    lam, overlap, eps, error, ridge = (np.full(n, np.nan) for _ in range(5))
     if len(good):
-        at = flat[good]
-
-        def slope(log_lam: Array, alpha: Array) -> Array:
-            return np.asarray(solve(Problem(alpha, Logistic(np.exp(log_lam)))).slope)
-
-        guess = np.log(0.8836 * at + 0.35)
-        bracket = elementwise.bracket_root(slope, guess - 0.02, guess + 0.02, args=(at,))
-        root = elementwise.find_root(
-            slope, bracket.bracket, args=(at,), tolerances={"xatol": 1e-13, "fatol": 0.0}
-        )
-        lam[good] = np.exp(root.x)
-        best = solve(Problem(at, Logistic(lam[good])))
+        lam[good] = _best_norm(flat[good], labels[good], inputs)
+        best = solve(_problem(flat[good], lam[good], labels[good], inputs), require_convex=False)
         overlap[good], eps[good] = best.overlap, best.generalization_error
-        error[good] = best.error_estimate
-    bayes = np.arctan2(1.0, _gibbs_slope(flat)) / np.pi
-    shape = complaints.shape
+        error[good], ridge[good] = best.error_estimate, best.ridge
+    if isinstance(inputs, Clusters):
+        bayes = np.full(n, ndtr(-np.sqrt(inputs.nodes.distance)))
+    else:
+        bayes = np.arctan2(1.0, _posterior_slope(flat, labels, inputs)) / np.pi
+    shape = refusals.shape
     return OptimalNorm(
         alpha=shaped(flat, shape),
         lam=shaped(lam, shape),
         overlap=shaped(overlap, shape),
         generalization_error=shaped(eps, shape),
+        ridge=shaped(ridge, shape),
         bayes_gap=shaped(eps / bayes - 1, shape),
         error_estimate=shaped(error, shape),
-        status=shaped(_status(complaints), shape),
+        status=_status(refusals),
     )
 
 
-def gardner_capacity(kappa: ArrayLike) -> Any:
-    """The alpha up to which random labels can be stored with margin kappa, eq. (30).
+@dataclass(frozen=True)
+class _Given(LabelModel):
+    """Teachers as their mixtures."""
 
-    1/alpha = (1 + kappa^2) Phi(kappa) + kappa phi(kappa).
+    labels: NoiseMixture
 
-    Parameters
-    ----------
-    kappa : float or array
-        Margin, in [0, 1e150]. Below 0 replica symmetry is broken and the formula
-        is not the capacity: `ValueError`, or nan and a warning in arrays.
+    def parameters(self) -> dict[str, tuple[ArrayLike, Range]]:
+        """None that could be checked."""
+        return {}
 
-    Returns
-    -------
-    float or array
-        Capacity, at most 2.
-    """
-    rule = arguments.Range(
-        0.0, 1e150, "must be non-negative and at most 1e150 (below 0 replica symmetry breaks)"
+    def with_parameters(self, values: dict[str, Array]) -> _Given:
+        """The same."""
+        return self
+
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
+        """As they are."""
+        return self.labels
+
+
+def _problem(alpha: Array, lam: Array, labels: NoiseMixture, inputs: Inputs) -> Problem:
+    teacher = Teacher() if isinstance(inputs, Clusters) else _Given(labels)
+    return Problem(alpha, Logistic(lam), teacher, inputs)
+
+
+def _best_norm(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
+    """Where the slope of the error changes its sign."""
+    posed = pose(_problem(alpha, np.ones(len(alpha)), labels, inputs))
+    everyone = np.arange(len(alpha))
+    limit = existence.sharpness_limit(posed.equations(everyone))
+    top = np.minimum(np.log(limit) - 1e-9, LARGEST_LOG_NORM)
+
+    def slope(log_lam: Array, index: Array) -> Array:
+        at = index.astype(int)
+        problem = _problem(alpha[at], np.exp(log_lam), labels[at], inputs)
+        return np.asarray(solve(problem).slope)
+
+    guess = np.log(0.8836 * alpha + 0.35) if isinstance(inputs, Isotropic) else np.zeros(len(alpha))
+    guess = np.minimum(guess, top - 0.05)
+    bracket = elementwise.bracket_root(
+        slope, guess - 0.02, guess + 0.02, xmax=top, args=(everyone.astype(float),)
     )
-    flat, complaints = _door("kappa", kappa, rule)
-    complaints.warn()
-    return shaped(1 / (0.5 + _gardner_excess(flat)), complaints.shape)
-
-
-def _gardner_excess(kappa: Array) -> Array:
-    """int_{t < kappa} Dt (kappa - t)^2 - 1/2, for kappa >= 0."""
-    density = np.exp(-0.5 * kappa**2) / np.sqrt(2 * np.pi)
-    return kappa**2 * ndtr(kappa) + kappa * density + 0.5 * erf(kappa * np.sqrt(0.5))
-
-
-def storage_max_stability(alpha: ArrayLike) -> Any:
-    """The largest margin kappa with which alpha N random labels can be stored, eq. (30).
-
-    Parameters
-    ----------
-    alpha : float or array
-        Examples per dimension, in (0, 2). At 2 and above no weights store them
-        all: `ValueError`, or nan and a warning in arrays.
-
-    Returns
-    -------
-    float or array
-        kappa, positive.
-    """
-    rule = arguments.Range(
-        0.0,
-        2.0,
-        "must be in (0, 2): at 2 and above random labels cannot all be stored",
-        low_open=True,
-        high_open=True,
+    root = elementwise.find_root(
+        slope,
+        bracket.bracket,
+        args=(everyone.astype(float),),
+        tolerances={"xatol": 1e-13, "fatol": 0.0},
     )
-    flat, complaints = _door("alpha", alpha, rule)
-    complaints.warn()
-
-    few = flat < FEW  # 1/alpha = 1 + kappa^2 there, and kappa^2 might overflow
-    safe = np.where(few, 1.0, flat)
-    excess = (2 - safe) / (2 * safe)  # 1/alpha - 1/2, to all its digits also near 2
-
-    def system(z: Array, which: Indices) -> tuple[Array, Array]:
-        kappa = z[:, 0]
-        density = np.exp(-0.5 * kappa**2) / np.sqrt(2 * np.pi)
-        slope = 2 * (kappa * ndtr(kappa) + density)
-        return (_gardner_excess(kappa) - excess[which])[:, None], slope[:, None, None]
-
-    start = excess / (np.sqrt(1 / safe) + np.sqrt(0.5))
-    root = newton(system, start[:, None], 1e-14)  # kappa itself may be 1e-16
-    kappa = np.where(root.converged, root.unknowns[:, 0], np.nan)
-    return shaped(np.where(few, 1 / np.sqrt(np.where(few, flat, 1.0)), kappa), complaints.shape)
-
-
-def separability_capacity(*, label_flip: ArrayLike = 0.0, label_noise: ArrayLike = 0.0) -> Any:
-    """The alpha up to which a noisy teacher's labels can be learned without error, eq. (24).
-
-    Parameters
-    ----------
-    label_flip, label_noise : float or array
-        As in `logistic_teacher_student`.
-
-    Returns
-    -------
-    float or array
-        inf without noise, 2 for random labels; nan and a warning for bad entries.
-    """
-    teacher = Teacher(label_flip=label_flip, label_noise=label_noise)
-    posed = pose(Problem(1.0, HardMargin(), teacher))
-    posed.complaints.warn()
-    capacity = np.full(len(posed), np.nan)
-    good = ~posed.complaints.bad
-    capacity[good] = _capacity(posed.labels[good])
-    return shaped(capacity, posed.shape)
-
-
-def convexity_limit(
-    alpha: ArrayLike, *, label_flip: ArrayLike = 0.0, label_noise: ArrayLike = 0.0
-) -> Any:
-    """The largest lam at which the logistic loss at fixed norm is convex, eq. (20).
-
-    It is the norm of the unconstrained minimiser; beyond it that minimiser lies
-    inside the sphere.
-
-    Parameters
-    ----------
-    alpha : float or array
-        Examples per dimension, positive.
-    label_flip, label_noise : float or array
-        As in `logistic_teacher_student`; ``label_flip=0.5`` is storage.
-
-    Returns
-    -------
-    float or array
-        inf where the labels can be learned without error, and beyond 1e12.
-    """
-    teacher = Teacher(label_flip=label_flip, label_noise=label_noise)
-    posed = pose(Problem(alpha, Logistic(1.0), teacher))
-    posed.complaints.warn()
-    limit = np.full(len(posed), np.nan)
-    good = np.flatnonzero(~posed.complaints.bad)
-    if len(good):
-        limit[good] = sharpness_limit(equations_of(posed, good))
-    return shaped(limit, posed.shape)
+    lam = np.where(root.success, np.exp(root.x), np.nan)
+    ends = np.flatnonzero(~root.success)
+    if len(ends):  # the error falls all the way to the end of the path
+        falling = slope(top[ends], everyone[ends].astype(float)) < 0
+        lam[ends[falling]] = np.where(np.isfinite(limit), limit, np.inf)[ends[falling]]
+    return lam

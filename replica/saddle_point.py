@@ -1,27 +1,30 @@
-"""Newton on the saddle-point equations: from a guess to the unknowns and their error.
+"""Newton on the saddle-point equations: from a guess to the unknowns, their error, the observables.
 
-Flat arrays of checked numbers only; the door for users is `replica.general.solve`.
+Flat arrays of checked numbers only; users come in through `replica.solve`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replica import adaptive, kernels
-from replica.equations import PerceptronEquations
-from replica.solver import Equations, newton, newton_step
+from replica.channel import moments as m
+from replica.equations import SaddlePointEquations
+from replica.solver import follow, inverses, newton, newton_step
 
-__all__ = ["Columns", "Found", "solve_equations"]
+__all__ = ["Group", "Observables", "solve_equations"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
-#: Gauss-Legendre nodes a panel: for Newton's iterations (4e-14 over the plane of
-#: docs/theory.md, section 6) and for the check that also gives the error estimate.
-ORDER, CHECK_ORDER = 20, 28
+#: Nodes a panel of the check that also gives the error estimate.
+CHECK_ORDER = 28
 #: Newton stops after a step this small; being quadratic it then stands far below 1e-14.
 TOLERANCE = 1e-8
 #: A check that moves log c by more than this asks for panels of half the width.
@@ -31,175 +34,272 @@ REFINE_ABOVE = 3e-13
 ROUNDING = 1e-15
 #: Points solved at a time; bounds the memory for intermediate moments to a few MB.
 BLOCK = 8192
-#: Continuation starts at this sharpness, where Hebb's rule is a good guess, ...
-FIRST_SHARPNESS = 1e-3
-#: ... and multiplies it by at most this factor a step.
-STRIDE = 2.0
+#: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
+NEXT_TO_HARD = 40.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True)
+class Observables:
     """What is read off the moments at a solution; flat arrays."""
 
+    generalization_error: Array
     train_loss: Array
     train_error: Array
     multiplier: Array
+    nu: Array
+    degrees_of_freedom: Array
     replicon: Array
     slope: Array
     error_estimate: Array
     residual: Array
 
+    @classmethod
+    def unknown(cls, size: int) -> Observables:
+        """All nan."""
+        return cls(*(np.full(size, np.nan) for _ in dataclasses.fields(cls)))
 
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """The outcome for one group."""
+    def put(self, which: Indices, values: Observables) -> None:
+        """Enter the observables of some of the points."""
+        for column in dataclasses.fields(self):
+            getattr(self, column.name)[which] = getattr(values, column.name)
 
+
+@dataclass(frozen=True)
+class Group:
+    """n points of one loss, solved.
+
+    Attributes
+    ----------
+    equations : SaddlePointEquations
+        What was solved.
+    unknowns : (n, k) array
+        The root, or the last iterate.
+    iterations, converged : (n,) arrays
+        Newton steps; whether the root was reached.
+    beyond : (n,) array of bool
+        Where the norm exceeds that of the unconstrained minimiser.
+    observables : Observables
+        At the root.
+    """
+
+    equations: SaddlePointEquations
     unknowns: Array
     iterations: NDArray[np.int64]
-    converged: NDArray[np.bool_]
-    beyond: NDArray[np.bool_]  # the multiplier passed 1 before the sharpness was reached
-    columns: Columns
+    converged: Mask
+    beyond: Mask
+    observables: Observables
+
+    def __len__(self) -> int:
+        return len(self.converged)
 
     @classmethod
-    def join(cls, parts: list[Found]) -> Found:
-        """The outcome for all the blocks that a group was cut into."""
-        columns = {
-            column.name: np.concatenate([getattr(part.columns, column.name) for part in parts])
-            for column in dataclasses.fields(Columns)
-        }
+    def join(cls, equations: SaddlePointEquations, parts: list[Group]) -> Group:
+        """The blocks that a group was cut into."""
+
+        def whole(name: str) -> Any:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        names = [column.name for column in dataclasses.fields(Observables)]
+        columns = [np.concatenate([getattr(p.observables, name) for p in parts]) for name in names]
         return cls(
-            np.concatenate([part.unknowns for part in parts]),
-            np.concatenate([part.iterations for part in parts]),
-            np.concatenate([part.converged for part in parts]),
-            np.concatenate([part.beyond for part in parts]),
-            Columns(**columns),
+            equations,
+            whole("unknowns"),
+            whole("iterations"),
+            whole("converged"),
+            whole("beyond"),
+            Observables(*columns),
         )
 
 
-def _system(equations: PerceptronEquations) -> Equations:
-    """Residuals and Jacobian as `newton` asks for them."""
-
-    def system(z: Array, which: Indices) -> tuple[Array, Array]:
-        return equations.residuals(z, which, equations.moments(z, which, order=ORDER))
-
-    return system
-
-
-def solve_equations(equations: PerceptronEquations, require_convex: bool = True) -> Found:
-    """Newton from the global guess; where that fails, along the path from small sharpness."""
-    n = len(equations.alpha)
+def solve_equations(equations: SaddlePointEquations, require_convex: bool = True) -> Group:
+    """Newton from a guess; where there is none or it fails, along the path from Hebb's rule."""
+    n = len(equations)
     if n > BLOCK:
-        blocks = [np.arange(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
-        return Found.join(
-            [solve_equations(equations.select(block), require_convex) for block in blocks]
-        )
-    root = newton(_system(equations), equations.start(), TOLERANCE)
-    z, iterations, converged = root.unknowns, root.iterations, root.converged
-    beyond = np.zeros_like(converged)
-    lost = np.flatnonzero(~converged)
-    if len(lost) and equations.loss.interpolates:
-        z[lost], steps, converged[lost], beyond[lost] = _continue(
-            equations.select(lost), require_convex
-        )
-        iterations[lost] += steps
+        cuts = range(0, n, BLOCK)
+        parts = [equations.select(np.arange(i, min(i + BLOCK, n))) for i in cuts]
+        return Group.join(equations, [solve_equations(part, require_convex) for part in parts])
+    z, iterations, converged, beyond = _solve(equations, require_convex)
     done = np.flatnonzero(converged)
-    columns = {field.name: np.full(len(z), np.nan) for field in dataclasses.fields(Columns)}
-    if len(done):
-        z[done], read = _check(equations, z[done], done)
-        for name in columns:
-            columns[name][done] = getattr(read, name)
-    return Found(z, iterations, converged, beyond, Columns(**columns))
+    if len(done) == n:
+        z, observables = _check(equations, z, done)
+    else:
+        observables = Observables.unknown(n)
+        if len(done):
+            z[done], found = _check(equations, z[done], done)
+            observables.put(done, found)
+    with np.errstate(invalid="ignore"):
+        beyond = beyond | (observables.multiplier > 1 + MULTIPLIER_SLACK)
+    return Group(equations, z, iterations, converged, beyond, observables)
 
 
-def _continue(
-    equations: PerceptronEquations, require_convex: bool
-) -> tuple[Array, NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Follow each point from a small sharpness to its own.
-
-    Returns the unknowns, the iterations spent, which points arrived, and which
-    (with ``require_convex``) were given up because the multiplier passed 1.
-    """
-    goal = equations.parameter
-    at = np.minimum(goal, FIRST_SHARPNESS)
-    z = dataclasses.replace(equations, parameter=at).start()
-    n = len(goal)
-    spent = np.zeros(n, dtype=np.int64)
-    arrived, beyond = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    walking = np.arange(n)
-    while len(walking):
-        now = dataclasses.replace(equations, parameter=at).select(walking)
-        root = newton(_system(now), z[walking], TOLERANCE)
-        z[walking] = root.unknowns
-        spent[walking] += root.iterations
-        everyone = np.arange(len(walking))
-        moments = now.moments(root.unknowns, everyone, order=ORDER, full=kernels.OBSERVABLES)
-        passed = root.converged & (now.alpha * moments[:, kernels.CURVED] > 1) & require_convex
-        there = root.converged & ~passed & (at[walking] >= goal[walking])
-        arrived[walking], beyond[walking] = there, passed
-        walking = walking[root.converged & ~passed & ~there]
-        at[walking] = np.minimum(goal[walking], at[walking] * STRIDE)
-    return z, spent, arrived, beyond
+#: How far above 1 the multiplier may come out by rounding at the limit itself.
+MULTIPLIER_SLACK = 1e-12
 
 
-def _check(equations: PerceptronEquations, z: Array, which: Indices) -> tuple[Array, Columns]:
+def _solve(
+    equations: SaddlePointEquations, require_convex: bool
+) -> tuple[Array, NDArray[np.int64], Mask, Mask]:
+    """Unknowns, iterations, converged, beyond."""
+    n = len(equations)
+    beyond = np.zeros(n, dtype=bool)
+    if equations.weights.direct:
+        root = newton(equations.system(), equations.start(), TOLERANCE)
+        z, iterations, converged = root.unknowns, root.iterations, root.converged
+    else:
+        z = np.full((n, len(equations.unknowns)), np.nan)
+        iterations, converged = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
+    lost = np.flatnonzero(~converged)
+    if len(lost):
+        part = equations.select(lost)
+        found, steps, converged[lost], beyond[lost] = _along_path(part, require_convex)
+        # where neither arrived, a diverging x is what Newton from the guess shows
+        known = np.isfinite(found).all(axis=1) & (
+            converged[lost] | beyond[lost] | (not equations.weights.direct)
+        )
+        z[lost[known]] = found[known]
+        iterations[lost] += steps
+    return z, iterations, converged, beyond
+
+
+def _along_path(
+    equations: SaddlePointEquations, require_convex: bool
+) -> tuple[Array, NDArray[np.int64], Mask, Mask]:
+    """Follow each point from where its loss is a straight line, at scale s -> 0 of V(s D)/s."""
+    n, channel = len(equations), equations.channel
+    approach = channel.loss.approach()
+    if channel.loss.hebbian or (approach is not None and equations.weights.direct):
+        root = newton(equations.system(), equations.start(), TOLERANCE)
+        return root.unknowns, root.iterations, root.converged, np.zeros(n, dtype=bool)
+    if approach is not None:
+        return _to_hard_margin(equations, require_convex)
+    first = np.minimum(channel.loss.gentle_scale(channel.parameter), 1.0)
+    start = equations.at_scale(np.log(first)).start()
+    walk = follow(
+        lambda scale: equations.at_scale(np.log(scale)).system(),
+        start,
+        first,
+        np.ones(n),
+        TOLERANCE,
+        stop=_stop_beyond(equations) if require_convex else None,
+    )
+    return walk.unknowns, walk.iterations, walk.arrived, walk.stopped
+
+
+def _stop_beyond(
+    equations: SaddlePointEquations,
+) -> Callable[[Array, Array, Indices], Mask]:
+    """Where a path need not go on: the norm is beyond that of the unconstrained minimiser."""
+
+    def stop(scale: Array, z: Array, which: Indices) -> Mask:
+        now = equations.at_scale(np.log(scale))
+        moments = now.channel.merged(now.moments(z[which], which, columns=m.OBSERVABLES))
+        multiplier = now.weights.multiplier(now.count[which], moments[:, m.CURVED])
+        return now.weights.beyond(z[which], multiplier)
+
+    return stop
+
+
+def _to_hard_margin(
+    equations: SaddlePointEquations, require_convex: bool
+) -> tuple[Array, NDArray[np.int64], Mask, Mask]:
+    """Maximum stability from the end of a path of the loss that approaches it."""
+    n = len(equations)
+    loss = equations.channel.loss.approach()
+    assert loss is not None
+    soft = dataclasses.replace(
+        equations,
+        channel=dataclasses.replace(equations.channel, loss=loss, parameter=np.ones(n)),
+    )
+    first = soft.channel.loss.gentle_scale(soft.channel.parameter)
+
+    def near(scale: Array, z: Array, which: Indices) -> Mask:
+        """By the edge of the push, L = log(4 lam' x) = 2 lam' kappa."""
+        sharpness = scale[which] * np.exp(z[which, LOG_S])
+        return z[which, LOG_X] + np.log(4 * sharpness) > NEXT_TO_HARD
+
+    reached = np.ones(n)
+
+    def noted(scale: Array, z: Array, which: Indices) -> Mask:
+        close = near(scale, z, which)
+        reached[which[close]] = scale[which[close]]
+        return close
+
+    start = soft.at_scale(np.log(first)).start()
+    walk = follow(
+        lambda scale: soft.at_scale(np.log(scale)).system(),
+        start,
+        first,
+        np.full(n, 1e12),
+        TOLERANCE,
+        stop=noted,
+    )
+    z = walk.unknowns
+    sharpness = reached * np.exp(z[:, LOG_S])
+    with np.errstate(all="ignore"):
+        z[:, LOG_X] = np.log((z[:, LOG_X] + np.log(4 * sharpness)) / (2 * sharpness))
+    z[~walk.stopped] = np.nan
+    root = newton(equations.system(), z, TOLERANCE)
+    return root.unknowns, walk.iterations + root.iterations, root.converged, np.zeros(n, dtype=bool)
+
+
+#: Columns of the unknowns.
+LOG_X, LOG_S = 1, 3
+
+
+def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:
     """One more Newton step with a finer rule: the solution, its error and its observables."""
-    z = z.copy()
-    n = len(which)
-    moments = np.empty((n, kernels.N_MOMENTS))
-    residuals, jacobian = np.empty((n, 2)), np.empty((n, 2, 2))
-    step = np.empty((n, 2))
-    todo = np.arange(n)
-    for refine in range(3):
-        if refine:
-            for _ in range(2):
-                coarse = equations.moments(z[todo], which[todo], order=ORDER, refine=refine)
-                f, j = equations.residuals(z[todo], which[todo], coarse)
-                z[todo] += newton_step(f, j)
+    moments = equations.moments(z, which, order=CHECK_ORDER, columns=m.OBSERVABLES)
+    residuals, jacobian = equations.residuals(z, which, moments)
+    step = newton_step(residuals, jacobian)
+    for refine in (1, 2, 3):
+        todo = np.flatnonzero(np.abs(step[:, 0]) > REFINE_ABOVE)
+        if len(todo) == 0:
+            break
         moments[todo] = equations.moments(
-            z[todo], which[todo], order=CHECK_ORDER, refine=refine, full=kernels.OBSERVABLES
+            z[todo], which[todo], order=CHECK_ORDER, refine=refine, columns=m.OBSERVABLES
         )
         residuals[todo], jacobian[todo] = equations.residuals(z[todo], which[todo], moments[todo])
         step[todo] = newton_step(residuals[todo], jacobian[todo])
-        todo = todo[np.abs(step[todo, 0]) > REFINE_ABOVE]
-        if len(todo) == 0:
-            break
-    z += step
+    z = z + step
     return z, _observables(equations, z, which, moments, residuals, jacobian, step)
 
 
 def _observables(
-    equations: PerceptronEquations,
+    equations: SaddlePointEquations,
     z: Array,
     which: Indices,
     moments: Array,
     residuals: Array,
     jacobian: Array,
     step: Array,
-) -> Columns:
-    alpha = equations.alpha[which]
-    storage = equations.storage[which]
-    p, q, r, s = jacobian.reshape(-1, 4).T
-    det = p * s - q * r
-    # |d log eps / d log c|, between 0 and 1; in the scaling limit eps is 1/c itself
-    c = np.exp(z[:, 0])
-    lever = np.ones_like(c) if equations.flat else c / ((1 + c * c) * np.arctan2(1.0, c))
-    rounding = (ROUNDING if equations.compiled else adaptive.SPLIT_TOLERANCE) * (
-        (np.abs(s) + np.abs(q)) / np.abs(det) + 1
-    )
-    # a itself is rounded: at log c = 17 an ulp is 3.6e-15
-    error = lever * (np.abs(step[:, 0]) + rounding + np.spacing(np.abs(z[:, 0]))) + 2.3e-16
-    slope = np.full(len(which), np.nan)
-    if equations.loss.interpolates:
-        f1_l = moments[:, kernels.STEP_DL] / moments[:, kernels.STEP]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            f2_l = moments[:, kernels.PULL_DL] / moments[:, kernels.PULL]
-        slope = -lever * (q * f2_l - s * f1_l) / det
-    return Columns(
-        train_loss=moments[:, kernels.LOSS],
-        train_error=moments[:, kernels.NEGATIVE],
-        multiplier=alpha * moments[:, kernels.CURVED],
-        replicon=alpha * moments[:, kernels.CURVED2],
+) -> Observables:
+    channel, weights, count = equations.channel, equations.weights, equations.count[which]
+    n = len(z)
+    storage = channel.storage[which]
+    error, lever = channel.generalization(z)
+    inverse = inverses(jacobian)
+    rounding = ROUNDING + weights.rounding
+    rounded = rounding * (np.abs(inverse).sum(axis=2) + 1)
+    # z itself is rounded: at log c = 17 an ulp is 3.6e-15
+    estimate = np.sum(np.abs(lever) * (np.abs(step) + rounded + np.spacing(np.abs(z))), axis=1)
+    slope = np.full(n, np.nan)
+    if channel.loss.sharp:
+        along = weights.along_scale(moments, jacobian)
+        slope = np.sum(lever * newton_step(along, jacobian), axis=1)
+    merged = channel.merged(moments)
+    loss = merged[:, m.LOSS]
+    log_scale = weights.log_scale(z)
+    if log_scale is not None:  # V(s D) from what the field of unit variance sees
+        loss = loss * np.exp((1 + channel.loss.step_scaling) * log_scale)
+    return Observables(
+        generalization_error=np.where(storage, 0.5, error),
+        train_loss=loss,
+        train_error=merged[:, m.NEGATIVE],
+        multiplier=weights.multiplier(count, merged[:, m.CURVED]),
+        nu=weights.nu(channel, z, which, count, moments),
+        degrees_of_freedom=count * merged[:, m.CURVED],
+        replicon=weights.replicon(z, count, merged[:, m.CURVED2]),
         slope=np.where(storage, 0.0, slope),
-        error_estimate=np.where(storage, 0.0, error),
+        error_estimate=np.where(storage, 0.0, estimate + 2.3e-16),
         residual=np.abs(residuals).max(axis=1),
     )

@@ -1,18 +1,22 @@
 """Newton's method for many small systems at once. The loop exists here and nowhere else.
 
-It knows nothing of perceptrons: equations supply residuals and a Jacobian,
-`newton` supplies damping, tolerance and the account of what happened.
+It knows nothing of perceptrons, and of no number of unknowns: equations supply residuals and a
+Jacobian, `newton` supplies damping, tolerance and the account of what happened, `follow` goes
+along a path of systems where a guess is too far.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Root", "newton"]
+from replica.common.compiled import kernel
+
+__all__ = ["Equations", "Root", "follow", "inverses", "newton", "newton_step"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -23,6 +27,8 @@ Equations = Callable[[Array, Indices], tuple[Array, Array]]
 LONGEST_STEP = 3.0
 #: A step that does not reduce the residual is halved at most so often in a row.
 HALVINGS = 12
+#: Residuals so small are rounding, of which none is better than another.
+ROUNDED = 1e-11
 
 
 @dataclass(frozen=True)
@@ -34,15 +40,138 @@ class Root:
     converged: NDArray[np.bool_]
 
 
+@kernel(error_model="numpy")
+def solve_linear(matrix, right):
+    """Gauss's elimination with pivoting, in place: ``right`` becomes the solution, or nan."""
+    k = len(right)
+    for column in range(k):
+        pivot = column
+        for row in range(column + 1, k):
+            if abs(matrix[row, column]) > abs(matrix[pivot, column]):
+                pivot = row
+        if matrix[pivot, column] == 0.0:
+            right[:] = np.nan
+            return
+        if pivot != column:
+            for j in range(k):
+                matrix[column, j], matrix[pivot, j] = matrix[pivot, j], matrix[column, j]
+            right[column], right[pivot] = right[pivot], right[column]
+        for row in range(column + 1, k):
+            factor = matrix[row, column] / matrix[column, column]
+            for j in range(column + 1, k):
+                matrix[row, j] -= factor * matrix[column, j]
+            right[row] -= factor * right[column]
+    for row in range(k - 1, -1, -1):
+        for j in range(row + 1, k):
+            right[row] -= matrix[row, j] * right[j]
+        right[row] /= matrix[row, row]
+
+
+@kernel(error_model="numpy")
+def fill_steps(residuals, jacobian, out):
+    """The Newton step of each system."""
+    k = residuals.shape[1]
+    matrix = np.empty((k, k))
+    for i in range(len(residuals)):
+        matrix[:, :] = jacobian[i]
+        out[i] = -residuals[i]
+        solve_linear(matrix, out[i])
+
+
+@kernel(error_model="numpy")
+def fill_inverses(jacobian, out):
+    """The inverse of each Jacobian."""
+    k = jacobian.shape[1]
+    matrix = np.empty((k, k))
+    column = np.empty(k)
+    for i in range(len(jacobian)):
+        for j in range(k):
+            matrix[:, :] = jacobian[i]
+            column[:] = 0.0
+            column[j] = 1.0
+            solve_linear(matrix, column)
+            out[i, :, j] = column
+
+
+@kernel(error_model="numpy")
+def advance(
+    work,
+    left,
+    residuals,
+    jacobian,
+    tolerance,
+    z,
+    last,
+    step,
+    merit,
+    halvings,
+    iterations,
+    converged,
+    longest_step,
+    most_halvings,
+):
+    """One round: accept or halve, take the next step; returns how many systems stay at work."""
+    k = z.shape[1]
+    matrix = np.empty((k, k))
+    new = np.empty(k)
+    keep = 0
+    for row in range(left):
+        i = work[row]
+        iterations[i] += 1
+        size = 0.0
+        for j in range(k):
+            size += residuals[row, j] * residuals[row, j]
+            new[j] = -residuals[row, j]
+        size = np.sqrt(size)
+        matrix[:, :] = jacobian[row]
+        solve_linear(matrix, new)
+        if not np.isfinite(new).all():
+            size = np.inf
+        # Near the root rounding decides which residual is larger: accept.
+        better = size < merit[i] or size < ROUNDED
+        if not better and halvings[i] < most_halvings:
+            step[i] *= 0.5
+            halvings[i] += 1
+            z[i] = last[i] + step[i]
+            work[keep] = i
+            keep += 1
+            continue
+        if not np.isfinite(size):
+            continue  # lost
+        longest = 0.0
+        small = True
+        for j in range(k):
+            scale = max(1.0, abs(z[i, j]))
+            longest = max(longest, abs(new[j]) / scale)
+            if not abs(new[j]) <= tolerance * scale:
+                small = False
+        if longest > longest_step:
+            new *= longest_step / longest
+        last[i] = z[i]
+        step[i] = new
+        merit[i] = size
+        halvings[i] = 0
+        z[i] += new
+        if small:
+            converged[i] = True
+        else:
+            work[keep] = i
+            keep += 1
+    return keep
+
+
 def newton_step(residuals: Array, jacobian: Array) -> Array:
-    """Solve J step = -F for each system; nan where J is singular."""
-    if residuals.shape[1] == 2:
-        (f, g), (p, q, r, s) = residuals.T, jacobian.reshape(-1, 4).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            det = p * s - q * r
-            return np.stack([(q * g - s * f) / det, (r * f - p * g) / det], axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return -residuals / jacobian[:, 0]
+    """Solve J step = -F for each of the systems; nan where J is singular."""
+    out = np.empty_like(residuals)
+    fill_steps(residuals, jacobian, out)
+    return out
+
+
+def inverses(jacobian: Array) -> Array:
+    """The inverses of the Jacobians; nan where they are singular."""
+    out = np.empty_like(jacobian)
+    fill_inverses(jacobian, out)
+    return out
 
 
 def newton(equations: Equations, start: Array, tolerance: float, limit: int = 80) -> Root:
@@ -52,7 +181,7 @@ def newton(equations: Equations, start: Array, tolerance: float, limit: int = 80
     ----------
     equations : callable
         ``equations(z, which)`` for the systems ``which`` still at work.
-    start : (n, k) array, k = 1 or 2
+    start : (n, k) array
         First iterate; systems that start at nan are left alone and unconverged.
     tolerance : float
         A system is done when its step is below ``tolerance * max(1, |z|)`` in
@@ -60,7 +189,7 @@ def newton(equations: Equations, start: Array, tolerance: float, limit: int = 80
     limit : int
         Most evaluations of one system.
     """
-    z = start.copy()
+    z = np.array(start, dtype=float)
     n = len(z)
     iterations = np.zeros(n, dtype=np.int64)
     converged = np.zeros(n, dtype=bool)
@@ -69,31 +198,126 @@ def newton(equations: Equations, start: Array, tolerance: float, limit: int = 80
     last = z.copy()  # the last accepted iterate, and the step that led away from it
     step = np.zeros_like(z)
     halvings = np.zeros(n, dtype=np.int64)
+    left = len(work)
     for _ in range(limit):
-        if len(work) == 0:
+        if left == 0:
             break
-        iterations[work] += 1
-        residuals, jacobian = equations(z[work], work)
-        new = newton_step(residuals, jacobian)
-        size = np.where(np.isfinite(new).all(axis=1), np.linalg.norm(residuals, axis=1), np.inf)
-        # Near the root rounding decides which residual is larger: accept.
-        better = (size < merit[work]) | (size < 1e-11)
-        halve = work[~better & (halvings[work] < HALVINGS)]
-        step[halve] *= 0.5
-        halvings[halve] += 1
-        z[halve] = last[halve] + step[halve]
-
-        forward = better | (np.isfinite(size) & (halvings[work] >= HALVINGS))
-        at = work[forward]
-        new = new[forward]
-        scale = np.maximum(1.0, np.abs(z[at]))
-        small = (np.abs(new) <= tolerance * scale).all(axis=1)
-        longest = (np.abs(new) / scale).max(axis=1, initial=0.0)
-        new = new * np.minimum(1.0, LONGEST_STEP / np.maximum(longest, 1e-300))[:, None]
-        last[at], step[at], merit[at], halvings[at] = z[at], new, size[forward], 0
-        z[at] = z[at] + new
-        converged[at[small]] = True
-        lost = ~better & ~forward & (halvings[work] >= HALVINGS)
-        keep = ~converged[work] & ~lost
-        work = work[keep]
+        at = work[:left]
+        residuals, jacobian = equations(z[at], at)
+        left = advance(
+            work, left, residuals, jacobian, tolerance,
+            z, last, step, merit, halvings, iterations, converged, LONGEST_STEP, HALVINGS,
+        )  # fmt: skip
     return Root(z, iterations, converged)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Where a path ended for each of n systems."""
+
+    unknowns: Array
+    iterations: NDArray[np.int64]
+    arrived: NDArray[np.bool_]
+    stopped: NDArray[np.bool_]
+
+
+def follow(
+    system_at: Callable[[Array], Equations],
+    start: Array,
+    first: Array,
+    goal: Array,
+    tolerance: float,
+    *,
+    stride: float = 2.0,
+    loose: float = 1e-4,
+    stop: Callable[[Array, Array, Indices], NDArray[np.bool_]] | None = None,
+) -> Walk:
+    """Follow the roots of a family of systems from one value of its parameter to another.
+
+    The parameter runs on a logarithmic scale. Each step predicts along the secant of the last two
+    roots, corrects by Newton, grows after success and shrinks after failure.
+
+    Parameters
+    ----------
+    system_at : callable
+        ``system_at(p)``, p (n,), is the system whose n members have these parameters.
+    start : (n, k) array
+        Guess at ``first``.
+    first, goal : (n,) arrays
+        Positive; where the path begins and ends.
+    tolerance : float
+        Of Newton at the goal.
+    stride : float
+        First factor between parameters.
+    loose : float
+        Tolerance of Newton on the way.
+    stop : callable, optional
+        ``stop(p, z, which)``: which systems need not go on.
+    """
+    n = len(start)
+    z = np.array(start, dtype=float)
+    here = np.log(np.where(goal < first, np.maximum(first, goal), np.minimum(first, goal)))
+    end = np.log(goal)
+    sign = np.where(end < here, -1.0, 1.0)
+    stride_of = np.full(n, np.log(stride))
+    before_z, before = z.copy(), np.full(n, np.nan)
+    spent = np.zeros(n, dtype=np.int64)
+    arrived, stopped = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    walking = np.flatnonzero(np.isfinite(z).all(axis=1) & np.isfinite(here))
+    at = here.copy()  # where the next root is looked for
+    guess = z.copy()
+    begun = np.zeros(n, dtype=bool)
+    while len(walking):
+        parameters = np.exp(at)
+        system = system_at(parameters)
+        last = at[walking] == end[walking]
+
+        def part(
+            y: Array, rows: Indices, system: Equations = system, who: Indices = walking
+        ) -> tuple[Array, Array]:
+            return system(y, who[rows])
+
+        root = newton(part, guess[walking], loose, limit=25)
+        if last.any():
+            closing = np.flatnonzero(last & root.converged)
+            fine = newton(
+                functools.partial(part, who=walking[closing]), root.unknowns[closing], tolerance
+            )
+            root.unknowns[closing] = fine.unknowns
+            root.converged[closing] = fine.converged
+            root.iterations[closing] += fine.iterations
+        spent[walking] += root.iterations
+        good = root.converged
+        won, lost = walking[good], walking[~good]
+        before_z[won], before[won] = z[won], np.where(begun[won], here[won], np.nan)
+        z[won], here[won] = root.unknowns[good], at[won]
+        begun[won] = True
+        quick = root.iterations[good] <= 4
+        stride_of[won] = np.where(quick, stride_of[won] * 1.6, stride_of[won])
+        stride_of[lost] *= 0.35
+        arrived[won[last[good]]] = True
+        if stop is not None and len(won):
+            stopped[won[stop(parameters, z, won)]] = True
+        walking = walking[
+            ~arrived[walking] & ~stopped[walking] & (stride_of[walking] > SHORTEST_STRIDE)
+        ]
+        walking = walking[begun[walking]]  # a path whose first root was not found is given up
+        step = np.minimum(stride_of[walking], np.abs(end[walking] - here[walking]))
+        step = np.where(
+            np.abs(end[walking] - here[walking]) - step < 0.3 * step,
+            np.abs(end[walking] - here[walking]),
+            step,
+        )
+        at[walking] = here[walking] + sign[walking] * step
+        at[walking] = np.where(
+            np.abs(at[walking] - end[walking]) < 1e-12, end[walking], at[walking]
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            secant = (z[walking] - before_z[walking]) / (here[walking] - before[walking])[:, None]
+        secant = np.where(np.isfinite(secant), secant, 0.0)
+        guess[walking] = z[walking] + secant * (at[walking] - here[walking])[:, None]
+    return Walk(z, spent, arrived, stopped)
+
+
+#: A path on which steps have become so short (in the logarithm) ends there.
+SHORTEST_STRIDE = 1e-3

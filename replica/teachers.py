@@ -10,8 +10,8 @@ logistic teacher is a continuous mixture.
 from __future__ import annotations
 
 import abc
-import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from replica import ranges
 from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["LogisticTeacher", "RandomLabels", "Teacher"]
 
@@ -26,7 +27,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Labels:
+class NoiseMixture:
     """The mixtures of n teachers, eq. (8) of docs/theory.md: w_k and sigma_k, and what is random.
 
     Parameters
@@ -42,16 +43,28 @@ class Labels:
     noise: Array
     random: Array
 
-    def __getitem__(self, which: Any) -> Labels:
+    def __getitem__(self, which: Any) -> NoiseMixture:
         """The mixtures of some of the teachers."""
-        return Labels(*(np.ascontiguousarray(part[which]) for part in dataclasses.astuple(self)))
+        if len(self.random) == 1 and isinstance(which, np.ndarray) and which.shape == (1,):
+            return self  # a single one
+        return NoiseMixture(self.signal[which], self.noise[which], self.random[which])
 
-    @property
+    @cached_property
     def storage(self) -> NDArray[np.bool_]:
         """Where the labels know nothing of the teacher."""
         return ~np.any(self.signal > 0, axis=1)
 
-    @property
+    @cached_property
+    def centre(self) -> Array:
+        """The centres of the fields: zero."""
+        return np.zeros(len(self.random))
+
+    @cached_property
+    def some_storage(self) -> bool:
+        """Whether there is any such."""
+        return bool(self.storage.any())
+
+    @cached_property
     def correlation(self) -> Array:
         """sum_k w_k / sqrt(1 + sigma_k^2): the pull of Hebb's rule, 1 without noise."""
         return np.sum(self.signal / np.sqrt(1 + self.noise**2), axis=1)
@@ -69,7 +82,7 @@ class LabelModel(abc.ABC):
         return type(self)(**values)
 
     @abc.abstractmethod
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
         """The mixtures of ``size`` teachers with these parameters."""
 
 
@@ -95,11 +108,11 @@ class Teacher(LabelModel):
             "label_noise": (self.label_noise, ranges.NOISE),
         }
 
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
         noise = parameters["label_noise"]
         endless = np.isinf(noise)
         random = np.where(endless, 1.0, 2.0 * parameters["label_flip"])
-        return Labels((1.0 - random)[:, None], np.where(endless, 0.0, noise)[:, None], random)
+        return NoiseMixture((1.0 - random)[:, None], np.where(endless, 0.0, noise)[:, None], random)
 
 
 @dataclass(frozen=True)
@@ -109,8 +122,8 @@ class RandomLabels(LabelModel):
     def parameters(self) -> dict[str, tuple[ArrayLike, arguments.Range]]:
         return {}
 
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
-        return Labels(np.zeros((size, 1)), np.zeros((size, 1)), np.ones(size))
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
+        return NoiseMixture(np.zeros((size, 1)), np.zeros((size, 1)), np.ones(size))
 
 
 @dataclass(frozen=True)
@@ -145,7 +158,7 @@ class LogisticTeacher(LabelModel):
     def with_parameters(self, values: dict[str, Array]) -> LabelModel:
         return self  # its slope is one number, whatever the shape of the problem
 
-    def mixture(self, parameters: dict[str, Array], size: int) -> Labels:
+    def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
         k = np.geomspace(self._LOW, self._HIGH, self._NODES)
         j = np.arange(1, 41)[:, None]
         # Kolmogorov's density; at k = 0.16 the alternating series needs j up to about 25
@@ -153,5 +166,24 @@ class LogisticTeacher(LabelModel):
         density = 8 * k * np.sum((-1.0) ** (j + 1) * j**2 * np.exp(-2 * j**2 * k**2), axis=0)
         weight = k * np.maximum(density, 0.0)
         weight = weight / weight.sum()
-        signal = np.broadcast_to(weight, (size, self._NODES))
-        return Labels(signal, 2 * k / parameters["slope"][:, None], np.zeros(size))
+        signal = np.tile(weight, (size, 1))
+        return NoiseMixture(signal, 2 * k / parameters["slope"][:, None], np.zeros(size))
+
+
+def given_teacher(
+    teacher: LabelModel | None, label_flip: ArrayLike, label_noise: ArrayLike
+) -> LabelModel:
+    """The teacher itself, or the one that the two numbers describe.
+
+    Raises
+    ------
+    InvalidArgument
+        If both are given.
+    """
+    if teacher is None:
+        return Teacher(label_flip=label_flip, label_noise=label_noise)
+    if np.any(np.asarray(label_flip) != 0) or np.any(np.asarray(label_noise) != 0):
+        raise InvalidArgument(
+            "teacher", "must not be given together with label_flip or label_noise", quoted(teacher)
+        )
+    return teacher

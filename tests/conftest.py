@@ -3,15 +3,23 @@ import importlib.util
 import os
 import signal
 
+# Before any of them is loaded: two workers with two teams of threads each on two processors wait
+# for one another. `OMP_NUM_THREADS=2` asks for teams all the same.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import seeds
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
+
+seeds.take_over()
 
 # What is started in the background of a shell ignores Ctrl-C, and the tests send it.
 with contextlib.suppress(ValueError):  # not the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Two workers with two teams of BLAS threads on two processors wait for one another.
-threadpool_limits(1, user_api="blas")
+# numpy may have been loaded by a plugin before.
+threadpool_limits(int(os.environ["OMP_NUM_THREADS"]), user_api="blas")
 
 # Compilation trips any deadline; the examples drawn are the same in every run.
 settings.register_profile(
@@ -36,3 +44,32 @@ if importlib.util.find_spec("torch") is None:
     # What reads tables and finished runs works without it, and is tested without it.
     collect_ignore_glob = ["test_datasets.py", "test_networks.py", "test_norms_*.py"]
     collect_ignore_glob += ["test_sweeps*.py", "test_commands.py", "test_deepnorm_commands.py"]
+
+
+#: Files that take longest, those that start processes and those that compile in turn: they
+#: begin first, so that no worker is left alone with one, and no two compile the same.
+LONGEST = (
+    "test_agreement.py",
+    "test_sweeps_interrupted.py",
+    "test_sweeps.py",
+    "test_sweeps_training.py",
+    "test_commands.py",
+    "test_figures.py",
+    "test_process.py",
+    "test_scaling.py",
+    "test_deepnorm_commands.py",
+    "test_laws.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        seeds.shift_examples(item)
+    place = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.fixture(autouse=True)
+def _draws(request):
+    """First of all fixtures of a test, since those below may draw."""
+    seeds.start(pinned=request.node.get_closest_marker("pinned") is not None)

@@ -89,7 +89,7 @@ def test_simulated_perceptrons_agree_and_the_controls_do_not():
     Two problems have some five independent directions, not the rule's twenty: the
     chance that their rms exceeds 2 is that of chi^2_5 > 20, one in a thousand.
     """
-    samples = agreement.simulate({150: 60, 300: 30, 600: 15}, alphas=(2.0,))
+    samples = agreement.simulate({100: 48, 200: 24, 400: 12}, alphas=(2.0,))
     found = agreement.compare(samples)
     assert {c.quantity for c in found} >= {"error", "stability", "log train_loss", "margin mean"}
     verdict = agreement.judge(found)

@@ -357,7 +357,7 @@ def test_a_solver_that_stops_short_is_exit_code_1(monkeypatch):
     monkeypatch.setattr(rules, "logistic_teacher_student", fail)
     result = run("solve", "--alpha", "5", "--lam", "1")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: stopped at --lam too soon\n"
+    assert result.stderr == "Error: stopped at `lam` too soon\n"
 
 
 def test_a_certificate_that_fails_is_exit_code_1(monkeypatch):

@@ -1,12 +1,11 @@
 """How well curves fall on one another: about 1 if they do, and much more if they do not."""
 
-import timeit
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import lines
 
 from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
 from replica.scaling.records import MeanCurve
@@ -16,7 +15,9 @@ ORDER = 1e-12
 # A shift by 50 takes two digits from x, which are a quarter apart.
 SHIFT = 1e-11
 # S of a true collapse of 350 points scatters by 0.08 (200 sets of curves).
-COLLAPSED = 0.2
+SCATTER = 0.08
+# Of one set of curves, and of the worst of twenty; the distribution leans to the right.
+COLLAPSED = 5 * SCATTER
 
 SIZES = np.array([1e3, 2e3, 4e3, 8e3, 1.6e4, 3.2e4, 6.4e4])
 GAMMA_1, GAMMA_2 = 0.4, 1.2
@@ -120,7 +121,7 @@ def test_a_true_collapse_is_about_one():
     qualities = [houdayer_hartmann(*rescaled(means(seed))) for seed in range(20)]
     assert all(abs(quality - 1) < COLLAPSED for quality in qualities)
     # The line through neighbours has errors of its own, and they are counted: no bias is left.
-    assert np.mean(qualities) == pytest.approx(1, abs=COLLAPSED / 4)
+    assert np.mean(qualities) == pytest.approx(1, abs=COLLAPSED / np.sqrt(len(qualities)))
 
 
 @pytest.mark.parametrize("part", [0.9, 1.1])
@@ -138,7 +139,8 @@ def test_the_root_mean_square_without_errors_is_that_of_the_noise():
     # The distance of a point to a line through twelve others or less.
     assert 0.9 * NOISE < rms < 1.5 * NOISE
     exact = rescaled(means(0, noise=1e-9))
-    assert houdayer_hartmann(*exact[:2]) < 0.2 * NOISE  # what is left is the curvature
+    # What is left is the curvature between the points: 0.13 of the noise, and scatters by 0.03.
+    assert houdayer_hartmann(*exact[:2]) < 0.3 * NOISE
 
 
 @given(seed=st.integers(0, 10**6), right=st.floats(-50, 50), up=st.floats(-5, 5))
@@ -179,13 +181,15 @@ def test_a_curve_that_meets_no_other_does_not_count():
     assert houdayer_hartmann([[1.0], [0.0, 2.0]], [[3.0], [1.0, 1.0]]) == pytest.approx(2)
 
 
-def test_twelve_curves_of_fifty_points_take_no_time():
+def test_more_points_are_no_more_work_for_python():
     rng = np.random.default_rng(0)
-    xs = [np.sort(rng.uniform(0, 10, 50)) for _ in range(12)]
-    ys, errors = [np.sin(x) for x in xs], [np.ones(50) for _ in xs]
-    best = min(timeit.repeat(lambda: houdayer_hartmann(xs, ys, errors), number=1, repeat=5))
-    # 2 ms on an idle machine; a loop over points takes 100.
-    assert best < 0.02
+
+    def work(points):
+        xs = [np.sort(rng.uniform(0, 10, points)) for _ in range(12)]
+        ys, errors = [np.sin(x) for x in xs], [np.ones(points) for _ in xs]
+        return lines(lambda: houdayer_hartmann(xs, ys, errors))
+
+    assert work(50) == work(200)
 
 
 @pytest.mark.parametrize(

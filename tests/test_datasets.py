@@ -11,13 +11,13 @@ import struct
 import sys
 import tarfile
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from patience import lines
 
 from deepnorm.datasets import (
     NAMES,
@@ -33,12 +33,9 @@ from deepnorm.datasets import (
 from deepnorm.datasets.batches import parse as parse_batch
 from deepnorm.datasets.images import random_order
 
-torch.set_num_threads(1)
-
 MODULES = {"mnist": mnist, "fashion-mnist": fashion_mnist, "cifar10": cifar10, "cifar100": cifar100}
-#: What `load` must take at most for MNIST; the machine may be busy with other tests.
-SECONDS = 0.5
-BUSY = 6
+#: Lines of Python that `load` goes through at most for MNIST: a loop over images takes 70,000.
+WORK = 10_000
 REAL = Path(os.environ.get("REPLICA_LEARNING_DATA", "/nowhere"))
 needs_mnist = pytest.mark.skipif(
     not any((REAL / below).is_dir() for below in mnist.SOURCE.folders[:2]),
@@ -151,6 +148,7 @@ def digits():
     return load("digits")
 
 
+@pytest.mark.pinned
 def test_digits_need_no_files_and_never_change(digits):
     assert digits.input_shape == (1, 8, 8)
     assert (len(digits.train_images), len(digits.test_images)) == (1200, 597)
@@ -268,6 +266,7 @@ def test_a_subset_is_random_without_replacement_and_decided_by_P_and_seed():
     assert sorted(images.subset(20, 0).tolist()) == list(range(20))
 
 
+@pytest.mark.pinned
 def test_subsets_never_change(digits):
     assert digits.subset(5, 0).tolist() == [518, 817, 1154, 337, 791]
 
@@ -773,13 +772,9 @@ def test_loading_never_touches_the_network(tmp_path, monkeypatch):
 
 
 @needs_mnist
-def test_mnist_is_mnist_and_read_in_no_time():
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        images = load("mnist", REAL)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < BUSY * SECONDS
+def test_mnist_is_mnist_and_read_without_a_loop():
+    images = load("mnist", REAL)
+    assert lines(lambda: load("mnist", REAL)) < WORK
     assert images.notes == ()
     assert images.input_shape == (1, 28, 28)
     assert (len(images.train_images), len(images.test_images)) == (60000, 10000)

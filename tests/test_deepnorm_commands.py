@@ -13,8 +13,6 @@ from torch import nn
 from deepnorm import datasets, networks, norms, sweeps
 from deepnorm.cli import main
 
-torch.set_num_threads(1)  # the workers of the tests share the cores
-
 #: A sweep of seconds: four P, two seeds.
 SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "120", "--records", "30"]
 SMALL += ["--workers", "1", "--quiet"]
@@ -123,7 +121,7 @@ def test_mixed_runs_have_to_be_chosen(runs, tmp_path):
         (["--model", "mlp"], "'mlp' is not one of 'cnn'"),
         (["--norm", "eq2,eq3"], "must be among eq2, bartlett, cnn-paper, resnet-paper, vit-paper"),
         (["--learning-rate", "-1"], "--learning-rate must be positive and finite; got -1.0"),
-        (["--steps", "10", "--epochs", "2"], "give --steps or --epochs, not both"),
+        (["--steps", "10", "--epochs", "2"], "--epochs must not be given with `steps`"),
         (["--scheduler", "tcp://a:1"], "belongs to"),
         (["--slurm", "a=1"], "--slurm belongs to --executor slurm"),
     ],

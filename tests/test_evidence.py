@@ -1,14 +1,14 @@
 """The sweep of our own: its tables are whole, and say what docs/mnist.md says."""
 
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-import torch
 
 from deepnorm.figures import margins
 from deepnorm.sweeps import grid, sweep
 from validation import evidence, figures
-
-torch.set_num_threads(1)  # the workers of the tests share the cores
 
 #: Two exponents that are one and the same differ by at most this in standard errors.
 AGREE = 3.0
@@ -17,6 +17,16 @@ AGREE = 3.0
 @pytest.fixture(scope="module")
 def kept():
     return evidence.load()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_repetitions():
+    """Error bars good to a tenth; those of the pages are good to a twentieth."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "analyse", functools.partial(evidence.analyse, bootstrap=50))
+        evidence.analyses.cache_clear()
+        yield
+        evidence.analyses.cache_clear()
 
 
 def test_every_run_is_there_and_whole(kept):
@@ -66,13 +76,16 @@ def test_a_figure_of_it_says_what_was_trained(kept):
 
 def test_only_whole_sweeps_of_one_kind_are_kept(tmp_path, monkeypatch):
     small = {"P": [20, 40], "seeds": 1, "steps": 3, "records": 3}
-    sweep(grid("cnn-small", "digits", **small), tmp_path / "a", workers=1, progress=False)
+    with ThreadPoolExecutor(1) as here:
+        options = {"executor": here, "progress": False}
+        sweep(grid("cnn-small", "digits", **small), tmp_path / "a", **options)
     monkeypatch.setattr(evidence, "_place", lambda suffix: tmp_path / f"kept{suffix}")
     evidence.keep(tmp_path / "a", "a command")
     places = sorted(path.name for path in tmp_path.glob("kept*"))
     assert places == ["kept-margins.csv.gz", "kept.csv.gz", "kept.json"]
     more = grid("cnn-small", "digits", P=[60], seeds=1, steps=2, records=2)
-    sweep(more, tmp_path / "a", workers=1, progress=False, mix=True)
+    with ThreadPoolExecutor(1) as here:
+        sweep(more, tmp_path / "a", executor=here, progress=False, mix=True)
     with pytest.raises(ValueError, match="`folder` must hold runs of one kind; got 2"):
         evidence.keep(tmp_path / "a", "a command")
     next((tmp_path / "a").glob("*P20*.json")).write_text("{")

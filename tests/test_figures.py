@@ -1,6 +1,7 @@
 """Figures: the numbers they draw, that they can be read, and when they are drawn again."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import subprocess
@@ -16,7 +17,7 @@ from matplotlib.text import Text
 from scipy.integrate import trapezoid
 
 from replica import early_law, master_curve
-from validation import agreement, figures, settings, stamp, style
+from validation import agreement, evidence, figures, settings, stamp, style
 from validation.__main__ import main
 from validation.figures import agreement as agreement_figure
 from validation.figures import figure1, figure2, figure5, figure6, trajectory
@@ -60,7 +61,13 @@ def small_simulations():
         patch.setattr(agreement, "FEWEST_EXAMPLES", 60)
         # tests/test_agreement.py judges; here few seeds would often be refused
         patch.setattr(agreement_figure, "verdict", lambda data: None)
+        # tests/test_evidence.py judges
+        patch.setattr(evidence, "analyse", functools.partial(evidence.analyse, bootstrap=20))
+        evidence.analyses.cache_clear()
+        for script in SCRIPTS.values():  # drawn from `data`, and by the command
+            patch.setattr(script, "compute", functools.cache(script.compute))
         yield
+        evidence.analyses.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +321,7 @@ def test_a_second_run_skips_and_imports_nothing_heavy(output):
 def test_force_draws_again_the_same_bytes(output):
     files = [output / f"figure1{suffix}" for suffix in (*stamp.suffixes, ".json")]
     before = [(file.read_bytes(), file.stat().st_mtime_ns) for file in files]
+    figure1.compute.cache_clear()
     assert "figure1  drawn" in run("figure1", "--force", "--output", output).output
     for file, (content, written) in zip(files, before, strict=True):
         assert file.read_bytes() == content

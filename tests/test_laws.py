@@ -28,7 +28,6 @@ from replica import (
     solve,
     storage_max_stability,
 )
-from replica.general import equations_of
 from replica.problem import pose
 
 # Equality of two ways to the same double: a few hundred roundings.
@@ -135,7 +134,7 @@ losses = st.one_of(
 def test_equations_are_the_gradient_of_the_free_energy(loss, teacher, alpha, r, x):
     """Anywhere, not only at the solution: de/dx and de/dR of eq. (4), the latter by differences."""
     noise = {"flip": teacher.label_flip, "sigma": teacher.label_noise}
-    equations = equations_of(pose(Problem(alpha, loss, teacher)), np.array([0]))
+    equations = pose(Problem(alpha, loss, teacher)).equations(np.array([0]))
     z = np.array([[np.log(r / np.sqrt(1 - r * r)), np.log(x)]])
     moments = equations.moments(z, np.array([0]), order=20)
     residuals, _ = equations.residuals(z, np.array([0]), moments)

@@ -18,7 +18,6 @@ from replica import (
     Square,
     SquaredHinge,
     Teacher,
-    kernels,
 )
 from replica.problem import pose
 from replica.teachers import LabelModel
@@ -53,9 +52,7 @@ def test_textbook_normalisation():
 
 def proximal(loss, x, t):
     parameter = getattr(loss, loss.parameter) if loss.parameter else 0.0
-    out = np.empty_like(t)
-    kernels.proximal(loss.code, np.full_like(t, parameter), np.full_like(t, np.log(x)), t, out)
-    return out
+    return loss.proximal(np.full_like(t, parameter), np.full_like(t, np.log(x)), t)
 
 
 @given(
@@ -88,8 +85,7 @@ def test_proximal_point_where_x_overflows(log_lam, field, kappa_scale):
     """At lam = 1e8 x is exp(1e8): only its logarithm exists, and D0 is kappa or t."""
     lam = 10.0**log_lam
     b = 2 * lam * 10.0**kappa_scale * 1e-3
-    out = np.empty(1)
-    kernels.proximal(kernels.LOGISTIC, np.array([lam]), np.array([b]), np.array([field]), out)
+    out = Logistic(lam).proximal(np.array([lam]), np.array([b]), np.array([field]))
     assert np.isfinite(out[0])
     assert out[0] >= field
     with mpmath.workdps(40):
@@ -102,8 +98,7 @@ def test_proximal_point_where_x_overflows(log_lam, field, kappa_scale):
 
 def test_hard_margin_projects():
     t = np.array([-1.0, 0.3, 0.7])
-    out = np.empty(3)
-    kernels.proximal(kernels.HARD_MARGIN, np.zeros(3), np.full(3, np.log(0.5)), t, out)
+    out = HardMargin().proximal(np.zeros(3), np.full(3, np.log(0.5)), t)
     np.testing.assert_allclose(out, [0.5, 0.5, 0.7], rtol=1e-15)
     assert HardMargin().value(0.3) == 0
 

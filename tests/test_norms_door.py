@@ -15,8 +15,6 @@ from deepnorm.norms import (
     spectral_complexity,
 )
 
-torch.set_num_threads(1)
-
 #: A tracked sigma stops earlier than one from nothing; over four layers.
 TRACKED = 4e-6
 

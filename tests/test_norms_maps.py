@@ -12,8 +12,6 @@ from torch import nn
 from deepnorm.norms import NormTracker, lanczos, maps, measure, spectral_complexity
 from deepnorm.norms.trace import named_tensors, trace
 
-torch.set_num_threads(1)
-
 #: What the issue asks of sigma, and what is reached: Lanczos stops at 1e-9 by its estimate.
 ASKED, REACHED = 1e-6, 1e-8
 #: Of row norms: sums of a few hundred squares in double precision.

@@ -14,8 +14,6 @@ from deepnorm.norms import lipschitz, spectral_complexity
 from deepnorm.norms.measure import logs, sigma_cold
 from deepnorm.norms.trace import named_tensors, trace
 
-torch.set_num_threads(1)
-
 #: Rounding of a chain of products in double precision.
 ROUNDING = 1e-10
 

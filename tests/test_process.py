@@ -31,17 +31,19 @@ def python(code, **environment):
 
 def test_import_is_light_and_compiles_nothing():
     loaded, _ = python(
-        "import sys, replica; from replica import kernels; "
+        "import sys, replica; from replica.channel import moments; "
         "print([m for m in ('torch', 'matplotlib', 'mpmath', 'rich', 'click', 'pandas') "
-        "if m in sys.modules], kernels.moments.signatures)"
+        "if m in sys.modules], moments.average.signatures)"
     )
     assert loaded == "[] []"
 
 
 def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
     code = (
-        "from replica import kernels, logistic_teacher_student as f; print(f(5., 4.5)"
-        ".generalization_error); print(sum(kernels.moments.stats.cache_misses.values()))"
+        "from replica import logistic_teacher_student as f\n"
+        "from replica.channel import moments\n"
+        "print(f(5., 4.5).generalization_error)\n"
+        "print(sum(moments.average.stats.cache_misses.values()))"
     )
     first, said = python(code, NUMBA_CACHE_DIR=str(tmp_path))
     again, silent = python(code, NUMBA_CACHE_DIR=str(tmp_path))
@@ -51,6 +53,7 @@ def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
     assert silent == ""
 
 
+@pytest.mark.slow
 def test_no_place_for_a_cache():
     """A read-only installation and no home: compile in memory, do not fail."""
     out, _ = python(
@@ -62,6 +65,7 @@ def test_no_place_for_a_cache():
     assert float(out) == EPS
 
 
+@pytest.mark.slow
 def test_two_processes_compile_at_once(tmp_path):
     code = "import replica; print(replica.logistic_teacher_student(5., 4.5).generalization_error)"
     with ThreadPoolExecutor(2) as pool:

@@ -15,21 +15,21 @@ from replica import (
     RandomLabels,
     SquaredHinge,
     Teacher,
-    kernels,
     logistic_teacher_student,
     solve,
 )
-from replica.general import equations_of
+from replica.channel import moments as columns
+from replica.equations import ORDER
 from replica.problem import pose
-from replica.saddle_point import CHECK_ORDER, ORDER
+from replica.saddle_point import CHECK_ORDER
 
 ONE = np.array([0])
 
 
 def integrals(problem, z, **rule):
     """A and B at a given iterate."""
-    moments = equations_of(pose(problem), ONE).moments(np.array([z]), ONE, **rule)
-    return moments[0, [kernels.STEP, kernels.PULL]]
+    moments = pose(problem).equations(ONE).moments(np.array([z]), ONE, **rule)
+    return moments[0, [columns.STEP, columns.PULLED]]
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -82,7 +82,7 @@ def test_working_rule_is_converged_over_the_plane(log_alpha, log_lam):
 def test_working_rule_is_converged_anywhere_newton_may_go(log_alpha, log_lam, flip, noise):
     """Not at a solution: at the starting guess, with noise."""
     problem = Problem(10.0**log_alpha, Logistic(10.0**log_lam), Teacher(flip, noise))
-    z = equations_of(pose(problem), ONE).start()[0]
+    z = pose(problem).equations(ONE).start()[0]
     fine = integrals(problem, z, order=CHECK_ORDER, refine=2)
     used = fine > 0  # no B without signal
     np.testing.assert_allclose(integrals(problem, z, order=ORDER)[used], fine[used], rtol=2e-13)
@@ -90,7 +90,7 @@ def test_working_rule_is_converged_anywhere_newton_may_go(log_alpha, log_lam, fl
 
 def test_mixture_of_teachers_needs_no_finer_panels():
     problem = Problem(2.0, Logistic(1.0), LogisticTeacher(30.0))
-    z = equations_of(pose(problem), ONE).start()[0]
+    z = pose(problem).equations(ONE).start()[0]
     fine = integrals(problem, z, order=CHECK_ORDER, refine=2)
     np.testing.assert_allclose(integrals(problem, z, order=ORDER), fine, rtol=1e-13)
 
@@ -113,7 +113,7 @@ def test_jacobian_is_the_derivative():
     ]
     h = 1e-5
     for problem in problems:
-        equations = equations_of(pose(problem), ONE)
+        equations = pose(problem).equations(ONE)
         z = np.array([[0.3, -0.4]])
 
         def residuals(point, equations=equations):

@@ -21,7 +21,6 @@ from replica import (
     storage_max_stability,
 )
 from replica.existence import sharpness_limit
-from replica.general import equations_of
 from replica.problem import pose
 
 PROMISE = 1e-12  # the accuracy that the README states
@@ -123,7 +122,7 @@ def test_high_dimensional_maximum_likelihood():
     gamma = np.sqrt(5.0)
     teacher = LogisticTeacher(gamma)
     posed = pose(Problem(5.0, Logistic(1.0), teacher))
-    lam = sharpness_limit(equations_of(posed, np.array([0])))[0]
+    lam = sharpness_limit(posed.equations(np.array([0])))[0]
     mle = solve(Problem(5.0, Logistic(lam), teacher))
     field = 2 * lam  # textbook norm sqrt(q), from lam = sqrt(q)/2
     assert mle.multiplier == pytest.approx(1.0, abs=1e-12)
@@ -138,7 +137,7 @@ def test_separability_of_a_logistic_teacher(alpha, gamma):
 
     def limit(slope):
         posed = pose(Problem(alpha, Logistic(1.0), LogisticTeacher(slope)))
-        return sharpness_limit(equations_of(posed, np.array([0])))[0]
+        return sharpness_limit(posed.equations(np.array([0])))[0]
 
     assert np.isfinite(limit(gamma - 0.005))
     assert np.isinf(limit(gamma + 0.005))

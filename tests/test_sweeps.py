@@ -28,7 +28,6 @@ from deepnorm.sweeps.files import WORK
 from deepnorm.sweeps.jobs import claim_path
 from deepnorm.sweeps.progress import Lines, Progress, duration
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
 DIGITS = load("digits")
 SETTINGS = {"steps": 12, "records": 4, "batch_size": 32, "width": 0.5}
@@ -93,7 +92,7 @@ def test_any_executor_does_it(tmp_path, expected):
 def test_dask_does_it(tmp_path, expected):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         summary = quietly(RUNS, tmp_path, executor="dask", scheduler=cluster.scheduler_address)
     assert summary.finished == 4
@@ -106,8 +105,8 @@ def test_dask_does_it(tmp_path, expected):
 def test_submitit_does_it(cluster, tmp_path, expected):
     pytest.importorskip("submitit")
     executor = slurm_executor(tmp_path / "runs", cluster=cluster, timeout_min=5)
-    runs = RUNS[:2]
-    assert quietly(runs, tmp_path / "runs", executor=executor).finished == 2
+    runs = RUNS[: 2 if cluster == "debug" else 1]  # each job imports torch
+    assert quietly(runs, tmp_path / "runs", executor=executor).finished == len(runs)
     assert_done(tmp_path / "runs", {run: expected[run] for run in runs})
 
 
@@ -294,7 +293,7 @@ def test_settings_that_a_fit_would_mix(tmp_path):
     ):
         with pytest.raises(ValueError, match=re.escape(told)) as error:
             quietly(other, tmp_path)
-        assert "use another folder, or `mix=True`" in str(error.value)
+        assert "`mix` must be given" in str(error.value)
         with pytest.raises(ValueError, match="`runs` holds some of cnn-small on digits"):
             quietly([*RUNS, *other], tmp_path / "new")
     longer = grid("cnn-small", "digits", [500], 1, **SETTINGS | {"steps": 20})

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from patience import until
 
 from deepnorm.sweeps import claims
 from deepnorm.sweeps.claims import Claim, progress_of
@@ -21,7 +22,7 @@ from pathlib import Path
 from deepnorm.sweeps.claims import Claim
 claim = Claim.take(Path(sys.argv[1]))
 print(claim is not None, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -47,14 +48,6 @@ def pretend(path, **changes):
     """The claim of some other process."""
     content = {"host": "elsewhere", "pid": 1, "token": "theirs", "step": 3, "time": 0.0}
     path.write_text(json.dumps(content | changes))
-
-
-def until(condition):
-    """Wait for something that a thread does."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_one_of_many_gets_it(path):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ def test_the_hash_is_the_same_everywhere_and_for_ever():
 
 def test_equal_runs_have_equal_hashes_however_they_are_written():
     same = dataclasses.replace(
-        RUN, learning_rate="0.001", width=1, conventions=list(RUN.conventions)
+        RUN, learning_rate=np.float64("0.001"), width=1, conventions=list(RUN.conventions)
     )
     assert same == RUN
     assert same.digest == RUN.digest
@@ -120,7 +121,7 @@ def test_a_grid_without_numbers_is_that_of_the_data_set():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"steps": 1, "epochs": 1}, "give `steps` or `epochs`, not both"),
+        ({"steps": 1, "epochs": 1}, "`epochs` must not be given with `steps`; got 1 and 1"),
         ({"P": []}, "`P` must hold at least one number"),
         ({"P": [50, 60, 50]}, "`P` must not repeat a number; twice: \\[50\\]"),
         ({"seeds": 0}, "`seeds` must be a whole number of at least 1; got 0"),

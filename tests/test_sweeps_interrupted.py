@@ -5,18 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
+from patience import HANGS, until
 
 from deepnorm.datasets import load
 from deepnorm.sweeps import SweepInterrupted, grid, survey, sweep, train
 from deepnorm.sweeps.files import WORK
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
 DIGITS = load("digits")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
@@ -26,11 +24,14 @@ SCRIPT = """
 import sys
 from deepnorm.sweeps import grid, sweep
 if __name__ == "__main__":
-    runs = grid("cnn-small", "digits", [40, 70], 2, steps=1200, records=8, width=0.25)
+    runs = grid("cnn-small", "digits", [40, 70], 2, steps=400, records=8, width=0.25)
     print("ready", flush=True)
-    print(sweep(runs, sys.argv[1], device="cpu", workers=2, checkpoint_every=0.1, progress=True))
+    workers = int(sys.argv[2])
+    options = {"device": "cpu", "workers": workers, "checkpoint_every": 0.02, "progress": True}
+    print(sweep(runs, sys.argv[1], **options))
 """
-LONG = grid("cnn-small", "digits", [40, 70], 2, steps=1200, records=8, width=0.25)
+#: Long enough to be interrupted between the first checkpoint and the end; each costs 1 s.
+LONG = grid("cnn-small", "digits", [40, 70], 2, steps=400, records=8, width=0.25)
 
 
 def assert_done(folder, expected):
@@ -57,9 +58,9 @@ def started(tmp_path):
     script.write_text(SCRIPT)
     folder = tmp_path / "runs"
 
-    def start():
+    def start(workers=2):
         process = subprocess.Popen(
-            [sys.executable, str(script), str(folder)],
+            [sys.executable, str(script), str(folder), str(workers)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -67,9 +68,7 @@ def started(tmp_path):
             env=ENVIRONMENT,
         )
         assert process.stdout.readline() == "ready\n"
-        while len(list(folder.glob(f"{WORK}/*.pt"))) < 2:
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.01)
+        until(lambda: len(list(folder.glob(f"{WORK}/*.pt"))) == workers, process)
         return process
 
     return folder, start
@@ -82,7 +81,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_does(number, started, long_e
     folder, start = started
     with start() as process:
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=HANGS)
     assert "interrupted: waiting for the workers to write their checkpoints" in said
     assert "The same sweep goes on from the checkpoints" in said
     assert process.returncode != 0
@@ -98,21 +97,17 @@ def test_a_killed_sweep_leaves_no_orphans_and_goes_on(started, long_expected):
     with start() as process:
         claims = [json.loads(p.read_bytes() or b"{}") for p in folder.glob(f"{WORK}/*.claim")]
         process.kill()
-    end = time.monotonic() + 20
-    for claim in claims:
-        while alive(claim.get("pid", 0)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+    until(lambda: not any(alive(claim.get("pid", 0)) for claim in claims))
     assert go_on(folder).failed == 0
     assert_done(folder, long_expected)
 
 
 def test_a_killed_worker_costs_its_run_an_interval(started, long_expected):
     folder, start = started
-    with start() as process:
+    with start(workers=1) as process:
         claim = json.loads(next(folder.glob(f"{WORK}/*.claim")).read_bytes())
         os.kill(claim["pid"], signal.SIGKILL)
-        out, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=HANGS)
     assert process.returncode == 0, said
     assert "begins again from its checkpoint: its worker died" in said
     assert out.startswith("4 finished")
@@ -124,7 +119,7 @@ def test_a_script_without_a_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "runs")],
+        [sys.executable, str(script), str(tmp_path / "runs"), "2"],
         capture_output=True,
         text=True,
         check=False,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from patience import HANGS, until
 from torch.nn import functional as F
 
 from deepnorm.datasets import load
@@ -19,13 +20,12 @@ from deepnorm.norms import NormTracker
 from deepnorm.sweeps import Run, grid, train
 from deepnorm.sweeps.checkpoints import read_checkpoint, write_checkpoint
 from deepnorm.sweeps.evaluation import evaluate
-from deepnorm.sweeps.interruption import Interrupted, Interruption
 from deepnorm.sweeps.members import Member, Order, build
 from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.records import QUANTILES
 from deepnorm.sweeps.training import train_together
+from replica.common.interruption import Interrupted, Interruption
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 DIGITS = load("digits")
@@ -186,7 +186,6 @@ CHILD = """
 import sys, torch
 from deepnorm.datasets import load
 from deepnorm.sweeps import Run, train
-torch.set_num_threads(1)
 images = load("digits")
 run = Run.from_dict({run!r})
 print("ready", flush=True)
@@ -205,16 +204,16 @@ def child(run, path):
     return process
 
 
+@pytest.mark.pinned
 def test_killed_at_random_moments_nothing_is_lost(tmp_path):
-    run = variant(steps=1500, records=12)
+    run = variant(steps=1000, records=12)
     path = tmp_path / "state.pt"
     source = random.Random(0)
     steps = []
-    for _ in range(3):
+    for _ in range(2):
         with child(run, path) as process:
-            while not path.exists():
-                time.sleep(0.01)
-            time.sleep(source.uniform(0.0, 0.25))
+            until(path.exists, process)
+            time.sleep(source.uniform(0.0, 0.1))
             process.send_signal(signal.SIGKILL)
         state = read_checkpoint(path, CPU)
         assert state is not None  # whole, whenever it was
@@ -230,14 +229,15 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
 def test_a_signal_leaves_a_checkpoint(number, tmp_path):
     run = variant(steps=10**6)
     path = tmp_path / "state.pt"
-    code = CHILD.format(run=run.as_dict(), path=str(path)).replace("every=0.02", "every=1e9")
+    watch = "lambda step: step == 3 and print('going', flush=True)"
+    code = CHILD.format(run=run.as_dict(), path=str(path))
+    code = code.replace("every=0.02", f"every=1e9, watch={watch}")
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        process.stdout.readline()
-        time.sleep(1.0)
+        assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "going\n"]
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=HANGS)
     assert process.returncode == -number
     assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
     assert read_checkpoint(path, CPU)["step"] > 0

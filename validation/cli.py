@@ -12,14 +12,13 @@ from typing import Any
 import click
 
 from deepnorm.cli.common import drawing_quietly
+from replica.common import interruption
+from replica.common.progress import bar
 from replica.common.terminal import (
-    BadInput,
     Command,
     Commands,
-    bar,
     group,
-    in_options,
-    interruptible,
+    refusal,
     table,
     terminal,
 )
@@ -155,10 +154,10 @@ def keep(folder: Path, command: str) -> None:
     from validation import evidence
 
     try:
-        with interruptible():
+        with interruption.interruptible():
             evidence.keep(folder, command)
     except ValueError as error:
-        raise BadInput(in_options(str(error), {"folder": "FOLDER"})) from error
+        raise refusal(error) from error
     except OSError as error:
         raise click.ClickException(str(error)) from error
 
@@ -207,17 +206,18 @@ def soak(points: int, seed: int, workers: int | None, output: Path | None, markd
     """
     from validation import soak as soaking
 
-    names = {"seed": "--seed", "points": "--points"}
     try:
-        with interruptible(), bar() as progress, soaking.workers(workers) as executor:
-            task = progress.add_task("points", total=points) if progress else None
+        with (
+            interruption.interruptible(),
+            bar("points", points) as progress,
+            soaking.workers(workers) as executor,
+        ):
             found = []
             for point in soaking.points(points, seed, output, executor):
                 found.append(point)
-                if progress and task is not None:
-                    progress.advance(task)
+                progress.advance()
     except ValueError as error:
-        raise BadInput(in_options(str(error), names)) from error
+        raise refusal(error) from error
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror or error}") from error
     titles, *rows = soaking.table(found)
@@ -258,7 +258,7 @@ def _draw(names: list[str], output: Path, force: bool, full: bool) -> None:
             advance(name)
             try:
                 _, objection = stamp.update(
-                    name, output, force=True, full=full, writing=interruptible
+                    name, output, force=True, full=full, writing=interruption.interruptible
                 )
             except OSError as error:
                 reason = error.strerror or error
@@ -277,18 +277,15 @@ def _draw(names: list[str], output: Path, force: bool, full: bool) -> None:
 def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
     """How to print a line and how to move on: below a bar on a terminal, else lines alone."""
     # a run that draws nothing should not wait for it
-    with bar() if total else contextlib.nullcontext() as found:
-        if found is None:
+    with bar("", total, wanted=total > 0) as shown:
+        if not shown.shown:
             yield click.echo, lambda _: None
             return
-        task = found.add_task("", total=total)
 
         def advance(name: str) -> None:
             """The name of the figure begun; empty when it is done."""
-            found.update(task, description=name, advance=0 if name else 1)
+            shown.update(text=name)
+            shown.advance(0 if name else 1)
 
-        def say(line: str) -> None:
-            """Above the bar where both are on the terminal."""
-            found.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-        yield say if sys.stdout.isatty() else click.echo, advance
+        # above the bar where both are on the terminal
+        yield shown.line if sys.stdout.isatty() else click.echo, advance

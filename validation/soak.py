@@ -13,7 +13,6 @@ import csv
 import io
 import math
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -41,6 +40,7 @@ from replica import (
     convexity_limit,
     solve,
 )
+from replica.common import processors
 from replica.highprecision import CertificationError, certify
 from replica.losses import Loss
 from replica.teachers import LabelModel
@@ -378,7 +378,7 @@ def table(found: Iterable[Point]) -> list[list[str]]:
 @contextlib.contextmanager
 def workers(count: int | None) -> Iterator[Executor | None]:
     """So many processes; none for one. What they have not begun is given up on leaving."""
-    count = count or os.cpu_count() or 1
+    count = count or processors.count()
     if count == 1:
         yield None
         return

@@ -85,7 +85,7 @@ def update(
     *,
     force: bool = False,
     full: bool = False,
-    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+    writing: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> tuple[bool, str | None]:
     """Draw a figure unless it is up to date; whether it was drawn, and its objection if any.
 

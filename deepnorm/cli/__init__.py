@@ -1,8 +1,7 @@
 """The `deepnorm` command: a file for each of its commands."""
 
-try:
-    from deepnorm.cli.group import main
-except KeyboardInterrupt:  # while it is being imported: no traceback for that either
-    raise SystemExit(130) from None
+from replica.common.start import load
 
 __all__ = ["main"]
+
+main = load("deepnorm.cli.group")

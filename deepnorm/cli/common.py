@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from replica.common.terminal import BadInput, in_options
+from replica.common.terminal import refusal, unreadable
 
 __all__ = [
     "CONVENTIONS",
@@ -107,10 +107,15 @@ def pairs(example: str, ctx: click.Context, given: tuple[str, ...]) -> dict[str,
 
 
 @contextlib.contextmanager
-def library(options: Mapping[str, str], *, files: bool = True) -> Iterator[None]:
+def library(names: Mapping[str, str] | None = None, *, files: bool = True) -> Iterator[None]:
     """Around calls of the library: what it refuses becomes a message.
 
-    With ``files`` a file that cannot be read does too.
+    Parameters
+    ----------
+    names : mapping of str to str, optional
+        Parameters of the command, by the library's arguments, where the two are not the same.
+    files : bool
+        A file that cannot be read becomes one too.
     """
     try:
         yield
@@ -121,15 +126,13 @@ def library(options: Mapping[str, str], *, files: bool = True) -> Iterator[None]
             f'{error.name} is not installed: pip install "replica-learning[{OPTIONAL[error.name]}]"'
         ) from error
     except ImportError as error:
-        raise click.ClickException(in_options(str(error), options)) from error
+        raise click.ClickException(" ".join(str(error).split())) from error
     except ValueError as error:
-        raise BadInput(in_options(str(error), options)) from error
+        raise refusal(error, names) from error
     except OSError as error:
         if not files:
             raise
-        reason = error.strerror or str(error)
-        named = f"cannot read {error.filename}: " if error.filename else ""
-        raise BadInput(f"{named}{reason}") from error
+        raise unreadable(error) from error
 
 
 def drawing_quietly() -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from deepnorm.cli.common import FETCHED, library
-from replica.common.terminal import Command, bar, interruptible, writing
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
+from replica.common import interruption
+from replica.common.progress import Bar, bar
+from replica.common.terminal import Command, say, writing
 
 __all__ = ["fetch"]
 
@@ -21,7 +19,6 @@ Examples:
   deepnorm fetch mnist -o data
   deepnorm sweep --dataset mnist --data data -o runs
 """
-OPTIONS = {"folder": "--output", "timeout": "--timeout"}
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
@@ -49,33 +46,33 @@ def fetch(name: str, output: str, timeout: float) -> None:
     published checksums stay as they are. Each other file is checked before it gets its name.
     Nothing else in this library uses a network.
     """
-    with library(OPTIONS):
+    with library():
         from deepnorm import datasets
     try:
         with (
-            library(OPTIONS, files=False),
+            library({"folder": "output"}, files=False),
             writing(output),
-            interruptible(),
+            interruption.interruptible(),
             _progress() as progress,
         ):
             place = datasets.fetch(name, output, progress, timeout=timeout)
     except ConnectionError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{name}: {place}")
+    say(f"{name}: {place}")
 
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
     """A bar for each file, on a terminal."""
-    with bar(bytes=True) as found:
-        if found is None:
+    with bar(unit="bytes") as shown:
+        if not shown.shown:
             yield None
             return
-        tasks: dict[str, TaskID] = {}
+        files: dict[str, Bar] = {}
 
         def report(file: str, done: int, total: int | None) -> None:
-            if file not in tasks:
-                tasks[file] = found.add_task(file)
-            found.update(tasks[file], completed=done, total=total)
+            if file not in files:
+                files[file] = shown.another(file)
+            files[file].update(done, total=total)
 
         yield report

@@ -14,11 +14,12 @@ import click
 
 from deepnorm.cli.common import CONVENTIONS, WORDS, Suggested, drawing_quietly, library, pairs
 from deepnorm.cli.runs import of_runs
+from replica.common.progress import bar
+from replica.common.start import require_memory
 from replica.common.terminal import (
     FILE,
     BadInput,
     Command,
-    bar,
     check_outputs,
     json_option,
     table,
@@ -27,6 +28,7 @@ from replica.common.terminal import (
     writing,
     written,
 )
+from replica.common.text import printable
 
 if TYPE_CHECKING:
     from replica.scaling import Analysis, Curves
@@ -43,17 +45,11 @@ Examples:
       --gamma1-from 28000 --gamma2-from 28000 --optimum optimum.json
 """
 
-#: The library names arguments; whoever types a command knows the option.
-READING = {"columns": "--map", "percent": "--percent"}
-FITTING = {
-    "gamma_1_from": "--gamma1-from",
-    "gamma_2_from": "--gamma2-from",
-    "method": "--method",
-    "window": "--window",
-    "optimum": "--optimum",
-    "offset": "--offset",
-    "bootstrap": "--bootstrap",
-}
+#: numpy's OpenBLAS and scipy's each want a buffer of 32 MB at their first product, and where there
+#: is none ask the system for it again, for ever.
+BUFFERS = 80 << 20
+#: Arguments of the library that are parameters under another name here.
+RENAMED = {"gamma_1_from": "gamma1_from", "gamma_2_from": "gamma2_from"}
 
 
 def _mapping(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -191,7 +187,7 @@ def fit(
     else:
         if convention is not None or where:
             raise BadInput("--norm and --where are of folders of runs; for a table use --map")
-        with library(READING):
+        with library():
             read = _read(curves, columns, percent)
         trained, source = None, _source(curves)
     analysis = _analysis(
@@ -253,24 +249,26 @@ def _name(path: str) -> str:
 
 def _analysis(curves: Curves, optimum: str | None, **options: Any) -> Analysis:
     """The analysis of the curves, with a bar on a terminal."""
+    import scipy.linalg  # noqa: F401  # before the room that it leaves is asked for
+
     from deepnorm.report.export import read_optimum
     from replica.scaling import analyse
 
-    with library({}):
+    with library():
         own = None if optimum is None else read_optimum(optimum, curves.P.tolist())
-    with library(FITTING), _progress() as progress:
+    require_memory(BUFFERS)
+    with library(RENAMED), _progress() as progress:
         return analyse(curves, optimum=own, progress=progress, **options)
 
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[int, int], None] | None]:
     """A bar for the bootstrap, on a terminal."""
-    with bar() as found:
-        if found is None:
+    with bar("bootstrap") as shown:
+        if not shown.shown:
             yield None
             return
-        task = found.add_task("bootstrap")
-        yield lambda done, total: found.update(task, completed=done, total=total)
+        yield lambda done, total: shown.update(done, total=total)
 
 
 def _source(path: str) -> str:
@@ -292,7 +290,7 @@ def _print(analysis: Analysis, path: str) -> None:
     console = terminal()
 
     def say(text: str) -> None:
-        console.print(text, soft_wrap=True)
+        console.print(printable(text), soft_wrap=True)
 
     how = "the paper's recipe" if analysis.method == "paper" else "windows by rule"
     say(f"{_name(path)}: {statements.headline(analysis)}; {how}")
@@ -328,7 +326,8 @@ def _print(analysis: Analysis, path: str) -> None:
     say("")
     for line in statements.laws(analysis):
         say(line)
-    say("\nWhat stands out, and what cannot be concluded:")
+    say("")
+    say("What stands out, and what cannot be concluded:")
     for line in statements.standing_out(analysis) or ["nothing"]:
         say(f"- {_in_a_shell(line)}")
 

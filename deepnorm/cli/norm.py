@@ -16,11 +16,14 @@ from replica.common.terminal import (
     Command,
     check_outputs,
     json_option,
+    say,
     table,
     terminal,
+    unreadable,
     write_json,
     written,
 )
+from replica.common.text import cut, printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,15 +39,6 @@ Examples:
   deepnorm norm exported.pt2 --trust --convention bartlett --json
 """
 
-#: The library names arguments; whoever types a command knows the option.
-OPTIONS = {
-    "input_shape": "--input-shape",
-    "convention": "--convention",
-    "reference": "--reference",
-    "classes": "--classes",
-    "width": "--width",
-    "name": "--model",
-}
 #: Beginning of a zip archive, which an exported program and a torch file both are.
 EXPORTED = ".pt2"
 #: Keys under which training scripts keep the weights.
@@ -135,13 +129,13 @@ def norm(
     only of files that you made or would run as a program.
     """
     check_outputs(json_to)
-    with library(OPTIONS):
+    with library():
         from deepnorm import norms
     model, known_shape = _load(file, name, input_shape, classes, width, trust)
     shape = input_shape or known_shape
     if shape is None:
         raise BadInput("--input-shape must be given, as in --input-shape 1,28,28")
-    with warnings.catch_warnings(record=True) as caught, library(OPTIONS):
+    with warnings.catch_warnings(record=True) as caught, library():
         warnings.simplefilter("always")
         found = norms.spectral_complexity(
             model, shape, convention=convention, reference=reference, strict=strict
@@ -154,7 +148,7 @@ def norm(
     if json_to != "-":
         _print(found, os.path.basename(file))
     for warning in caught:
-        click.echo(f"Warning: {' '.join(str(warning.message).split())}", err=True)
+        say(f"Warning: {' '.join(str(warning.message).split())}", err=True)
     written(json_to)
 
 
@@ -186,13 +180,14 @@ def _load(
         raise BadInput("--input-shape must be given with --model, as in --input-shape 1,28,28")
     from deepnorm import networks
 
-    with library(OPTIONS):
+    with library():
         model = networks.build(name, shape, classes, width=width, seed=0)
+    from deepnorm.norms.state import load_state
+
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())
-        raise BadInput(f"{file} does not hold the weights of {name!r}: {first}") from None
+        load_state(model, weights)
+    except ValueError as error:
+        raise BadInput(f"{file} does not hold the weights of {name!r}: {error}") from None
     return model, None
 
 
@@ -220,9 +215,13 @@ def _weights(file: str) -> dict[str, Any] | None:
         if _is_pickle(file):
             return None  # it asks for classes: a whole module
         raise BadInput(f"{file} cannot be read as a torch file") from error
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise unreadable(error) from None
     except Exception as error:  # whatever torch's reader stumbles over in bytes that are no pickle
         said = str(error) or type(error).__name__
-        raise BadInput(f"{file} cannot be read as a torch file: {said}") from None
+        raise BadInput(f"{file} cannot be read as a torch file: {cut(said)}") from None
     for key in NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -255,10 +254,15 @@ def _pickled(file: str) -> nn.Module:
     try:
         model = torch.load(file, map_location="cpu", weights_only=False)
     except Exception as error:  # whatever the code in it raises
-        raise BadInput(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+        raise BadInput(f"{file} cannot be read: {_said(error)}") from error
     if not isinstance(model, torch.nn.Module):
         raise BadInput(f"{file} must hold a torch.nn.Module; got {type(model).__name__}")
     return model
+
+
+def _said(error: Exception) -> str:
+    """An error of somebody else's code, in one line that is not too long."""
+    return cut(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _exported(file: str) -> tuple[nn.Module, tuple[int, ...] | None]:
@@ -269,7 +273,7 @@ def _exported(file: str) -> tuple[nn.Module, tuple[int, ...] | None]:
         program = torch.export.load(file)
         model = program.module()
     except Exception as error:  # of a damaged archive; a dozen kinds
-        raise BadInput(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+        raise BadInput(f"{file} cannot be read: {_said(error)}") from error
     examples = program.example_inputs[0] if program.example_inputs else ()
     first = examples[0] if examples else None
     return model, tuple(first.shape[1:]) if isinstance(first, torch.Tensor) else None
@@ -286,7 +290,7 @@ def _print(found: Complexity, name: str) -> None:
     number = power_of_ten(found.log_value)
     size = plain(number) or f"{number[0]}e{number[1]}"
     console.print(
-        f"{name}: R = {size}, ln R = {found.log_value:.6f} "
+        f"{printable(name)}: R = {size}, ln R = {found.log_value:.6f} "
         f"({found.convention}, reference {found.reference})",
         soft_wrap=True,
     )
@@ -309,7 +313,7 @@ def _print(found: Complexity, name: str) -> None:
         wrapped=("name", "not counted"),
     )
     for note in found.notes:
-        console.print(f"- {note}", soft_wrap=True)
+        console.print(f"- {printable(note)}", soft_wrap=True)
 
 
 def _number(value: float) -> str:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
 from deepnorm.cli.common import library
-from replica.common.terminal import BadInput
+from replica.common.terminal import BadInput, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,10 +54,10 @@ def of_runs(folder: str, convention: str, where: Mapping[str, str]) -> Trained:
 
     # What makes runs one set of learning curves, if they agree in it; their length may depend on P.
     one_set = ("model", "dataset", *(name for name in SETTINGS if name != "steps"))
-    with library({}):
+    with library():
         found = survey(folder)
     for note in found.notes:
-        click.echo(f"Left out: {note}", err=True)
+        say(f"Left out: {note}", err=True)
     table = found.table()
     if table.empty:
         raise BadInput(f"no run in {folder} is finished")
@@ -75,7 +73,7 @@ def of_runs(folder: str, convention: str, where: Mapping[str, str]) -> Trained:
     if norm not in table:
         known = [str(c)[9:] for c in table if str(c).startswith("log_norm_")]
         raise BadInput(f"--norm must be one that was recorded: {', '.join(known)}")
-    with library({}):
+    with library():
         curves = curves_from_table(table[[*KEPT, norm]], columns={"log_norm": norm})
     largest = table[table["P"] == table["P"].max()]
     first = largest[largest["seed"] == largest["seed"].min()]

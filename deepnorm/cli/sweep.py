@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -14,13 +15,12 @@ import click
 from deepnorm.cli.common import CONVENTIONS, MODELS, Names, Suggested, library, pairs
 from deepnorm.sweeps.configuration import OPTIMIZERS, PRECISIONS, REFERENCES, Run
 from deepnorm.sweeps.defaults import DEFAULTS, MODEL
+from replica.common import interruption
 from replica.common.terminal import (
     FAILED,
-    INTERRUPTED,
     BadInput,
     Command,
-    in_options,
-    interruptible,
+    say,
 )
 
 __all__ = ["sweep"]
@@ -38,35 +38,6 @@ Examples:
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
-#: The library names arguments; whoever types a command knows the option.
-OPTIONS = {
-    "P": "--P",
-    "batch_size": "--batch-size",
-    "checkpoint_every": "--checkpoint-every",
-    "conventions": "--norm",
-    "data": "--data",
-    "dataset": "--dataset",
-    "device": "--device",
-    "epochs": "--epochs",
-    "executor": "--executor",
-    "folder": "--output",
-    "initial_scale": "--initial-scale",
-    "learning_rate": "--learning-rate",
-    "mix=True": "--mix",
-    "model": "--model",
-    "momentum": "--momentum",
-    "pack": "--pack",
-    "precision": "--precision",
-    "records": "--records",
-    "reference": "--reference",
-    "scheduler": "--scheduler",
-    "seeds": "--seeds",
-    "steps": "--steps",
-    "threads": "--threads",
-    "weight_decay": "--weight-decay",
-    "width": "--width",
-    "workers": "--workers",
-}
 #: What a run has where nothing is said.
 USUAL = {field.name: field.default for field in fields(Run)}
 
@@ -276,7 +247,7 @@ def sweep(
     """
     if slurm and executor != "slurm":
         raise BadInput("--slurm belongs to --executor slurm")
-    with library(OPTIONS):
+    with library({"folder": "output"}):
         from deepnorm import sweeps
         from deepnorm.sweeps.executors import slurm_executor
 
@@ -286,7 +257,7 @@ def sweep(
         if executor == "slurm":
             workforce = slurm_executor(output, **slurm)
         try:
-            with interruptible(), _into(output):
+            with interruption.interruptible(), _into(output):
                 summary = sweeps.sweep(
                     runs,
                     output,
@@ -302,13 +273,13 @@ def sweep(
                     mix=mix,
                     progress=False if quiet else None,
                 )
-        except sweeps.SweepInterrupted as interruption:
+        except sweeps.SweepInterrupted as stopped:
             if quiet:
-                click.echo(str(interruption), err=True)
-            click.get_current_context().exit(INTERRUPTED)
-    click.echo(f"{output}: {summary}")
+                say(str(stopped), err=True)
+            click.get_current_context().exit(interruption.CODE)
+    say(f"{output}: {summary}")
     for name, reason in summary.reasons.items():
-        click.echo(f"- {name}: {reason}")
+        say(f"- {name}: {reason}")
     if summary.failed:
         click.get_current_context().exit(FAILED)
 
@@ -323,5 +294,5 @@ def _into(output: str) -> Iterator[None]:
             Path(output).absolute()
         ):
             raise
-        message = in_options(error.strerror or str(error), OPTIONS)
-        raise click.ClickException(f"{message}: {error.filename}") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise click.ClickException(f"cannot write {error.filename}: {reason}") from error

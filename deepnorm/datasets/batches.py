@@ -22,6 +22,7 @@ from torch import Tensor
 
 from deepnorm.datasets.files import Reader, Source
 from deepnorm.datasets.images import Images
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["load_batches", "parse"]
 
@@ -136,13 +137,15 @@ def parse(path: Path, content: bytes, label: str, classes: int) -> tuple[Tensor,
     array = getattr(batch["data"], "array", None)
     if array is None or array.ndim != 2 or array.shape[1] != math.prod(SHAPE) or not len(array):
         shape = "none" if array is None else array.shape
-        raise ValueError(f"`data` in {path} must be a matrix with 3072 columns; got {shape}")
+        raise InvalidArgument("data", f"in {path} must be a matrix with 3072 columns", f"{shape}")
     numbers = batch[label]
     if not isinstance(numbers, list) or len(numbers) != len(array):
-        raise ValueError(f"`{label}` in {path} must be a list of {len(array)} labels, one an image")
+        raise InvalidArgument(
+            label, f"in {path} must be a list of {len(array)} labels, one an image"
+        )
     for number in numbers:
         if type(number) is not int or not 0 <= number < classes:
-            raise ValueError(
-                f"`{label}` in {path} must be integers from 0 to {classes - 1}; got {number!r}"
+            raise InvalidArgument(
+                label, f"in {path} must be integers from 0 to {classes - 1}", quoted(number)
             )
     return torch.from_numpy(array.reshape(-1, *SHAPE).copy()), torch.tensor(numbers)

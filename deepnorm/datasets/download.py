@@ -15,6 +15,7 @@ from pathlib import Path
 
 from deepnorm.datasets.files import FOLDER_VARIABLE, Source, md5
 from deepnorm.datasets.registry import SETS
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["fetch"]
 
@@ -67,10 +68,10 @@ def fetch(
     """
     if name not in SETS:
         why = ", which ships with scikit-learn and needs no files" if name == "digits" else ""
-        raise ValueError(f"`name` must be one of {', '.join(SETS)}; got {name!r}{why}")
+        raise InvalidArgument("name", f"must be one of {', '.join(SETS)}", f"{name!r}{why}")
     named = folder if folder is not None else os.environ.get(FOLDER_VARIABLE)
     if not named:
-        raise ValueError(f"`folder` must say where to (or set {FOLDER_VARIABLE}); got None")
+        raise InvalidArgument("folder", f"must say where to (or set {FOLDER_VARIABLE})", "None")
     source = SETS[name].SOURCE
     for below in source.folders:
         if not _missing(source, Path(named) / below):

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from replica.common.arguments import InvalidArgument, quoted
+
 __all__ = ["Images", "random_order"]
 
 
@@ -49,33 +51,39 @@ class Images:
 
     def __post_init__(self) -> None:
         if not _is_integer(self.classes) or self.classes < 2:
-            raise ValueError(f"`classes` must be an integer of at least 2; got {self.classes!r}")
+            raise InvalidArgument(
+                "classes", "must be an integer of at least 2", quoted(self.classes)
+            )
         for part in ("train", "test"):
             self._check(part)
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
-            raise ValueError(
-                "`train_images` and `test_images` must have one shape of image; got "
-                f"{tuple(self.train_images.shape[1:])} and {tuple(self.test_images.shape[1:])}"
+            raise InvalidArgument(
+                "train_images",
+                "and `test_images` must have one shape of image",
+                f"{tuple(self.train_images.shape[1:])} and {tuple(self.test_images.shape[1:])}",
             )
 
     def _check(self, part: str) -> None:
         """Refuse the images and labels of one part that are not what the class promises."""
         images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
         if images.dtype != torch.uint8 or images.ndim != 4 or images.numel() == 0:
-            raise ValueError(
-                f"`{part}_images` must be uint8 of shape (n, C, H, W), not empty; "
-                f"got {images.dtype} of shape {tuple(images.shape)}"
+            raise InvalidArgument(
+                f"{part}_images",
+                "must be uint8 of shape (n, C, H, W), not empty",
+                f"{images.dtype} of shape {tuple(images.shape)}",
             )
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-            raise ValueError(
-                f"`{part}_labels` must be int64 of shape ({len(images)},), one for each image; "
-                f"got {labels.dtype} of shape {tuple(labels.shape)}"
+            raise InvalidArgument(
+                f"{part}_labels",
+                f"must be int64 of shape ({len(images)},), one for each image",
+                f"{labels.dtype} of shape {tuple(labels.shape)}",
             )
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= self.classes:
-            raise ValueError(
-                f"`{part}_labels` must lie between 0 and {self.classes - 1}; "
-                f"got {low if low < 0 else high}"
+            raise InvalidArgument(
+                f"{part}_labels",
+                f"must lie between 0 and {self.classes - 1}",
+                f"{low if low < 0 else high}",
             )
 
     def __repr__(self) -> str:
@@ -139,7 +147,7 @@ class Images:
             If ``part`` is neither "train" nor "test".
         """
         if part not in ("train", "test"):
-            raise ValueError(f"`part` must be 'train' or 'test'; got {part!r}")
+            raise InvalidArgument("part", "must be 'train' or 'test'", quoted(part))
         return self.standardise(self.train_images if part == "train" else self.test_images)
 
     def subset(self, P: int, seed: int) -> Tensor:
@@ -156,12 +164,14 @@ class Images:
         """
         count = len(self.train_images)
         if not _is_integer(P) or not 1 <= P <= count:
-            raise ValueError(
-                f"`P` must be an integer between 1 and {count}, the number of training images of "
-                f"{self.name}; got {P!r}"
+            raise InvalidArgument(
+                "P",
+                f"must be an integer between 1 and {count}, the number of training images "
+                f"of {self.name}",
+                quoted(P),
             )
         if not _is_integer(seed) or seed < 0:
-            raise ValueError(f"`seed` must be a non-negative integer; got {seed!r}")
+            raise InvalidArgument("seed", "must be a non-negative integer", quoted(seed))
         return torch.from_numpy(random_order(count, int(seed), int(P))[:P])
 
 

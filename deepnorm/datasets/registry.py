@@ -6,6 +6,7 @@ import os
 
 from deepnorm.datasets import cifar10, cifar100, digits, fashion_mnist, mnist
 from deepnorm.datasets.images import Images
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["NAMES", "SETS", "load"]
 
@@ -40,7 +41,7 @@ def load(name: str, folder: str | os.PathLike[str] | None = None, *, check: bool
         For "digits", if scikit-learn is not installed.
     """
     if name not in NAMES:
-        raise ValueError(f"`name` must be one of {', '.join(NAMES)}; got {name!r}")
+        raise InvalidArgument("name", f"must be one of {', '.join(NAMES)}", quoted(name))
     if name == "digits":
         return digits.load()
     return SETS[name].load(folder, check)

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
+from replica.common.arguments import InvalidArgument, quoted
 from replica.scaling import Analysis, Collapse
 
 __all__ = ["caption", "draw", "rescaled"]
@@ -64,8 +65,8 @@ def _found(analysis: Analysis, unit: str) -> Collapse:
     """The collapse in that unit."""
     found = {"optimum": analysis.collapse, "elbow": analysis.collapse_elbow}.get(unit)
     if found is None or not np.isfinite(analysis.optima[UNITS[unit][1]]).any():
-        raise ValueError(
-            f'`unit` must be "optimum", or "elbow" for an analysis with elbows; got {unit!r}'
+        raise InvalidArgument(
+            "unit", 'must be "optimum", or "elbow" for an analysis with elbows', quoted(unit)
         )
     return found
 

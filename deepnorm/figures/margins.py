@@ -15,6 +15,7 @@ from scipy.interpolate import PchipInterpolator
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["caption", "draw", "draw_on", "normalised"]
 
@@ -54,14 +55,16 @@ def normalised(records: pd.DataFrame, convention: str = "eq2") -> pd.DataFrame:
     name = f"log_norm_{convention}"
     if name not in records:
         known = [str(c)[9:] for c in records if str(c).startswith("log_norm_")]
-        raise ValueError(f"`convention` must be one that was recorded, {known}; got {convention!r}")
+        raise InvalidArgument(
+            "convention", f"must be one that was recorded, {known}", quoted(convention)
+        )
     levels = {
         float(match[1]): str(column)
         for column in records
         if (match := re.fullmatch(r"train_margin_(.*)", str(column)))
     }
     if len(levels) < 5:
-        raise ValueError(f"`records` must hold quantiles of the margins; got {sorted(levels)}")
+        raise InvalidArgument("records", "must hold quantiles of the margins", f"{sorted(levels)}")
     scale = np.exp(-records[name].to_numpy(dtype=np.float64))
     table = {q: records[column].to_numpy() * scale for q, column in sorted(levels.items())}
     front = {"log_norm": records[name].to_numpy(), "train_error": records["train_error"].to_numpy()}

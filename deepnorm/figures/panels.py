@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from deepnorm.figures import style
 from deepnorm.words import quoted
+from replica.common.arguments import InvalidArgument
 from replica.scaling import Analysis, Estimate
 
 __all__ = [
@@ -117,7 +118,7 @@ def titled(analyses: Analyses) -> dict[str, Analysis]:
     if isinstance(analyses, Analysis):
         return {"": analyses}
     if not analyses:
-        raise ValueError("`analyses` must hold at least one analysis; got none")
+        raise InvalidArgument("analyses", "must hold at least one analysis", "none")
     return dict(analyses)
 
 

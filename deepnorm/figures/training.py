@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
+from replica.common.arguments import InvalidArgument
 from replica.scaling import Curves
 
 __all__ = ["caption", "draw"]
@@ -43,10 +44,10 @@ def _titled(curves: Mapping[str, Curves] | Curves) -> dict[str, Curves]:
     """Several sets by title; a single one has none."""
     found = {"": curves} if isinstance(curves, Curves) else dict(curves)
     if not found:
-        raise ValueError("`curves` must hold at least one set of curves; got none")
+        raise InvalidArgument("curves", "must hold at least one set of curves", "none")
     for title, one in found.items():
         if _clock(one) is None:
-            raise ValueError(f"`curves` {title!r} must have a column `epoch` or `step`")
+            raise InvalidArgument("curves", f"{title!r} must have a column `epoch` or `step`")
     return found
 
 

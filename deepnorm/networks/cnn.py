@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from deepnorm.networks.initial import widened
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["CNN", "SIZES", "Size"]
 
@@ -38,9 +39,10 @@ class CNN(nn.Module):
         channels, rows, columns = shape
         smallest = 2 ** len(size.pooled)
         if min(rows, columns) < smallest:
-            raise ValueError(
-                f"`input_shape` must be at least {smallest} x {smallest} for {len(size.pooled)} "
-                f"poolings; got {rows} x {columns}"
+            raise InvalidArgument(
+                "input_shape",
+                f"must be at least {smallest} x {smallest} for {len(size.pooled)} poolings",
+                f"{rows} x {columns}",
             )
         features: list[nn.Module] = []
         for layer, base in enumerate(size.channels, start=1):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Generator, nn
 
+from replica.common.arguments import InvalidArgument, quoted
+
 __all__ = ["Vectors", "initialise", "widened"]
 
 #: Standard deviation of class token and positions, as in the first vision transformers.
@@ -52,7 +54,7 @@ def widened(size: int, factor: float, multiple: int = 1) -> int:
     """
     rounded = round(size * factor / multiple) * multiple
     if rounded < multiple:
-        raise ValueError(
-            f"`width` must leave at least {multiple} of a width of {size}; got {factor!r}"
+        raise InvalidArgument(
+            "width", f"must leave at least {multiple} of a width of {size}", quoted(factor)
         )
     return rounded

@@ -12,6 +12,7 @@ from torch import nn
 
 from deepnorm.networks import cnn, resnet, vit
 from deepnorm.networks.initial import initialise
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["NAMES", "build"]
 
@@ -79,14 +80,14 @@ def build(
         If an argument breaks its rule or the images do not fit the network.
     """
     if name not in NAMES:
-        raise ValueError(f"`name` must be one of {', '.join(NAMES)}; got {name!r}")
+        raise InvalidArgument("name", f"must be one of {', '.join(NAMES)}", quoted(name))
     shape = _shape(input_shape)
     if not _is_integer(classes) or classes < 2:
-        raise ValueError(f"`classes` must be an integer of at least 2; got {classes!r}")
+        raise InvalidArgument("classes", "must be an integer of at least 2", quoted(classes))
     _check_positive("width", width)
     _check_positive("initial_scale", initial_scale)
     if seed is not None and (not _is_integer(seed) or not 0 <= seed < 2**63):
-        raise ValueError(f"`seed` must be an integer between 0 and 2^63 - 1; got {seed!r}")
+        raise InvalidArgument("seed", "must be an integer between 0 and 2^63 - 1", quoted(seed))
 
     # Without numbers first: layers draw from the global generator as soon as they have any.
     with torch.device("meta"):
@@ -102,9 +103,10 @@ def _shape(value: object) -> tuple[int, int, int]:
     """Channels, height and width, or a complaint."""
     sides = tuple(value) if isinstance(value, Sequence) else ()
     if len(sides) != 3 or not all(_is_integer(side) and side > 0 for side in sides):
-        raise ValueError(
-            "`input_shape` must be three positive integers: channels, height and width, without "
-            f"the batch; got {value!r}"
+        raise InvalidArgument(
+            "input_shape",
+            "must be three positive integers: channels, height and width, without the batch",
+            quoted(value),
         )
     channels, height, width = map(int, sides)
     return channels, height, width
@@ -114,7 +116,7 @@ def _check_positive(name: str, value: Any) -> None:
     """Refuse what is no positive finite number."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real or not 0 < value < math.inf:
-        raise ValueError(f"`{name}` must be positive and finite; got {value!r}")
+        raise InvalidArgument(name, "must be positive and finite", quoted(value))
 
 
 def _is_integer(value: object) -> bool:

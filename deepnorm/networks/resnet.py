@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from deepnorm.networks.initial import widened
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["SIZES", "BasicBlock", "ResNet", "Size"]
 
@@ -66,10 +67,11 @@ class ResNet(nn.Module):
         super().__init__()
         halvings = len(size.blocks) - 1
         if min(shape[1:]) <= 2**halvings:
-            raise ValueError(
-                f"`input_shape` must be more than {2**halvings} x {2**halvings}, since "
-                f"{halvings} of the stages halve it and batch norm needs more than one pixel; "
-                f"got {shape[1]} x {shape[2]}"
+            raise InvalidArgument(
+                "input_shape",
+                f"must be more than {2**halvings} x {2**halvings}, since {halvings} of "
+                "the stages halve it and batch norm needs more than one pixel",
+                f"{shape[1]} x {shape[2]}",
             )
         channels = widened(size.channels[0], width)
         self.stem = nn.Sequential(

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepnorm.networks.initial import Vectors, widened
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["SIZES", "Attention", "Block", "Size", "Tokens", "ViT"]
 
@@ -103,9 +104,10 @@ class ViT(nn.Module):
         super().__init__()
         channels, rows, columns = shape
         if rows % size.patch or columns % size.patch:
-            raise ValueError(
-                f"`input_shape` must have height and width that patches of {size.patch} x "
-                f"{size.patch} divide; got {rows} x {columns}"
+            raise InvalidArgument(
+                "input_shape",
+                f"must have height and width that patches of {size.patch} x {size.patch} divide",
+                f"{rows} x {columns}",
             )
         dimension = widened(size.dimension, width, multiple=size.heads)
         count = (rows // size.patch) * (columns // size.patch)

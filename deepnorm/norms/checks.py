@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from deepnorm.norms.conventions import CONVENTIONS, Convention, MatrixConvention
 from deepnorm.norms.graph import Graph, Use
+from deepnorm.norms.state import load_state
 from deepnorm.norms.trace import named_tensors, trace
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = [
     "REFERENCES",
@@ -48,22 +50,25 @@ class UncountedLayerWarning(UserWarning):
 def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...] | Tensor]:
     """The model and the shape of one input, or a ``ValueError``."""
     if not isinstance(model, nn.Module):
-        raise ValueError(f"`model` must be a torch.nn.Module; got {type(model).__name__}")
+        raise InvalidArgument("model", "must be a torch.nn.Module", f"{type(model).__name__}")
     # A compiled model runs its graph where no call can be seen; it holds the original.
     model = getattr(model, "_orig_mod", model)
     for name, tensor in named_tensors(model).items():
         if nn.parameter.is_lazy(tensor):
-            raise ValueError(
-                f"`model` must have its parameters; `{name}` has no shape yet (run the model once)"
+            raise InvalidArgument(
+                "model", f"must have its parameters; `{name}` has no shape yet (run the model once)"
             )
     finite(model)
     if isinstance(input_shape, Tensor):
         if input_shape.is_meta or input_shape.layout != torch.strided:
-            raise ValueError("`input_shape` given as an example must be a dense tensor with data")
+            raise InvalidArgument(
+                "input_shape", "given as an example must be a dense tensor with data"
+            )
         if input_shape.dim() == 0 or input_shape.shape[0] != 1:
-            raise ValueError(
-                "`input_shape` given as an example must have a batch axis of length 1; "
-                f"got shape {tuple(input_shape.shape)}"
+            raise InvalidArgument(
+                "input_shape",
+                "given as an example must have a batch axis of length 1",
+                f"shape {tuple(input_shape.shape)}",
             )
         return model, input_shape
     try:
@@ -72,12 +77,16 @@ def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...]
     except Exception:  # of whatever was given in its place
         shape, whole = (), False
     if not whole or not shape or min(shape) < 1:
-        raise ValueError(
-            "`input_shape` must be the shape of one input, positive integers without the batch, "
-            f"as in (1, 28, 28), or an example input; got {input_shape!r}"
+        raise InvalidArgument(
+            "input_shape",
+            "must be the shape of one input, positive integers without the batch, as in "
+            "(1, 28, 28), or an example input",
+            quoted(input_shape),
         )
     if math.prod(shape) > MOST_NUMBERS:
-        raise ValueError(f"`input_shape` must have at most {MOST_NUMBERS:g} numbers; got {shape}")
+        raise InvalidArgument(
+            "input_shape", f"must have at most {MOST_NUMBERS:g} numbers", f"{shape}"
+        )
     return model, shape
 
 
@@ -85,20 +94,20 @@ def finite(model: nn.Module) -> None:
     """Refuse weights that are not numbers."""
     for name, tensor in named_tensors(model).items():
         if tensor.is_meta:
-            raise ValueError(
-                f"`model` must have its numbers; `{name}` is on the meta device, where there are "
-                "none"
+            raise InvalidArgument(
+                "model",
+                f"must have its numbers; `{name}` is on the meta device, where there are none",
             )
         if tensor.layout != torch.strided:
-            raise ValueError(f"`model` must have dense tensors; `{name}` is {tensor.layout}")
+            raise InvalidArgument("model", f"must have dense tensors; `{name}` is {tensor.layout}")
         if not tensor.is_floating_point():
             continue
         if tensor.itemsize == 1:  # there is no arithmetic in 8 bits
             tensor = tensor.float()
         if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(
-                f"`model` must have finite weights; `{name}` holds nan or inf (has the training "
-                "diverged?)"
+            raise InvalidArgument(
+                "model",
+                f"must have finite weights; `{name}` holds nan or inf (has the training diverged?)",
             )
 
 
@@ -112,7 +121,7 @@ def weight_of(use: Use, tensors: Mapping[str, Tensor], *, raw: bool = False) -> 
     """
     for source in use.sources:
         if source.read(tensors).is_complex():
-            raise ValueError(f"`model` must have real weights; `{use.label}` is complex")
+            raise InvalidArgument("model", f"must have real weights; `{use.label}` is complex")
     weight = use.raw(tensors) if raw else use.weight(tensors)
     size = float(weight.abs().max()) if weight.numel() else 0.0
     if not math.isfinite(size):
@@ -120,11 +129,12 @@ def weight_of(use: Use, tensors: Mapping[str, Tensor], *, raw: bool = False) -> 
             why = "holds nan or inf (has the training diverged?)"
         else:
             why = "with its batch norm holds nan or inf (its variances must be positive)"
-        raise ValueError(f"`model` must have finite weights; `{use.label}` {why}")
+        raise InvalidArgument("model", f"must have finite weights; `{use.label}` {why}")
     if size and not FAINTEST <= size <= GREATEST:
-        raise ValueError(
-            f"`model` must have matrices whose largest entry lies between {FAINTEST:g} and "
-            f"{GREATEST:g}, or is zero; in `{use.label}` it is {size:.3g}"
+        raise InvalidArgument(
+            "model",
+            f"must have matrices whose largest entry lies between {FAINTEST:g} and "
+            f"{GREATEST:g}, or is zero; in `{use.label}` it is {size:.3g}",
         )
     return weight
 
@@ -132,7 +142,9 @@ def weight_of(use: Use, tensors: Mapping[str, Tensor], *, raw: bool = False) -> 
 def convention_named(name: Any) -> Convention:
     """The convention of this name."""
     if not isinstance(name, str) or name not in CONVENTIONS:
-        raise ValueError(f"`convention` must be one of {', '.join(CONVENTIONS)}; got {name!r}")
+        raise InvalidArgument(
+            "convention", f"must be one of {', '.join(CONVENTIONS)}", quoted(name)
+        )
     return CONVENTIONS[name]
 
 
@@ -141,17 +153,19 @@ def conventions_named(names: Iterable[Any]) -> dict[str, Convention]:
     try:
         listed = [names] if isinstance(names, str) else list(names)
     except TypeError:
-        raise ValueError(f"`conventions` must be one or more names; got {names!r}") from None
+        raise InvalidArgument("conventions", "must be one or more names", quoted(names)) from None
     result = {str(name): convention_named(name) for name in listed}
     if not result:
-        raise ValueError(f"`conventions` must name at least one of {', '.join(CONVENTIONS)}")
+        raise InvalidArgument("conventions", f"must name at least one of {', '.join(CONVENTIONS)}")
     return result
 
 
 def read_reference(reference: Any) -> str:
     """One of the three."""
     if not isinstance(reference, str) or reference not in REFERENCES:
-        raise ValueError(f"`reference` must be one of {', '.join(REFERENCES)}; got {reference!r}")
+        raise InvalidArgument(
+            "reference", f"must be one of {', '.join(REFERENCES)}", quoted(reference)
+        )
     return str(reference)
 
 
@@ -159,7 +173,7 @@ def graph_of(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Graph:
     """The graph, which must hold at least one matrix."""
     graph = trace(model, input_shape)
     if not any(use.kind != "identity" for use in graph.uses):
-        raise ValueError("`model` must have a matrix that acts on its input; none was seen")
+        raise InvalidArgument("model", "must have a matrix that acts on its input; none was seen")
     return graph
 
 
@@ -167,9 +181,10 @@ def require(graph: Graph, conventions: Sequence[Convention]) -> None:
     """Refuse a convention whose list of matrices is empty for this model."""
     for convention in conventions:
         if isinstance(convention, MatrixConvention) and not convention.chosen(graph.uses):
-            raise ValueError(
-                f"`convention` {convention.name} needs a model with the matrices of its list "
-                f"({type(convention).__name__} says which); none was found"
+            raise InvalidArgument(
+                "convention",
+                f"{convention.name} needs a model with the matrices of its list "
+                f"({type(convention).__name__} says which); none was found",
             )
 
 
@@ -179,7 +194,7 @@ def warn_unknown(graph: Graph, strict: bool) -> None:
         return
     message = "not counted in the norm: " + "; ".join(dict.fromkeys(graph.unknown))
     if strict:
-        raise ValueError(f"`strict` allows only functions that are known; {message}")
+        raise InvalidArgument("strict", f"allows only functions that are known; {message}")
     warn(message, stacklevel=4)
 
 
@@ -197,13 +212,16 @@ def initial_weights(
     elif isinstance(initial, Mapping):
         first = copy.deepcopy(model)
         try:
-            first.load_state_dict(initial)
-        except RuntimeError as error:
-            raise ValueError(f"`initial` must be a state of the same model: {error}") from error
+            load_state(first, initial)
+        except ValueError as error:
+            raise InvalidArgument(
+                "initial", f"must be a state of the same model: {error}"
+            ) from error
     else:
-        raise ValueError(
-            "`initial` must be the model at its start, or its state_dict, where `reference` is "
-            f"'initial'; got {type(initial).__name__}"
+        raise InvalidArgument(
+            "initial",
+            "must be the model at its start, or its state_dict, where `reference` is 'initial'",
+            f"{type(initial).__name__}",
         )
     finite(first)
     other = trace(first, input_shape)
@@ -212,5 +230,7 @@ def initial_weights(
     ours = [(use.label, use.map.rows, use.map.domain) for use in graph.uses]
     theirs = [(use.label, use.map.rows, use.map.domain) for use in other.uses]
     if ours != theirs:
-        raise ValueError("`initial` must have the layers of `model`; its data flow is another one")
+        raise InvalidArgument(
+            "initial", "must have the layers of `model`; its data flow is another one"
+        )
     return weights

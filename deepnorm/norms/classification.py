@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepnorm.norms.trace import quiet
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["margins"]
 
@@ -52,12 +53,13 @@ def margins(
     """
     _check(model, images, labels, batch, log_norm)
     if len(images) == 0 or labels.shape != (len(images),):
-        raise ValueError(
-            "`labels` must hold one class for each of the `images`; got shapes "
-            f"{tuple(labels.shape)} and {tuple(images.shape)}"
+        raise InvalidArgument(
+            "labels",
+            "must hold one class for each of the `images`",
+            f"shapes {tuple(labels.shape)} and {tuple(images.shape)}",
         )
     if labels.is_floating_point():
-        raise ValueError(f"`labels` must be integers; got {labels.dtype}")
+        raise InvalidArgument("labels", "must be integers", f"{labels.dtype}")
     parameter = next(model.parameters(), None)
     device = images.device if parameter is None else parameter.device
     parts = []
@@ -66,15 +68,17 @@ def margins(
         for some, truth in zip(images.split(size), labels.split(size), strict=True):
             scores = model(some.to(device)).double()
             if scores.dim() != 2 or scores.shape[1] < 2:
-                raise ValueError(
-                    "`model` must give each image one score a class, of two or more; got shape "
-                    f"{tuple(scores.shape)}"
+                raise InvalidArgument(
+                    "model",
+                    "must give each image one score a class, of two or more",
+                    f"shape {tuple(scores.shape)}",
                 )
             index = truth.to(device)[:, None].long()
             if int(index.min()) < 0 or int(index.max()) >= scores.shape[1]:
-                raise ValueError(
-                    f"`labels` must lie between 0 and {scores.shape[1] - 1}; got "
-                    f"{int(index.min())} to {int(index.max())}"
+                raise InvalidArgument(
+                    "labels",
+                    f"must lie between 0 and {scores.shape[1] - 1}",
+                    f"{int(index.min())} to {int(index.max())}",
                 )
             own = scores.gather(1, index)[:, 0]
             best = scores.scatter(1, index, -torch.inf).amax(dim=1)
@@ -87,19 +91,21 @@ def margins(
 def _check(model: Any, images: Any, labels: Any, batch: Any, log_norm: Any) -> None:
     """Refuse what is not of the kind that is written above."""
     if not isinstance(model, nn.Module):
-        raise ValueError(f"`model` must be a torch.nn.Module; got {type(model).__name__}")
+        raise InvalidArgument("model", "must be a torch.nn.Module", f"{type(model).__name__}")
     for name, tensor in (("images", images), ("labels", labels)):
         if not isinstance(tensor, Tensor) or tensor.dim() == 0:
-            raise ValueError(f"`{name}` must be a tensor with an axis of images; got {tensor!r}")
+            raise InvalidArgument(name, "must be a tensor with an axis of images", quoted(tensor))
     if isinstance(batch, bool) or not isinstance(batch, numbers.Integral):
-        raise ValueError(f"`batch` must be a whole number; got {batch!r}")
+        raise InvalidArgument("batch", "must be a whole number", quoted(batch))
     if int(batch) < 1:
-        raise ValueError(f"`batch` must be positive; got {batch!r}")
+        raise InvalidArgument("batch", "must be positive", quoted(batch))
     try:
         value = float(log_norm) if isinstance(log_norm, numbers.Real) else math.nan
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
-        raise ValueError(f"`log_norm` must be finite; got {log_norm!r}")
+        raise InvalidArgument("log_norm", "must be finite", quoted(log_norm))
     if abs(value) > LARGEST:
-        raise ValueError(f"`log_norm` must lie between -{LARGEST:g} and {LARGEST:g}; got {value!r}")
+        raise InvalidArgument(
+            "log_norm", f"must lie between -{LARGEST:g} and {LARGEST:g}", quoted(value)
+        )

@@ -17,6 +17,7 @@ from deepnorm.norms.graph import Graph, Use
 from deepnorm.norms.maps import Dense
 from deepnorm.norms.measure import Sigma, logs, norm_21, sigma_cold
 from deepnorm.norms.trace import named_tensors
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["Complexity", "spectral_complexity"]
 
@@ -128,7 +129,9 @@ def spectral_complexity(
     reference = checks.read_reference(reference)
     model, input_shape = checks.read_model(model, input_shape)
     if initial is not None and reference != "initial":
-        raise ValueError(f"`initial` is read where `reference` is 'initial'; got {reference!r}")
+        raise InvalidArgument(
+            "initial", "is read where `reference` is 'initial'", quoted(reference)
+        )
     graph = checks.graph_of(model, input_shape)
     checks.require(graph, [chosen])
     checks.warn_unknown(graph, strict)

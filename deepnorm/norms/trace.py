@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from deepnorm.norms.calls import Tracer, tensors_in
 from deepnorm.norms.graph import Graph, Node
 from deepnorm.norms.rules import RULES
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["example", "named_tensors", "quiet", "trace"]
 
@@ -106,16 +107,18 @@ def trace(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Graph:
                 out = model(start)
         except Exception as error:
             shape = tuple(input_shape.shape) if isinstance(input_shape, Tensor) else input_shape
-            raise ValueError(
-                f"`input_shape` must be the shape of one input of the model, without the batch; "
-                f"with {shape} it stopped: {type(error).__name__}: {error}"
+            raise InvalidArgument(
+                "input_shape",
+                "must be the shape of one input of the model, without the batch; with "
+                f"{shape} it stopped: {type(error).__name__}: {error}",
             ) from error
     outputs = [t for t in tensors_in(out) if id(t) in tracer.values]
     if not outputs:
-        raise ValueError(
-            "`model` must return a tensor computed from its input by torch functions; "
-            f"got {type(out).__name__} that none was seen to lead to (a scripted module hides "
-            "them: pass the module that it was made from)"
+        raise InvalidArgument(
+            "model",
+            "must return a tensor computed from its input by torch functions",
+            f"{type(out).__name__} that none was seen to lead to (a scripted module hides "
+            "them: pass the module that it was made from)",
         )
     ends = list(dict.fromkeys(tracer.values[id(t)].node for t in outputs))
     output = ends[0]

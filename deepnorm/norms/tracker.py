@@ -13,6 +13,7 @@ from deepnorm.norms.conventions import MatrixConvention, OperatorConvention
 from deepnorm.norms.maps import Dense
 from deepnorm.norms.measure import logs, norm_21, sigma_warm
 from deepnorm.norms.trace import named_tensors, trace
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["NormTracker"]
 
@@ -50,7 +51,9 @@ class NormTracker:
         self._reference = checks.read_reference(reference)
         self._model, self._shape = checks.read_model(model, input_shape)
         if initial is not None and self._reference != "initial":
-            raise ValueError(f"`initial` is read where `reference` is 'initial'; got {reference!r}")
+            raise InvalidArgument(
+                "initial", "is read where `reference` is 'initial'", quoted(reference)
+            )
         self._graph = checks.graph_of(self._model, self._shape)
         checks.require(self._graph, list(self._conventions.values()))
         checks.warn_unknown(self._graph, strict=False)
@@ -142,13 +145,14 @@ class NormTracker:
             vectors = {str(key): torch.as_tensor(v) for key, v in state["vectors"].items()}
             initial = {str(key): torch.as_tensor(v) for key, v in state["initial"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError("`state` must be a state_dict of a NormTracker") from error
+            raise InvalidArgument("state", "must be a state_dict of a NormTracker") from error
         labels = {use.label for use in self._graph.uses}
         foreign = {key.split(", ")[0] for key in vectors} - labels
         if foreign or initial.keys() != self._initial.keys():
-            raise ValueError(
-                "`state` must come from a tracker of the same model and reference; "
-                f"it has {', '.join(sorted(foreign)) or 'other initial weights'}"
+            raise InvalidArgument(
+                "state",
+                "must come from a tracker of the same model and reference; it has "
+                f"{', '.join(sorted(foreign)) or 'other initial weights'}",
             )
         self._measurements = count
         self._vectors = {key: vector.clone() for key, vector in vectors.items()}

@@ -9,6 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from replica.common.arguments import InvalidArgument
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -132,17 +134,20 @@ def read_optimum(path: str, P: Sequence[float]) -> dict[float, float]:
             raise ValueError(f"{path} lacks `{name}`; it has {', '.join(record) or 'no keys'}")
         values = record[name]
         if not isinstance(values, list) or not all(map(_positive, values)):
-            raise ValueError(f"`{name}` in {path} must be a list of positive numbers; got {values}")
+            raise InvalidArgument(
+                name, f"in {path} must be a list of positive numbers", f"{values}"
+            )
         lists[name] = [float(value) for value in values]
     counts = [len(values) for values in lists.values()]
     if counts[0] != counts[1]:
-        raise ValueError(
-            f"`P` and `mean_optimal_norm` in {path} must be as long as each other; "
-            f"got {counts[0]} and {counts[1]}"
+        raise InvalidArgument(
+            "P",
+            f"and `mean_optimal_norm` in {path} must be as long as each other",
+            f"{counts[0]} and {counts[1]}",
         )
     if sorted(lists["P"]) != sorted(P):
-        raise ValueError(
-            f"`P` in {path} must be that of the curves, {_listed(P)}; got {_listed(lists['P'])}"
+        raise InvalidArgument(
+            "P", f"in {path} must be that of the curves, {_listed(P)}", f"{_listed(lists['P'])}"
         )
     return dict(zip(lists["P"], lists["mean_optimal_norm"], strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from replica.common.files import replace_file
+from replica.common.files import IRREGULAR, read_regular, replace_regular
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
@@ -28,11 +29,13 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    replace_file(path, hashlib.sha256(content).digest() + content)
+    replace_regular(path, hashlib.sha256(content).digest() + content)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
     """The state, its tensors on the device; None where there is none, or it is damaged.
+
+    A link, or a pipe, in its place is as good as none: the next checkpoint replaces it.
 
     Only tensors, numbers, strings and containers of them are read: nothing in the file is
     executed.
@@ -43,9 +46,11 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
         If it is whole and asks for anything else: we did not write it.
     """
     try:
-        content = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        return None
+        content = read_regular(path)
+    except OSError as error:
+        if error.errno == errno.ENOENT or error.errno in IRREGULAR:
+            return None
+        raise
     checksum, content = content[:CHECKSUM], content[CHECKSUM:]
     if hashlib.sha256(content).digest() != checksum:
         return None

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -20,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from replica.common.files import DRAFT, replace_file
+from replica.common.files import DRAFT, read_regular, replace_regular
 
 __all__ = ["BEAT", "STALE", "Claim", "progress_of"]
 
@@ -108,7 +109,7 @@ class Claim:
             else:
                 # A full disk must not end a run that could finish: only signs are missed.
                 with contextlib.suppress(OSError):
-                    replace_file(self.path, _content(self._token, self._step))
+                    replace_regular(self.path, _content(self._token, self._step))
 
 
 def progress_of(path: Path) -> int:
@@ -151,10 +152,8 @@ def _create(path: Path, token: str, step: int = 0) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     """What the claim says; empty where it is missing, or being written."""
-    if not path.is_file():  # a pipe would be waited for
-        return {}
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -162,7 +161,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _token(path: Path) -> str | None:
     """Whose claim it is; None where there is none, "" where it does not say."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     return str(_read(path).get("token", ""))
 
@@ -181,7 +180,7 @@ def _take_over(path: Path, token: str, stale: float) -> bool:
     try:
         if not _is_stale(path, _read(path), stale):
             return False
-        replace_file(path, _content(token, 0))
+        replace_regular(path, _content(token, 0))
         return True
     finally:
         lock.unlink(missing_ok=True)
@@ -196,8 +195,11 @@ def _is_stale(path: Path, claim: dict[str, Any], stale: float) -> bool:
         if type(pid) is int and 0 < pid < 2**31 and not _alive(pid):
             return True
     try:
+        state = path.lstat()
+        if not stat.S_ISREG(state.st_mode):  # a link or a pipe: no owner of a run makes these
+            return True
         # A sign far in the future is as dead as one in the past: the server's clock was changed.
-        return abs(_clock(path.parent) - path.stat().st_mtime) > stale
+        return abs(_clock(path.parent) - state.st_mtime) > stale
     except FileNotFoundError:
         return False
 

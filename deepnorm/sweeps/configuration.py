@@ -1,5 +1,6 @@
 """What decides a run, frozen and hashed; and grids of runs."""
 
+# What checks numbers imports numpy, for which help need not wait.
 from __future__ import annotations
 
 import dataclasses
@@ -7,14 +8,14 @@ import hashlib
 import json
 import math
 import numbers
-import operator
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from deepnorm.sweeps.defaults import DEFAULTS, conventions_of
+from replica.common.errors import InvalidArgument, quoted
 
 __all__ = ["FORMAT", "OPTIMIZERS", "PRECISIONS", "REFERENCES", "Run", "grid"]
 
@@ -94,31 +95,32 @@ class Run:
 
     def __post_init__(self) -> None:
         """Check every field, and give numbers and tuples their one form, which is hashed."""
+        from replica.common import arguments
+
         put = object.__setattr__
         for name in ("dataset", "model"):
             _check_name(name, getattr(self, name))
         for name, lowest in (("P", 1), ("seed", 0), ("steps", 1), ("batch_size", 1)):
-            put(self, name, _whole(name, getattr(self, name), lowest))
-        put(self, "records", _whole("records", self.records, 2))
-        if self.records > MOST_RECORDS:
-            raise ValueError(f"`records` must be at most {MOST_RECORDS}; got {self.records}")
+            put(self, name, arguments.whole(name, getattr(self, name), lowest, LARGEST))
+        put(self, "records", arguments.whole("records", self.records, 2, MOST_RECORDS))
         for name in ("train_images", "test_images"):
             value = getattr(self, name)
-            put(self, name, None if value is None else _whole(name, value, 1))
+            put(self, name, None if value is None else arguments.whole(name, value, 1, LARGEST))
         for name in ("learning_rate", "width", "initial_scale"):
-            put(self, name, _number(name, getattr(self, name), positive=True))
+            put(self, name, arguments.number(name, getattr(self, name), arguments.POSITIVE))
         for name in ("momentum", "weight_decay"):
-            put(self, name, _number(name, getattr(self, name), positive=False))
-        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("reference", self.reference, REFERENCES)
+            put(self, name, arguments.number(name, getattr(self, name), arguments.NOT_NEGATIVE))
+        arguments.word("optimizer", self.optimizer, OPTIMIZERS)
+        arguments.word("precision", self.precision, PRECISIONS)
+        arguments.word("reference", self.reference, REFERENCES)
         if self.momentum and self.optimizer != "sgd":
-            raise ValueError(
-                f'`momentum` belongs to `optimizer="sgd"`; got {self.momentum!r} with '
-                f"{self.optimizer!r}"
+            raise InvalidArgument(
+                "momentum",
+                'belongs to `optimizer="sgd"`',
+                f"{self.momentum!r} with {self.optimizer!r}",
             )
         if self.momentum >= 1:
-            raise ValueError(f"`momentum` must be below 1; got {self.momentum!r}")
+            raise InvalidArgument("momentum", "must be below 1", quoted(self.momentum))
         put(self, "conventions", _names(self.conventions))
 
     @property
@@ -214,11 +216,14 @@ def grid(
     usual = DEFAULTS.get(dataset)
     settings = {"conventions": conventions_of(model), **settings}
     if steps is not None and epochs is not None:
-        raise ValueError(f"give `steps` or `epochs`, not both; got {steps!r} and {epochs!r}")
+        raise InvalidArgument(
+            "epochs", "must not be given with `steps`", f"{quoted(epochs)} and {quoted(steps)}"
+        )
     if usual is None and (P is None or (steps is None and epochs is None)):
-        raise ValueError(
-            f"`P` and `steps` (or `epochs`) must be given for the data set {dataset!r}; defaults "
-            f"are known for {', '.join(DEFAULTS)}"
+        raise InvalidArgument(
+            "P",
+            f"and `steps` (or `epochs`) must be given for the data set {dataset!r}; "
+            f"defaults are known for {', '.join(DEFAULTS)}",
         )
     if usual is not None:
         P = usual.P if P is None else P
@@ -239,37 +244,43 @@ def grid(
 
 def _sized(epochs: float | None, **values: Any) -> Run:
     """The run, with as many steps as those epochs have."""
+    from replica.common import arguments
+
     run = Run(**values)
     if epochs is None:
         return run
-    passes = _number("epochs", epochs, positive=True)
+    passes = arguments.number("epochs", epochs, arguments.POSITIVE)
     steps = passes * run.steps_per_epoch
     if steps > LARGEST:
-        raise ValueError(f"`epochs` must give at most {LARGEST} steps; got {epochs!r}")
+        raise InvalidArgument("epochs", f"must give at most {LARGEST} steps", quoted(epochs))
     return dataclasses.replace(run, steps=max(1, round(steps)))
 
 
 def _seeds(seeds: Any) -> Iterable[int]:
     """Which seeds: one where nothing is said, the first so many where a number is given."""
+    from replica.common import arguments
+
     if seeds is None:
         return (0,)
     if isinstance(seeds, numbers.Integral):
-        return range(_whole("seeds", seeds, 1))
+        return range(arguments.whole("seeds", seeds, 1, LARGEST))
     return seeds
 
 
 def _distinct(name: str, values: Iterable[int]) -> list[int]:
     """As a list that is neither empty nor repeats itself."""
+    from replica.common import arguments
+
     try:
         listed = list(values)
     except TypeError:
-        raise ValueError(f"`{name}` must be several whole numbers; got {values!r}") from None
-    result = [_whole(name, value, 0) for value in listed]
+        raise InvalidArgument(name, "must be several whole numbers", quoted(values)) from None
+    result = [arguments.whole(name, value, 0, LARGEST) for value in listed]
     if not result:
-        raise ValueError(f"`{name}` must hold at least one number")
+        raise InvalidArgument(name, "must hold at least one number")
     repeated = sorted(value for value, count in Counter(result).items() if count > 1)
     if repeated:
-        raise ValueError(f"`{name}` must not repeat a number; twice: {repeated}")
+        raise InvalidArgument(name, f"must not repeat a number; twice: {repeated}")
     return result
 
 
@@ -281,39 +292,7 @@ def _is_mapping(values: object) -> bool:
 def _check_name(name: str, value: object) -> None:
     """A name that may stand in the name of a file."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", value):
-        raise ValueError(f"`{name}` must be a name of letters, digits, . and -; got {value!r}")
-
-
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """One of a few words."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{name}` must be one of {', '.join(choices)}; got {value!r}")
-
-
-def _whole(name: str, value: Any, lowest: int) -> int:
-    """A whole number, not below the lowest."""
-    try:
-        number = lowest - 1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = lowest - 1
-    if number < lowest:
-        raise ValueError(f"`{name}` must be a whole number of at least {lowest}; got {value!r}")
-    if number > LARGEST:
-        raise ValueError(f"`{name}` must be at most {LARGEST}; got {str(number)[:25]}")
-    return number
-
-
-def _number(name: str, value: Any, *, positive: bool) -> float:
-    """A finite number, positive or not negative."""
-    rule = "positive" if positive else "0 or positive"
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError is torch's
-        number = math.nan
-    outside = number <= 0 if positive else number < 0
-    if isinstance(value, bool) or not math.isfinite(number) or outside:
-        raise ValueError(f"`{name}` must be {rule} and finite; got {value!r}")
-    return number
+        raise InvalidArgument(name, "must be a name of letters, digits, . and -", quoted(value))
 
 
 def _names(conventions: Any) -> tuple[str, ...]:
@@ -327,5 +306,7 @@ def _names(conventions: Any) -> tuple[str, ...]:
     for name in names:
         _check_name("conventions", name)
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"`conventions` must be one or more distinct names; got {conventions!r}")
+        raise InvalidArgument(
+            "conventions", "must be one or more distinct names", quoted(conventions)
+        )
     return names

@@ -12,9 +12,9 @@ from dataclasses import replace
 from deepnorm.sweeps.claims import progress_of
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.executors import Executor, Handle, Processes
-from deepnorm.sweeps.interruption import Interruption
 from deepnorm.sweeps.jobs import Outcome, Report, Task, claim_path, perform
 from deepnorm.sweeps.progress import Progress, Reporter
+from replica.common.interruption import Interruption
 
 __all__ = ["Driver"]
 

@@ -17,16 +17,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
 import torch
+
+from replica.common.arguments import InvalidArgument
+from replica.common.interruption import held_back
 
 __all__ = [
     "Executor",
     "Handle",
     "Processes",
-    "cores",
     "dask_executor",
     "keep_memory",
     "slurm_executor",
@@ -71,7 +72,7 @@ class Processes:
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Handle:
         """As for any executor; Ctrl-C never reaches the workers, whose owner tells them."""
-        with _interrupts_held():
+        with held_back():
             return self._pool.submit(function, *arguments)
 
     def restart(self) -> None:
@@ -97,13 +98,6 @@ class Processes:
             initializer=_begin,
             initargs=(os.getpid(), context.Value("i", 0), self._device),
         )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -161,9 +155,10 @@ def slurm_executor(
         ) from None
     cluster = cluster or "slurm"
     if cluster == "slurm" and shutil.which("srun") is None:
-        raise ValueError(
-            "`executor` cannot be SLURM here: there is no srun; with cluster=local the jobs are "
-            "processes of this machine"
+        raise InvalidArgument(
+            "executor",
+            "cannot be SLURM here: there is no srun; with cluster=local the jobs are "
+            "processes of this machine",
         )
     executor = submitit.AutoExecutor(folder=os.path.join(folder, "slurm"), cluster=cluster)
     try:
@@ -172,20 +167,6 @@ def slurm_executor(
         raise ValueError(str(error)) from None
     result: Executor = executor
     return result
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold SIGINT back while a process is started, which inherits that for good."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # when it is started by the way it undoes the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(parent: int, counter: Any, device: str) -> None:

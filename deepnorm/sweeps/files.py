@@ -14,7 +14,7 @@ import pandas as pd
 
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.records import Divergence, Result
-from replica.common.files import replace_file
+from replica.common.files import IRREGULAR, read_regular, replace_regular
 
 __all__ = [
     "WORK",
@@ -73,7 +73,7 @@ def write_result(result: Result, folder: Path) -> Path:
     path = folder / result.run.file_name
     # One line a key: readable, and a diff of two runs says where they part.
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in body.items()]
-    replace_file(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    replace_regular(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
     return path
 
 
@@ -88,10 +88,12 @@ def read_result(path: Path) -> Result:
     OSError
         If it cannot be read.
     """
-    if os.path.lexists(path) and not path.is_file():  # a pipe would be waited for
-        raise DamagedFile(f"{path} is no regular file")
     try:
-        body = json.loads(path.read_bytes())
+        body = json.loads(read_regular(path))
+    except OSError as error:
+        if error.errno in IRREGULAR:
+            raise DamagedFile(f"{path} is no file of a run: {error.strerror}") from None
+        raise
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path} is not JSON, or was cut short: {error}") from None
     if not isinstance(body, dict) or body.get("kind") != KIND:

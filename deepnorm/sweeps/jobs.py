@@ -15,8 +15,8 @@ from deepnorm.sweeps import storage
 from deepnorm.sweeps.claims import Claim
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.files import WORK, DamagedFile, read_result, write_result
-from deepnorm.sweeps.interruption import Interrupted, Interruption
 from deepnorm.sweeps.training import resolve, train_together
+from replica.common.interruption import Interrupted, Interruption
 
 __all__ = ["Outcome", "Report", "Task", "checkpoint_path", "claim_path", "perform", "tidy"]
 

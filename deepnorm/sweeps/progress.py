@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from replica.common.arguments import InvalidArgument, quoted
+from replica.common.progress import bar, on_terminal
+from replica.common.text import printable
 
 __all__ = ["Progress", "Reporter", "reporter"]
 
@@ -50,7 +55,7 @@ class Progress:
 
 
 class Reporter(Protocol):
-    """Tells somebody."""
+    """Passes on what a sweep has to say."""
 
     def update(self, progress: Progress) -> None:
         """Called a few times a second."""
@@ -59,7 +64,7 @@ class Reporter(Protocol):
         """Something worth a line happened."""
 
     def close(self) -> None:
-        """It is over."""
+        """No more will come."""
 
 
 def reporter(progress: Callable[[Progress], None] | bool | None) -> Reporter:
@@ -75,8 +80,10 @@ def reporter(progress: Callable[[Progress], None] | bool | None) -> Reporter:
     if callable(progress):
         return Calls(progress)
     if progress is not None and progress is not True:
-        raise ValueError(f"`progress` must be a function, True, False or None; got {progress!r}")
-    return Bar() if sys.stderr.isatty() else Lines()
+        raise InvalidArgument(
+            "progress", "must be a function, True, False or None", quoted(progress)
+        )
+    return OnBar() if on_terminal() else Lines()
 
 
 def duration(seconds: float) -> str:
@@ -89,7 +96,7 @@ def duration(seconds: float) -> str:
 
 
 class Silent:
-    """Nobody."""
+    """Passes nothing on."""
 
     def update(self, progress: Progress) -> None:
         """Say nothing."""
@@ -108,7 +115,7 @@ class Calls(Silent):
         self._function = function
 
     def update(self, progress: Progress) -> None:
-        """Call it."""
+        """Call the function."""
         self._function(progress)
 
 
@@ -138,33 +145,25 @@ class Lines:
     def _say(self, text: str) -> None:
         """With the time of day, and not twice in a row."""
         if text != self._said:
-            print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+            print(f"{time.strftime('%H:%M:%S')} {printable(text)}", file=sys.stderr, flush=True)
             self._said = text
 
 
-class Bar:
-    """A bar of rich."""
+class OnBar:
+    """Shows a bar with the latest line beside it."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-
-        self._console = Console(stderr=True, highlight=False)
-        self._rich = RichProgress(
-            BarColumn(bar_width=30), TextColumn("{task.description}"), console=self._console
-        )
-        self._task = self._rich.add_task("starting", total=1.0)
-        self._rich.start()
+        self._shown = contextlib.ExitStack()
+        self._bar = self._shown.enter_context(bar("starting", 1.0, unit="text", kept=True))
 
     def update(self, progress: Progress) -> None:
         """Move the bar."""
-        self._rich.update(self._task, completed=progress.part, description=str(progress))
+        self._bar.update(progress.part, text=str(progress))
 
     def message(self, text: str) -> None:
         """A line above the bar."""
-        self._console.print(text, markup=False)
+        self._bar.line(text)
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        self._rich.stop()
+        self._shown.close()

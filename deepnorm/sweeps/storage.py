@@ -15,7 +15,7 @@ def set_aside(path: Path) -> Path:
     """Rename a damaged file to one that nobody reads: ``.damaged``, and a number if need be."""
     target = path.with_name(path.name + ".damaged")
     number = 1
-    while target.exists():
+    while os.path.lexists(target):
         number += 1
         target = path.with_name(f"{path.name}.damaged-{number}")
     os.replace(path, target)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
 
 from deepnorm.datasets import Images
-from deepnorm.sweeps import door, storage
+from deepnorm.sweeps import checks, storage
 from deepnorm.sweeps.claims import STALE
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.driver import Driver
-from deepnorm.sweeps.executors import Executor, Processes, cores, dask_executor
+from deepnorm.sweeps.executors import Executor, Processes, dask_executor
 from deepnorm.sweeps.files import WORK, survey
 from deepnorm.sweeps.jobs import Task, tidy
 from deepnorm.sweeps.packed import packs
 from deepnorm.sweeps.progress import Progress, duration, reporter
 from deepnorm.sweeps.training import EVERY, resolve
+from replica.common import processors
+from replica.common.arguments import InvalidArgument, quoted
+from replica.common.interruption import terminable
 
 __all__ = ["Summary", "SweepInterrupted", "sweep"]
 
@@ -163,8 +162,8 @@ def sweep(
     SweepInterrupted
         After Ctrl-C or SIGTERM, once the workers have written their checkpoints.
     """
-    chosen = door.distinct(runs)
-    door.check_numbers(
+    chosen = checks.distinct(runs)
+    checks.check_numbers(
         workers=workers,
         threads=threads,
         pack=pack,
@@ -172,9 +171,11 @@ def sweep(
         stale=stale,
     )
     if isinstance(executor, str) and executor != "dask":
-        raise ValueError(f'`executor` must be an Executor, "dask" or None; got {executor!r}')
+        raise InvalidArgument("executor", 'must be an Executor, "dask" or None', quoted(executor))
     if scheduler is not None and executor != "dask":
-        raise ValueError(f'`scheduler` belongs to `executor="dask"`; got {scheduler!r} without it')
+        raise InvalidArgument(
+            "scheduler", 'belongs to `executor="dask"`', f"{scheduler!r} without it"
+        )
     teller = reporter(progress)
     try:
         folder = Path(folder).absolute()
@@ -182,10 +183,10 @@ def sweep(
         storage.check_folder(folder / WORK)
         found = survey(folder)
         if not mix:
-            door.check_mixing(chosen, [result.run for result in found.results])
+            checks.check_mixing(chosen, [result.run for result in found.results])
         source = data if data is None or isinstance(data, Images) else str(Path(data).absolute())
-        sets = door.load_data(chosen, source, check, found)
-        same_P = door.check_networks(chosen, sets)
+        sets = checks.load_data(chosen, source, check, found)
+        same_P = checks.check_networks(chosen, sets)
         costs = {run: _cost(run, sets[run.dataset]) for run in chosen}
         have = {result.run for result in found.results}
         left = [run for run in chosen if run not in have]
@@ -212,14 +213,14 @@ def sweep(
         tasks.sort(key=lambda task: -sum(costs[run] for run in task.runs))
         driver = Driver(tasks, costs, [run for run in chosen if run in have], teller, wait)
         try:
-            with _terminable():
+            with terminable():
                 if isinstance(executor, str):
                     with dask_executor(scheduler) as cluster:
                         _drive(driver, cluster)
                 elif executor is not None:
                     _drive(driver, executor)
                 elif tasks:
-                    count = workers or (torch.cuda.device_count() if on_gpu else cores())
+                    count = workers or (torch.cuda.device_count() if on_gpu else processors.count())
                     processes = Processes(min(count, len(tasks)), device)
                     try:
                         _drive(driver, processes, processes.workers)
@@ -264,20 +265,3 @@ def _summary(driver: Driver) -> Summary:
     return Summary(
         **counts, seconds=driver.seconds, reasons=reasons, messages=tuple(driver.messages)
     )
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, with which batch systems announce the end, is taken as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

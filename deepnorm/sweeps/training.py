@@ -19,11 +19,11 @@ from torch import Tensor
 from deepnorm.datasets import Images
 from deepnorm.sweeps.checkpoints import read_checkpoint, write_checkpoint
 from deepnorm.sweeps.configuration import Run
-from deepnorm.sweeps.interruption import Interrupted, Interruption
 from deepnorm.sweeps.members import Member, has_dropout
 from deepnorm.sweeps.packed import Packed
 from deepnorm.sweeps.records import Divergence, Result
 from deepnorm.sweeps.separate import Separate
+from replica.common.interruption import Interrupted, Interruption
 
 __all__ = ["EVERY", "resolve", "train", "train_together"]
 
@@ -97,7 +97,7 @@ def train(
         If the checkpoint cannot be written.
     """
     paths = None if checkpoint is None else [Path(checkpoint)]
-    with Interruption() as interruption:
+    with Interruption(twice=True) as interruption:
         (result,) = train_together(
             [run],
             images,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replica.common.terminal import BadInput, in_options
+from replica.common.terminal import refusal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,15 +17,6 @@ __all__ = ["alpha_option", "convert", "letters", "library", "number", "teacher_o
 
 #: Digits in tables: what a double holds, up to its last bit.
 DIGITS = 15
-#: The library names arguments; whoever types a command knows the option.
-OPTIONS = {
-    "alpha": "--alpha",
-    "digits": "--certify",
-    "label_flip": "--label-flip",
-    "label_noise": "--label-noise",
-    "lam": "--lam",
-}
-
 Command = Callable[..., None]
 
 alpha_option = click.option(
@@ -62,9 +53,9 @@ def library() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise BadInput(in_options(str(error), OPTIONS)) from error
+        raise refusal(error, {"digits": "certify"}) from error
     except ConvergenceError as error:
-        raise click.ClickException(in_options(str(error), OPTIONS)) from error
+        raise click.ClickException(" ".join(str(error).split())) from error
 
 
 def convert(value: Any) -> Any:

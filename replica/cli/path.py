@@ -129,7 +129,7 @@ def _rows(
     """The rows, in order of lam."""
     import numpy as np
 
-    from replica.rules import bayes_optimal, logistic_teacher_student, optimal_norm
+    from replica import bayes_optimal, logistic_teacher_student, optimal_norm
 
     noiseless = label_flip == 0 and label_noise == 0
     noise = {"label_flip": label_flip, "label_noise": label_noise}

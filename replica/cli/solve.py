@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replica.cli.common import (
-    OPTIONS,
     alpha_option,
     convert,
     letters,
@@ -21,7 +20,6 @@ from replica.cli.common import (
 from replica.common.terminal import (
     Command,
     check_outputs,
-    in_options,
     json_option,
     table,
     terminal,
@@ -88,7 +86,7 @@ def solve(
     if storage and (label_flip or label_noise):
         raise click.UsageError("--storage has no teacher: leave out --label-flip and --label-noise")
     check_outputs(json_to)
-    from replica.rules import logistic_storage, logistic_teacher_student
+    from replica import logistic_storage, logistic_teacher_student
 
     with library():
         if storage:
@@ -116,7 +114,7 @@ def _certify(solution: Solution, digits: int) -> Certificate:
         with library():
             return highprecision.certify(solution, digits=digits)
     except highprecision.CertificationError as error:
-        raise click.ClickException(in_options(str(error), OPTIONS)) from error
+        raise click.ClickException(" ".join(str(error).split())) from error
 
 
 def _certified(certificate: Certificate) -> dict[str, str]:
@@ -144,7 +142,8 @@ def _record(
         "atom_weight": atom.weight,
         **asked,
     }
-    del record["log_c"]  # the solver's own unknown; overlap and one_minus_overlap say it
+    # the solver's own unknowns; overlap, one_minus_overlap and degrees_of_freedom say them
+    del record["log_c"], record["log_mu"]
     if certificate is not None:
         record["certificate"] = {
             "digits": certificate.digits,

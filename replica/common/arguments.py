@@ -1,55 +1,46 @@
-"""The door: every public argument is read, converted and refused here, once.
+"""Arguments are read, converted and refused where they enter, once, in one wording.
 
-A scalar that breaks its rule raises ``ValueError``; an entry of an array that
-breaks it is marked with the same sentence and the other entries are kept
-(`Complaints`). From here inward every number is known to be good.
+A scalar that breaks its rule raises `InvalidArgument`; an entry of an array that breaks it is
+marked with the same sentence and the other entries are kept (`replica.common.refusals`).
+From there inward every number is known to be good.
 """
 
 from __future__ import annotations
 
 import math
+import numbers as kinds
+import operator
 import os
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from replica.common.errors import InvalidArgument, quoted, show
+
 __all__ = [
-    "Complaints",
+    "NOT_NEGATIVE",
+    "POSITIVE",
     "InvalidArgument",
     "Range",
+    "as_double",
     "broadcast",
+    "check_memory",
+    "instance",
     "is_one_of",
     "number",
     "numbers",
     "quoted",
+    "show",
+    "vector",
     "whole",
+    "word",
 ]
 
-
-class InvalidArgument(ValueError):
-    """An argument that breaks its rule.
-
-    Attributes
-    ----------
-    argument : str
-        Its name.
-    rule : str
-        What it must satisfy, from "must" on, and the way out if there is one.
-    value : str
-        What was given, in words.
-    """
-
-    def __init__(self, argument: str, rule: str, value: str):
-        super().__init__(f"`{argument}` {rule}; got {value}")
-        self.argument, self.rule, self.value = argument, rule, value
-
-    def __reduce__(self) -> tuple[type[InvalidArgument], tuple[str, str, str]]:
-        """So that it comes back from another process."""
-        return type(self), (self.argument, self.rule, self.value)
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -67,40 +58,88 @@ class Range:
         """Whether each value is allowed (nan never is)."""
         above = values > self.low if self.low_open else values >= self.low
         below = values < self.high if self.high_open else values <= self.high
-        return (above & below) | np.isin(values, self.also)
+        good: NDArray[np.bool_] = above & below
+        for value in self.also:
+            good |= values == value
+        return good
+
+    def allows(self, value: float) -> bool:
+        """Whether one number is allowed."""
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return (above and below) or value in self.also
 
 
-#: What numpy would turn into a number although it is none: text is read, a date or a span of
-#: time counted, None and what is masked become nan.
-NO_NUMBERS = (str, bytes, type(None), np.datetime64, np.timedelta64, np.ma.MaskedArray)
+POSITIVE = Range(0.0, math.inf, "must be positive and finite", low_open=True, high_open=True)
+NOT_NEGATIVE = Range(0.0, math.inf, "must be 0 or positive and finite", high_open=True)
+
+#: What Python or numpy would turn into a number although it is none: text is read, a date or a span
+#: of time counted, None and what is masked become nan.
+NO_NUMBERS = (
+    str,
+    bytes,
+    bytearray,
+    type(None),
+    np.datetime64,
+    np.timedelta64,
+    np.ma.MaskedArray,
+)
 #: Memory of an entry of a broadcast array: arguments, flags and an answer; and of one that is
 #: solved, measured on a grid of 10^5.
 BYTES_OF_NUMBER, BYTES_OF_SOLUTION = 100, 1300
 #: Fewer entries fit anywhere, and nobody is asked.
 MANY = 10**5
-#: Characters of a value that a message repeats.
-LONGEST_QUOTE = 200
+#: Types of the commonest arguments, read at once if they are doubles.
+PLAIN = (float,)
+
+
+def as_double(value: object) -> float | None:
+    """The double nearest to a number; None for what is no real number.
+
+    Booleans count as 0 and 1, as they do in Python.
+
+    Raises
+    ------
+    OverflowError
+        If it is an integer beyond the range of doubles.
+    """
+    if isinstance(value, NO_NUMBERS):
+        return None
+    if isinstance(value, kinds.Complex) and not isinstance(value, kinds.Real):
+        return None
+    if isinstance(value, np.ndarray) and (value.ndim > 0 or value.dtype.kind not in "biufO"):
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]  # what has no such conversion says so
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError is what torch raises
+        return None
 
 
 def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    """``value`` as float64, or a ``ValueError`` that names the argument.
+    """``value`` as float64, or an `InvalidArgument` that names the argument.
 
     Booleans count as 0 and 1, as they do in Python. Of pandas objects the values
     are read, in their order, and the index is not.
     """
+    if type(value) in PLAIN:
+        plain = float(value)  # type: ignore[arg-type]
+        if plain == value:
+            return np.array(plain + 0.0)  # -0 is 0: 1/lam is never -inf
     try:
         if isinstance(value, np.ma.MaskedArray | bytearray):
             raise TypeError
         array = np.asarray(value)
         if array.dtype.kind not in "biufO" or _masked_inside(value, array.ndim):
             raise TypeError
-        if array.dtype.kind == "O" and any(
-            isinstance(item, NO_NUMBERS) or np.iscomplexobj(item) for item in array.flat
-        ):
-            raise TypeError
-        with np.errstate(over="ignore", under="ignore"):  # of wider floats; looked at below
-            result = array.astype(np.float64)
-    except (TypeError, ValueError, UserWarning):
+        if array.dtype.kind == "O":
+            found = [as_double(item) for item in array.flat]
+            if None in found:
+                raise TypeError
+            result = np.array(found, dtype=np.float64).reshape(array.shape)
+        else:
+            with np.errstate(over="ignore", under="ignore"):  # of wider floats; looked at below
+                result = array.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError, UserWarning):
         raise InvalidArgument(
             name, "must be a real number or an array of real numbers", quoted(value)
         ) from None
@@ -125,20 +164,6 @@ def _out_of_range(name: str, value: object) -> InvalidArgument:
     return InvalidArgument(name, "must be within the range of doubles", quoted(value))
 
 
-def quoted(value: object) -> str:
-    """What was given, as a message repeats it."""
-    try:
-        said = repr(value)
-    except Exception:  # an integer of more than 4300 digits, or an object that has no words
-        said = f"an object of type {type(value).__name__}"
-    return said if len(said) <= LONGEST_QUOTE else said[:LONGEST_QUOTE] + "..."
-
-
-def show(value: float) -> str:
-    """The shortest digits that name this double; integers without a point."""
-    return repr(float(value)).removesuffix(".0")
-
-
 def _memory() -> float:
     """Bytes of this machine, or those that this process is allowed; inf if nobody says."""
     try:
@@ -150,49 +175,6 @@ def _memory() -> float:
     except (OSError, ValueError):  # no limit, or none written there
         return there
     return min(there, allowed)
-
-
-class Complaints:
-    """Entries of a broadcast problem that cannot be solved, each with its reason."""
-
-    def __init__(self, shape: tuple[int, ...]):
-        self.shape = shape
-        self.reasons = np.full(int(np.prod(shape)), "", dtype=object)
-
-    @property
-    def bad(self) -> NDArray[np.bool_]:
-        """Flat mask of the entries that were refused."""
-        return self.reasons != ""
-
-    def refuse(self, which: NDArray[np.intp], sentence: str, values: NDArray[np.float64]) -> None:
-        """Mark the flat entries ``which`` with ``sentence; got value``.
-
-        Raises
-        ------
-        ValueError
-            At once, if the problem is a single scalar.
-        """
-        for index, value in zip(which, values, strict=True):
-            reason = f"{sentence}; got {show(value)}"
-            if self.shape == ():
-                raise ValueError(reason)
-            if self.reasons[index] == "":
-                self.reasons[index] = reason
-
-    def warn(self) -> None:
-        """Warn of refused entries, for functions that return bare numbers without a status."""
-        first = next((reason for reason in self.reasons if reason), None)
-        if first is not None:
-            warnings.warn(
-                f"{int(self.bad.sum())} of {len(self.reasons)} entries are nan: {first}",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-
-    def check(self, name: str, values: NDArray[np.float64], rule: Range) -> None:
-        """Refuse the entries of ``values`` that break ``rule``."""
-        broken = np.flatnonzero(~rule.holds(values))
-        self.refuse(broken, f"`{name}` {rule.words}", values[broken])
 
 
 def broadcast(
@@ -209,35 +191,129 @@ def broadcast(
         broadcast to large ones, and the system might first give memory and then kill.
     """
     arrays = {name: numbers(name, value) for name, value in arguments.items()}
+    if all(array.ndim == 0 for array in arrays.values()):
+        return (), {name: array.reshape(1) for name, array in arrays.items()}
     try:
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
     except ValueError:
         shapes = ", ".join(f"`{name}` {a.shape}" for name, a in arrays.items())
         raise ValueError(f"arguments must broadcast to one shape; got {shapes}") from None
     size = math.prod(shape)
-    if size > MANY and size * float(entry) > (there := _memory()):
-        raise MemoryError(
-            f"arguments must broadcast to a shape that leaves room in memory: {shape} takes about "
-            f"{size * entry / 1e9:.3g} GB; got {there / 1e9:.3g} GB on this machine (solve parts "
-            "of the array in turn)"
+    if size > MANY:
+        check_memory(
+            "arguments must broadcast to a shape that leaves room in memory",
+            f"{shape} takes about",
+            size * float(entry),
+            " (solve parts of the array in turn)",
         )
     return shape, {name: np.broadcast_to(a, shape).ravel() for name, a in arrays.items()}
 
 
-def number(name: str, value: object) -> float:
-    """A single real number, or a ``ValueError``."""
-    values = numbers(name, value)  # type: ignore[arg-type]
+def check_memory(rule: str, takes: str, needed: float, way_out: str = "") -> None:
+    """Refuse what cannot fit in this machine, where the system might first give and then kill.
+
+    Raises
+    ------
+    MemoryError
+        "``rule``: ``takes`` 80 GB; got 8 GB on this machine``way_out``".
+    """
+    if needed > (there := _memory()):
+        raise MemoryError(
+            f"{rule}: {takes} {needed / 1e9:.3g} GB; got {there / 1e9:.3g} GB on this machine"
+            f"{way_out}"
+        )
+
+
+def number(name: str, value: object, *rules: Range) -> float:
+    """A single real number that obeys the rules.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : object
+        What was given for it.
+    *rules : Range
+        Looked at in turn. Without one any double will do, nan included.
+
+    Raises
+    ------
+    InvalidArgument
+        In the words of the first rule that is broken.
+    """
+    try:
+        values = numbers(name, value)  # type: ignore[arg-type]
+    except InvalidArgument:
+        if rules:
+            raise InvalidArgument(name, rules[0].words, quoted(value)) from None
+        raise
     if values.ndim:
-        raise InvalidArgument(name, "must be a number", quoted(value))
+        raise InvalidArgument(name, rules[0].words if rules else "must be a number", quoted(value))
+    for rule in rules:
+        if not rule.holds(values):
+            raise InvalidArgument(name, rule.words, quoted(value))
     return float(values)
 
 
-def whole(name: str, value: object) -> int:
-    """An integer of Python or numpy, or a ``ValueError``; True and False count nothing."""
-    # numpy counts spans of time among the integers
-    if not isinstance(value, int | np.integer) or isinstance(value, bool | np.timedelta64):
-        raise InvalidArgument(name, "must be a whole number", quoted(value))
-    return int(value)
+def whole(
+    name: str, value: object, low: int | None = None, high: int | None = None, words: str = ""
+) -> int:
+    """An integer of Python, numpy or torch, at least ``low`` and at most ``high``.
+
+    True and False count nothing, and 2.0 is no integer. ``words`` say what it must be if not "a
+    whole number of at least" ``low``.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is none, or outside.
+    """
+    rule = words or "a whole number" + ("" if low is None else f" of at least {low}")
+    try:
+        # numpy counts spans of time among the integers
+        if isinstance(value, bool | np.bool_ | np.timedelta64):
+            raise TypeError
+        result = operator.index(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):  # the last two are torch's
+        raise InvalidArgument(name, f"must be {rule}", quoted(value)) from None
+    if low is not None and result < low:
+        raise InvalidArgument(name, f"must be {rule}", quoted(value))
+    if high is not None and result > high:
+        raise InvalidArgument(name, f"must be at most {high}", quoted(value))
+    return result
+
+
+def vector(
+    name: str, value: ArrayLike, size: int, words: str = "finite numbers"
+) -> NDArray[np.float64]:
+    """So many finite numbers, in an array of their own.
+
+    Raises
+    ------
+    InvalidArgument
+        If they are no numbers, or not so many, or one is not finite: they must be ``words``.
+    """
+    result = numbers(name, value)
+    if result.shape != (size,):
+        raise InvalidArgument(name, f"must have shape ({size},)", str(result.shape))
+    if not np.all(np.isfinite(result)):
+        wrong = result[~np.isfinite(result)][0]
+        raise InvalidArgument(name, f"must be {words}", f"{wrong} among them")
+    return result
+
+
+def word(name: str, value: object, words: Collection[str]) -> str:
+    """One of these words, or an `InvalidArgument` that lists them."""
+    if not is_one_of(value, words):
+        raise InvalidArgument(name, f"must be one of {', '.join(words)}", quoted(value))
+    return str(value)
+
+
+def instance(name: str, value: object, kind: type[Kind], way_out: str = "") -> Kind:
+    """An object of one class, or an `InvalidArgument`."""
+    if not isinstance(value, kind):
+        raise InvalidArgument(name, f"must be of type {kind.__name__}{way_out}", quoted(value))
+    return value
 
 
 def is_one_of(value: object, words: Collection[str]) -> bool:

@@ -12,46 +12,45 @@ import errno
 import json
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from replica.common import interruption
+from replica.common.errors import InvalidArgument
 from replica.common.files import check_writable, replace_file
+from replica.common.start import starved
+from replica.common.text import cut, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
 __all__ = [
     "BAD_INPUT",
     "FAILED",
     "FILE",
-    "INTERRUPTED",
     "BadInput",
     "Command",
     "Commands",
-    "bar",
     "check_outputs",
     "completion",
     "group",
-    "in_options",
-    "interruptible",
     "json_option",
+    "refusal",
+    "say",
     "table",
     "terminal",
+    "unreadable",
     "write",
     "write_json",
     "writing",
     "written",
 ]
 
-#: Exit codes beside 0; 130 is what shells expect after Ctrl-C (128 + SIGINT).
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+#: Exit codes beside 0 and that of an interruption.
+FAILED, BAD_INPUT = 1, 2
 # "\b" keeps click from wrapping the paragraph that follows.
 EXIT_CODES = """
 \b
@@ -62,10 +61,12 @@ argument, or data without an answer; 130 interrupted.
 FILE = click.Path(readable=False, allow_dash=True)
 #: What writing to a full disk, or a broken one, says.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-#: Clears the line of a bar, and shows the cursor that it hid.
-RESTORED = b"\r\x1b[2K\x1b[?25h"
+#: What a system says that has no more disk, descriptors, memory or processes to give.
+EXHAUSTED = (*FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 #: Shells that click can complete in.
 SHELLS = ("bash", "zsh", "fish")
+#: Characters of a message: what anybody reads, whatever was given.
+LONGEST_MESSAGE = 2000
 #: A space and a hyphen at which no line is broken.
 SPACE, HYPHEN = "\N{NO-BREAK SPACE}", "\N{NON-BREAKING HYPHEN}"
 
@@ -128,17 +129,11 @@ class Commands(click.Group):
         if output is not None and output.errors == "strict":
             output.reconfigure(errors="replace")  # rather "?" than no answer
         # A process of its own is guarded until its very end.
-        with _guarded(for_good=not (arguments or "args" in options)):
+        with interruption.leaving_at_once(for_good=not (arguments or "args" in options)):
             try:
                 return super().main(*arguments, **options)
-            except OSError as error:
-                if error.filename is not None or error.errno not in FULL:
-                    raise
-                # Files are written within `writing`: it is the standard output that takes no more.
-                # Given up, so that Python does not try again as it ends.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                click.echo(f"Error: cannot write the standard output: {error.strerror}", err=True)
-                sys.exit(FAILED)
+            except (MemoryError, ImportError, OSError) as error:
+                _give_up(error)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it does not let happen at once leaves here."""
@@ -146,7 +141,27 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(interruption.CODE)
+        except click.ClickException as error:
+            error.message = printable(cut(error.message, LONGEST_MESSAGE))  # type: ignore[misc]
+            raise
+
+
+def _give_up(error: MemoryError | ImportError | OSError) -> NoReturn:
+    """Say in one line that the system has nothing left; raise again what means something else."""
+    reason = starved(error)
+    if reason is None and isinstance(error, OSError) and error.errno in EXHAUSTED:
+        reason = f"{error.strerror}" + (f": {error.filename}" if error.filename else "")
+        if error.filename is None and error.errno in FULL:
+            # Files are written within `writing`: it is the standard output that takes no more.
+            # Given up, so that Python does not try again as it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            reason = f"cannot write the standard output: {error.strerror}"
+    if reason is None:
+        raise error
+    with contextlib.suppress(OSError):
+        os.write(2, f"Error: {printable(cut(reason))}\n".encode(errors="backslashreplace"))
+    sys.exit(FAILED)
 
 
 def group(name: str, examples: str, kind: type[Commands] = Commands) -> Decorator:
@@ -193,52 +208,6 @@ Examples:
     return command
 
 
-# ------------------------------------------------------------------------------ interrupts
-
-
-#: Those on the terminal.
-_bars: list[Progress] = []
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """Ctrl-C where nothing is at stake: at once, whatever is being imported or computed.
-
-    An exception would be raised in the middle of anything, and not everybody lets it pass: some
-    imports do not, and a simulation takes it as the wish to see how far it is.
-    """
-    with contextlib.suppress(OSError):
-        os.write(2, (RESTORED if _bars else b"") + b"Interrupted.\n")
-    os._exit(INTERRUPTED)
-
-
-@contextlib.contextmanager
-def _handling(before: Any, handler: Any, *, for_good: bool = False) -> Iterator[None]:
-    """Within this context Ctrl-C has another handler, where ``before`` is the one so far.
-
-    Neither outside the main thread, where Python handles no signals, nor where it is ignored.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not before:
-        yield
-        return
-    signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        if not for_good:
-            signal.signal(signal.SIGINT, before)
-
-
-def _guarded(*, for_good: bool) -> contextlib.AbstractContextManager[None]:
-    """Within this context Ctrl-C ends the process at once, in one line."""
-    return _handling(signal.default_int_handler, _leave, for_good=for_good)
-
-
-def interruptible() -> contextlib.AbstractContextManager[None]:
-    """Within this context Ctrl-C is a KeyboardInterrupt, for what has to clean up after it."""
-    return _handling(_leave, signal.default_int_handler)
-
-
 # ---------------------------------------------------------------------------------- errors
 
 
@@ -248,11 +217,40 @@ class BadInput(click.ClickException):
     exit_code = BAD_INPUT
 
 
-def in_options(message: str, options: Mapping[str, str]) -> str:
-    """The message in one line, with options, --lam, in place of the library's arguments, `lam`."""
-    return re.sub(
-        "`([^`]*)`", lambda found: options.get(found[1], found[0]), " ".join(message.split())
-    )
+def refusal(error: ValueError, names: Mapping[str, str] | None = None) -> BadInput:
+    """What the library refuses, in one line, with the option in place of its argument.
+
+    Parameters
+    ----------
+    error : ValueError
+    names : mapping of str to str, optional
+        Parameters of the command, by the library's arguments, where the two are not the same.
+    """
+    message = str(error)
+    if isinstance(error, InvalidArgument):
+        option = _option((names or {}).get(error.argument, error.argument))
+        if option is not None:
+            message = f"{option} {error.rule}" + (f"; got {error.value}" if error.value else "")
+    return BadInput(" ".join(message.split()))
+
+
+def _option(name: str) -> str | None:
+    """How a parameter of the running command is typed; None if it has none of this name."""
+    context = click.get_current_context(silent=True)
+    for parameter in () if context is None else context.command.params:
+        if parameter.name == name:
+            if isinstance(parameter, click.Option):
+                return max(parameter.opts, key=len)
+            return parameter.human_readable_name
+    return None
+
+
+def unreadable(error: OSError) -> click.ClickException:
+    """Why a file of the user cannot be read; a system that has nothing left is no bad input."""
+    reason = error.strerror or str(error)
+    named = f"cannot read {error.filename}: " if error.filename else ""
+    kind = click.ClickException if error.errno in EXHAUSTED else BadInput
+    return kind(f"{named}{reason}")
 
 
 # ---------------------------------------------------------------------------------- output
@@ -272,7 +270,7 @@ json_option = click.option(
 def writing(name: str) -> Iterator[None]:
     """Around the writing of a file: why it cannot be written becomes a message."""
     try:
-        with interruptible():
+        with interruption.interruptible():
             yield
     except OSError as error:
         raise click.ClickException(f"cannot write {name}: {error.strerror or error}") from error
@@ -304,7 +302,12 @@ def written(*names: str | None, note: str = "") -> None:
     """Say which files there are now."""
     for name in names:
         if name not in (None, "-"):
-            click.echo(f"written: {name}{note}", err=True)
+            say(f"written: {name}{note}", err=True)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """One line; what a terminal would obey, in the name of a file or a key, becomes an escape."""
+    click.echo(printable(text), err=err)
 
 
 def terminal() -> Console:
@@ -328,36 +331,5 @@ def table(
     for title in titles:
         table.add_column(title, no_wrap=title not in wrapped, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     console.print(table)
-
-
-@contextlib.contextmanager
-def bar(*, bytes: bool = False) -> Iterator[Progress | None]:
-    """A bar on the standard error stream, gone once it is over; None where that is no terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-    )
-
-    found = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn() if bytes else MofNCompleteColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,  # that may be a file
-    )
-    _bars.append(found)
-    try:
-        with found:
-            yield found
-    finally:
-        _bars.pop()

@@ -12,9 +12,11 @@ import mpmath
 import numpy as np
 
 from replica.common.arguments import quoted
-from replica.highprecision.reading import CertificationError, Mpf, number, public, read, workspace
+from replica.highprecision.precision import CertificationError, Mpf, number, public, workspace
+from replica.highprecision.reading import read
 from replica.highprecision.root import find_root, newton_step, size
 from replica.highprecision.system import GUARD_DIGITS, System
+from replica.inputs import Inputs
 from replica.losses import Loss, SmoothLoss
 from replica.teachers import LabelModel
 
@@ -36,17 +38,36 @@ class Certificate:
     Attributes
     ----------
     alpha, parameter : mpf
-        The problem; ``parameter`` is the loss's (None if it has none).
+        The problem; ``parameter`` is the loss's (None if it has none). Of a count of modes
+        ``alpha`` is the number P of examples.
     log_c : mpf
         Logarithm of R/sqrt(1 - R^2); -inf without signal.
     overlap, one_minus_overlap : mpf
-        R and 1 - R, each to full relative accuracy.
+        R and 1 - R, each to full relative accuracy. R is the correlation of the student's field
+        with the teacher's; for clusters it is kappa/D, where kappa is the mean of the margin in
+        units of the field and D^2 = <mean^2/omega>.
     generalization_error : mpf
-        arccos(R)/pi.
+        arccos(R)/pi; for clusters the share of examples on the wrong side.
     log_x : mpf
-        Logarithm of x = beta (1 - q); inf for maximum stability.
+        Logarithm of x = beta (1 - q), of the loss U(D) = V(s D)/s in units of the field, s =
+        sqrt(input_variance); inf for maximum stability.
     stability : mpf or None
-        kappa, for maximum stability only.
+        The smallest margin at unit norm of the weights, for maximum stability only.
+    input_variance : mpf
+        Q = <omega w^2> at unit norm of the weights; 1 for isotropic inputs.
+    field_norm : mpf
+        Norm of the student times sqrt(Q), where its norm is the ``lam`` of the loss, or else 1.
+    multiplier : mpf
+        g = n E[1 - D0']; relatively good while it is above 10^-15 of the terms whose difference
+        it is, which matters next to Hebb's rule only.
+    nu : mpf
+        Multiplier of the norm, 1 = <omega/(nu + g omega)>: 1 - g for isotropic inputs.
+        The problem is convex while it is positive.
+    ridge : mpf or None
+        nu/(s x): without a constraint, sum V + ridge |w|^2/2 has its minimum at unit norm
+        (|w|^2 = N of a density); None for maximum stability.
+    intercept : mpf or None
+        Of clusters of unequal fractions, in units of the field.
     digits : int
         Digits asked for.
     error : mpf
@@ -67,6 +88,12 @@ class Certificate:
     stability: Mpf | None
     digits: int
     error: Mpf
+    input_variance: Mpf
+    field_norm: Mpf
+    multiplier: Mpf
+    nu: Mpf
+    ridge: Mpf | None
+    intercept: Mpf | None
     relative_error: Mpf | None = None
 
     def __str__(self) -> str:
@@ -119,9 +146,13 @@ def certify(solution: Solution, digits: int = 30, *, loss: Loss | None = None) -
         problem.alpha,
         problem.loss if loss is None else loss,
         problem.teacher,
+        inputs=getattr(problem, "inputs", None),
         log_c=solution.log_c,
         log_x=solution.log_x,
         stability=solution.stability,
+        log_mu=getattr(solution, "log_mu", None),
+        log_q=_logarithm(getattr(solution, "input_variance", None)),
+        intercept=getattr(solution, "intercept", None),
         digits=digits,
     )
     context = workspace(certificate.digits + GUARD_DIGITS)
@@ -130,14 +161,23 @@ def certify(solution: Solution, digits: int = 30, *, loss: Loss | None = None) -
     return dataclasses.replace(certificate, relative_error=public(relative))
 
 
+def _logarithm(value: float | None) -> float | None:
+    """Of a positive number that may be absent."""
+    return None if value is None else math.log(value)
+
+
 def saddle_point(
     alpha: Any,
     loss: Loss,
     teacher: LabelModel,
     *,
+    inputs: Inputs | None = None,
     log_c: Any,
     log_x: Any = math.inf,
     stability: Any = None,
+    log_mu: Any = None,
+    log_q: Any = None,
+    intercept: Any = None,
     digits: int = 30,
 ) -> Certificate:
     """The stationary point of e(x, R) next to a float guess (see the package's page).
@@ -150,10 +190,17 @@ def saddle_point(
     loss, teacher
         As in `Problem`, for one point. A mixture teacher is taken as its
         nodes and weights, not as the distribution that they discretise.
+    inputs : Inputs, optional
+        Isotropic by default. Lists are taken as the doubles that they hold; power laws have
+        their exact tails.
     log_c, log_x : float
-        The guess; 1e-3 relative is near enough. ``log_c`` is not read without signal.
+        The guess; 1e-3 relative is near enough. ``log_c`` is not read without signal; it and
+        ``log_x`` are those of a `Certificate`.
     stability : float, optional
         The guess of kappa; takes the place of ``log_x`` for `HardMargin`.
+    log_mu, log_q, intercept : float, optional
+        Guesses for structured inputs: log(nu/g), infinite for Hebb's rule; log of
+        ``input_variance``; and, for clusters of unequal fractions, the intercept.
     digits : int
         Relative digits wanted, from 5 to 200.
 
@@ -168,8 +215,17 @@ def saddle_point(
     if not isinstance(given, SupportsInt) or digits not in range(5, 201):
         raise ValueError(f"`digits` must be an integer from 5 to 200; got {quoted(digits)}")
     digits = int(digits)
-    task = read(alpha, loss, teacher, log_c, log_x, stability)
-    z, jacobian = find_root(System(task, _ROUGH, level=0), task.start, _ROUGH_DONE)
+    guess = {
+        "log_c": log_c,
+        "log_x": log_x,
+        "stability": stability,
+        "log_mu": log_mu,
+        "log_q": log_q,
+        "intercept": intercept,
+    }
+    task = read(alpha, loss, teacher, inputs, guess)
+    start = list(task.start.values())
+    z, jacobian = find_root(System(task, _ROUGH, level=0), start, _ROUGH_DONE)
     asked = mpmath.mpf(10) ** -digits
     system, moved = System(task, digits, level=1), mpmath.inf
     for level in range(2, 6):
@@ -190,21 +246,33 @@ def saddle_point(
 def _certificate(system: System, z: Sequence[Mpf], error: Mpf, digits: int) -> Certificate:
     """The record of a root."""
     ctx, task = system.context, system.task
-    *log_c, second = z
-    c, R, s2 = system.overlap(log_c)
+    at = system.unknowns(z)
+    p = system.point(at)
+    second = at[task.second]
+    Q = p.scale * p.scale
+    nu = ctx.exp(at["log_nu"]) if "log_nu" in at else 1 - p.g
     numbers = {
         "alpha": system.alpha,
-        "log_c": log_c[0] if log_c else ctx.ninf,
-        "overlap": R,
-        "one_minus_overlap": s2 / (1 + R),
-        "generalization_error": ctx.atan2(1, c) / ctx.pi,
+        "log_c": at.get("log_c", ctx.ninf),
+        "overlap": p.R,
+        "one_minus_overlap": p.s2 / (1 + p.R),
+        "generalization_error": system.generalization_error(at),
         "log_x": ctx.inf if task.hard else second,
+        "multiplier": p.g,
+        "nu": nu,
+        "input_variance": Q,
         # Never below what the rounding of the last digits allows.
         "error": max(error, ctx.mpf(10) ** -(digits + GUARD_DIGITS)),
     }
+    optional = {
+        "parameter": task.parameter,
+        "stability": ctx.exp(second) * p.scale if task.hard else None,
+        "ridge": None if task.hard else nu / (p.scale * ctx.exp(second)),
+        "intercept": at.get("intercept"),
+        "field_norm": ctx.mpf(task.norm) * p.scale,
+    }
     return Certificate(
         **{name: public(value) for name, value in numbers.items()},
-        parameter=None if task.parameter is None else public(ctx.mpf(task.parameter)),
-        stability=public(ctx.exp(second)) if task.hard else None,
+        **{k: None if v is None else public(ctx.mpf(v)) for k, v in optional.items()},
         digits=digits,
     )

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replica import losses
+from replica.highprecision.precision import CertificationError, Context, Mpf, public
 from replica.highprecision.quadrature import Structure
-from replica.highprecision.reading import CertificationError, Context, Mpf, Task, public
+from replica.highprecision.reading import Task
 
 Array = NDArray[np.float64]
 
@@ -33,17 +34,20 @@ class ProximalMap(abc.ABC):
         """Pairs of u = D0(t) - t and x M(t), one a node."""
 
 
-def proximal_map(context: Context, task: Task, second: Mpf) -> ProximalMap:
-    """The map of the task's loss at x, or kappa, = exp(second)."""
+def proximal_map(context: Context, task: Task, second: Mpf, scale: Mpf = 1) -> ProximalMap:
+    """The map of U(D) = V(scale D)/scale at x, or kappa, = exp(second)."""
     loss, zero = task.loss, context.zero
     p: Mpf = context.mpf(task.parameter or 0)
     if isinstance(loss, losses.Logistic):
+        p = p * scale
         return _Edge(context, 2 * p, context.log(4 * p) + second, floor=1)
     if isinstance(loss, losses.Exponential):
+        p = p * scale
         return _Edge(context, p, context.log(p) + second, floor=0)
     x = context.exp(second)
     if isinstance(loss, losses.SmoothLoss):
-        return _SmoothMap(context, loss, x)
+        return _SmoothMap(context, loss, x, context.mpf(scale))
+    p = p / scale  # where the losses with a margin turn
     if isinstance(loss, losses.Linear):
         return _Piecewise(lambda t: (x, -x * t - x * x / 2))
     if isinstance(loss, losses.Hinge):
@@ -56,7 +60,9 @@ def proximal_map(context: Context, task: Task, second: Mpf) -> ProximalMap:
 
         return _Piecewise(hinge, p - x, p)
     if isinstance(loss, losses.HardMargin | losses.SquaredHinge | losses.Square):
-        target, share = (x, context.one) if task.hard else (p, x / (1 + x))
+        # U = scale (p - D)^2/2
+        strength = x * scale
+        target, share = (x, context.one) if task.hard else (p, strength / (1 + strength))
         two_sided = isinstance(loss, losses.Square)
 
         def square(t: Mpf) -> tuple[Mpf, Mpf]:
@@ -169,12 +175,12 @@ class _Edge(ProximalMap):
 
 
 class _SmoothMap(ProximalMap):
-    """A user's loss: safeguarded Newton on D + x V'(D) = t, each node from the last."""
+    """A user's loss: safeguarded Newton on D + x V'(scale D) = t, each node from the last."""
 
     opaque = True
 
-    def __init__(self, context: Context, loss: losses.SmoothLoss, x: Mpf):
-        self.context, self.loss, self.x = context, loss, x
+    def __init__(self, context: Context, loss: losses.SmoothLoss, x: Mpf, scale: Mpf):
+        self.context, self.loss, self.x, self.scale = context, loss, x, scale
 
     def structure(self, digits: float) -> Structure:
         return Structure()
@@ -195,18 +201,18 @@ class _SmoothMap(ProximalMap):
 
     def point(self, t: Mpf, D: Mpf) -> Mpf:
         """D0(t) from the guess D."""
-        x = self.x
-        F = D + x * self.call(self.loss.dV, D) - t
-        # F' = 1 + x V'' >= 1 puts the root between D and D - F; twice that, for the rounding.
+        x, scale = self.x, self.scale
+        F = D + x * self.call(self.loss.dV, scale * D) - t
+        # F' = 1 + x scale V'' >= 1 puts the root between D and D - F; twice that, for the rounding.
         low, high = min(D, D - 2 * F), max(D, D - 2 * F)
         for _ in range(400):
-            step = F / (1 + x * self.call(self.loss.d2V, D))
+            step = F / (1 + x * scale * self.call(self.loss.d2V, scale * D))
             D = D - step
             if abs(step) <= 8 * self.context.eps * max(abs(D), abs(t)):
                 return D
             if not low <= D <= high:
                 D = (low + high) / 2
-            F = D + x * self.call(self.loss.dV, D) - t
+            F = D + x * self.call(self.loss.dV, scale * D) - t
             low, high = (low, D) if F > 0 else (D, high)
         raise CertificationError(
             f"the proximal point of {self.loss.name} at t = {mpmath.nstr(t, 8)} was not found"
@@ -216,5 +222,6 @@ class _SmoothMap(ProximalMap):
         D = nodes[0]
         for t in nodes:
             D = self.point(t, D)
-            u = -self.x * self.call(self.loss.dV, D)
-            yield u, self.x * self.call(self.loss.V, D) + u * u / 2
+            place = self.scale * D
+            u = -self.x * self.call(self.loss.dV, place)
+            yield u, self.x * self.call(self.loss.V, place) / self.scale + u * u / 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from replica.highprecision.reading import CertificationError, Context, Mpf, workspace
+from replica.highprecision.precision import CertificationError, Context, Mpf, workspace
 
 Panel = tuple[float, float]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import mpmath
 
-from replica.highprecision.reading import CertificationError, Mpf
+from replica.highprecision.precision import CertificationError, Mpf
 from replica.highprecision.system import System
 
 Jacobian = list[list[Mpf]]
@@ -32,8 +32,11 @@ def find_root(
         if jacobian is None or not update:
             jacobian = _differences(system, z, residual)
         full = newton_step(system, jacobian, residual)
-        # At most 1 in log c, and 30% (or 1) in the other unknown: a choice.
-        limits = [1.0, max(1.0, 0.3 * abs(float(z[-1])))][-len(z) :]
+        # At most 1, or 30% of log x (which may be in the thousands) or log kappa: a choice.
+        limits = [
+            max(1.0, 0.3 * abs(float(v))) if name in ("log_x", "log_stability") else 1.0
+            for name, v in zip(system.task.start, z, strict=True)
+        ]
         factor = 1 / max(1, *(abs(d) / b for d, b in zip(full, limits, strict=True)))
         for _ in range(12):
             step = [factor * d for d in full]
@@ -57,9 +60,10 @@ def find_root(
                 for row, e in zip(jacobian, excess, strict=True)
             ]
         z, residual = trial, there
+    names = system.task.start
     raise CertificationError(
-        "no saddle point was found near the start log_c, log_x (or log of the stability) = "
-        f"{', '.join(mpmath.nstr(v, 6) for v in start)}; "
+        "no saddle point was found near the start "
+        f"{', '.join(f'{k} = {mpmath.nstr(v, 6)}' for k, v in zip(names, start, strict=True))}; "
         f"largest residual {mpmath.nstr(_largest(residual), 3)}"
     )
 

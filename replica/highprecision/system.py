@@ -1,34 +1,34 @@
-"""The two equations as logarithmic residuals, in one precision and by one quadrature rule."""
+"""The equations as logarithmic residuals, in one precision and by one quadrature rule."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from replica.highprecision.proximal import ProximalMap, proximal_map
-from replica.highprecision.quadrature import Panel, Rule
-from replica.highprecision.reading import CertificationError, Mpf, Task, workspace
+from replica.highprecision.channel import Averages, Channel, ClusterChannel, TeacherChannel
+from replica.highprecision.precision import CertificationError, Context, Mpf, workspace
+from replica.highprecision.proximal import proximal_map
+from replica.highprecision.quadrature import Rule
+from replica.highprecision.reading import Task
+from replica.highprecision.spectra import Spectral
 
 #: Digits carried beyond those asked for; a choice, above the 4 that the quadrature keeps.
 GUARD_DIGITS = 15
+#: Most digits that g may lose to cancellation and is still given in full; a choice.
+_MOST_LOST = 15
 
 
-class _Level(NamedTuple):
-    """A noise level at one R, in the letters of the package's page."""
+class Point(NamedTuple):
+    """Where the unknowns are, and the data's averages there, in units of the field."""
 
-    weight: Mpf  # w_k
-    slope: Mpf  # c_k/sqrt(2)
-    sharpness: Mpf  # 1/s_k^2
-    pull: Mpf  # w_k c_k'
-
-    @property
-    def width(self) -> float:
-        return 1 / math.sqrt(float(self.sharpness))
+    c: Mpf
+    R: Mpf
+    s2: Mpf  # 1 - R^2
+    scale: Mpf  # sqrt(Q)
+    nA: Mpf  # n E[u^2]
+    K: Mpf  # n times the derivative of the envelope
+    g: Mpf
 
 
 class System:
@@ -37,115 +37,152 @@ class System:
     def __init__(self, task: Task, digits: int, level: int):
         self.task = task
         cancelled = _cancelled_digits(task)
+        lost = 0 if task.spectrum is None else _structured_digits(task)
         # Digits that the numbers themselves eat: alpha multiplies every residual, and exp(log x)
         # loses as many as log x has before the point.
-        spare = GUARD_DIGITS + math.ceil(abs(math.log10(float(task.alpha)))) + cancelled
-        spare += math.ceil(math.log10(max(10.0, abs(task.start[-1]))))
+        spare = GUARD_DIGITS + math.ceil(abs(math.log10(float(task.alpha)))) + cancelled + lost
+        spare += math.ceil(math.log10(max(10.0, abs(task.start[task.second]))))
         self.context = workspace(digits + spare + 5 * level)
         self.alpha = self.context.mpf(task.alpha)
-        self.levels = [(self.context.mpf(w), self.context.mpf(s)) for w, s in task.levels]
-        self.offset = 1 - sum((w for w, _ in self.levels), self.context.zero)
-        kept = digits + 4 + cancelled
+        kept = digits + 4 + cancelled + lost
         # 1.2 nodes a digit is near the optimum of nodes per unit length for this bound.
-        self.rule = Rule(kept + 2 * level, math.ceil(1.2 * kept) + 5 * level)
-        self.found: list[Panel] | None = None  # panels for an opaque map
+        rule = Rule(kept + 2 * level, math.ceil(1.2 * kept) + 5 * level)
+        self.digits = kept
+        self.spectrum: Spectral | None = None
+        if task.spectrum is not None:
+            self.spectrum = task.spectrum(self.context, kept + 2 * level, level)
+        self.distance = self.context.one
+        self.channel: Channel = TeacherChannel(self.context, rule, task)
+        if self.spectrum is not None and task.positive is not None:
+            self.distance = self.context.sqrt(self.spectrum.power)
+            self.channel = ClusterChannel(self.context, rule, self.distance, task.positive)
 
-    def overlap(self, log_c: Sequence[Mpf]) -> tuple[Mpf, Mpf, Mpf]:
-        """c, R and 1 - R^2; an empty ``log_c`` is no signal."""
-        c = self.context.exp(log_c[0]) if log_c else self.context.zero
+    def unknowns(self, z: Sequence[Mpf]) -> dict[str, Mpf]:
+        """The unknowns by name."""
+        return dict(zip(self.task.start, (self.context.mpf(v) for v in z), strict=True))
+
+    def overlap(self, at: Mapping[str, Mpf]) -> tuple[Mpf, Mpf, Mpf]:
+        """c, R and 1 - R^2; without ``log_c`` there is no signal."""
+        c = self.context.exp(at["log_c"]) if "log_c" in at else self.context.zero
         s2 = 1 / (1 + c * c)
         return c, c * self.context.sqrt(s2), s2
+
+    def point(self, at: Mapping[str, Mpf]) -> Point:
+        """All that the data's side says at the unknowns."""
+        ctx = self.context
+        c, R, s2 = self.overlap(at)
+        scale = ctx.exp(at["log_q"] / 2) if "log_q" in at else ctx.one
+        proximal = proximal_map(ctx, self.task, at[self.task.second], scale)
+        found: Averages = self.channel.averages(proximal, R, s2, at.get("intercept"))
+        K = self.alpha * found.pull
+        # At fixed covariance with the teacher R falls with Q; the mean of a margin does not.
+        g = -self.alpha * found.moment
+        if self.task.positive is None:
+            g = g + R * K
+        if abs(g) <= abs(K) * ctx.mpf(10) ** -self.digits:
+            g = ctx.zero  # a difference of nothing but rounding: Hebb's rule
+        return Point(c, R, s2, scale, self.alpha * found.square, K, g)
 
     def residual(self, z: Sequence[Mpf]) -> list[Mpf]:
         """log(right/left) of each equation."""
         ctx = self.context
-        *log_c, second = (ctx.mpf(v) for v in z)
-        _, R, s2 = self.overlap(log_c)
-        levels = []
-        for w, sigma in self.levels:
-            total = 1 + sigma * sigma
-            rest = sigma * sigma + s2
-            root = ctx.sqrt(rest)
-            levels.append(
-                _Level(w, R / (root * ctx.sqrt(2)), total / rest, w * total / (rest * root))
-            )
-        in_x, in_R = self.integrals(proximal_map(ctx, self.task, second), levels)
-        residual = [ctx.log(self.alpha * in_x / s2)]
-        if levels:
-            residual.insert(0, ctx.log(self.alpha * in_R / (ctx.pi * R)))
+        at = self.unknowns(z)
+        p = self.point(at)
+        ratios = self.sphere(p) if self.spectrum is None else self.structured(self.spectrum, p, at)
+        residual = [ctx.log(ratio) for ratio in ratios]
         if not all(isinstance(r, ctx.mpf) and ctx.isfinite(r) for r in residual):
             raise CertificationError("an integral that must be positive was not")
         return residual
 
-    def integrals(self, proximal: ProximalMap, levels: Sequence[_Level]) -> tuple[Mpf, Mpf]:
-        """Int Dt W u^2, and -sum_k w_k c_k' int dt t exp(-t^2/(2 s_k^2)) x M."""
-        ctx, radius = self.context, self.rule.radius
-        exp, erfc = ctx.exp, ctx.erfc
-        structure = proximal.structure(self.rule.digits)
-        widths = sorted(level.width for level in levels)
-        low = -radius * (1.0 if self.offset != 0 or not widths else widths[-1])
-        high = min(radius, structure.end)
-        if low >= high:
-            raise CertificationError("the loss has no weight below its zero")
-        panels = self.found
-        if panels is None:
-            # Of many levels a few widths will do: between them the bounds change little.
-            some = (*widths[:: max(1, len(widths) // 4)], 1.0)
-            structure = dataclasses.replace(structure, widths=some)
-            accept = functools.partial(self.accepts, proximal)
-            panels = self.rule.panels(low, high, structure, accept)
-        if proximal.opaque:  # looked at once: elsewhere the same panels would do
-            self.found = panels
-        # Beyond `radius` standard deviations a Gaussian factor is dropped.
-        limits = [(radius * level.width) ** 2 for level in levels]
-        in_x = in_R = ctx.zero
-        ts, weights = self.rule.nodes(ctx, panels, structure)
-        for t, weight, (u, xM) in zip(ts, weights, proximal.solve(ts), strict=True):
-            q = t * t / 2
-            square = float(t) ** 2
-            W, pull = self.offset, ctx.zero
-            for level, limit in zip(levels, limits, strict=True):
-                if square < limit:
-                    W = W + level.weight * erfc(-level.slope * t)
-                    pull = pull + level.pull * exp(-q * level.sharpness)
-                elif t > 0:
-                    W = W + 2 * level.weight
-            in_x = in_x + weight * exp(-q) * W * u * u
-            if pull:
-                in_R = in_R - weight * t * pull * xM
-        return in_x / ctx.sqrt(2 * ctx.pi), in_R
+    def sphere(self, p: Point) -> list[Mpf]:
+        """Eqs. (13) and (14), where nu and Q are eliminated: nu = 1 - g, Q = 1."""
+        ratios = [p.nA / p.s2]
+        if p.R:
+            ratios.insert(0, p.K / p.R)
+        return ratios
 
-    def accepts(self, proximal: ProximalMap, low: float, high: float) -> bool:
-        """For an opaque map, whether the Legendre series of u decays as fast as is needed."""
-        if not proximal.opaque:
-            return True
-        n = 16
-        node, weight = np.polynomial.legendre.leggauss(n)
-        ts = [self.context.mpf(low + (high - low) * (z + 1) / 2) for z in node.tolist()]
-        values = [u for u, _ in proximal.solve(ts)]
-        largest = max(abs(v) for v in values)
-        if largest == 0:
-            return True
-        f = np.array([float(v / largest) for v in values])
-        series = np.abs(np.polynomial.legendre.legvander(node, n - 1).T @ (weight * f))
-        wanted = 10 ** (-self.rule.digits * n / (2 * self.rule.degree))
-        return bool(series[-3:].max() <= max(wanted, 1e-13))
+    def structured(self, spectrum: Spectral, p: Point, at: Mapping[str, Mpf]) -> list[Mpf]:
+        """The same with nu and Q, and the intercept, unknown."""
+        nu = self.context.exp(at["log_nu"])
+        sums = spectrum.moments(nu, p.g)
+        K = p.K if p.R else self.context.zero
+        # T3 power/T1^2 >= 1 by Cauchy and Schwarz.
+        spread = sums.T3 * spectrum.power / (sums.T1 * sums.T1) - 1
+        ratios = [
+            (p.nA * sums.W2 + p.R * p.R * spread) / p.s2,
+            sums.one,
+            p.scale * p.scale * (p.nA * sums.W1 + K * K * sums.T2),
+        ]
+        if p.R:
+            ratios.insert(0, K * sums.T1 / (self.distance * p.R))
+        if "intercept" in at:
+            if not isinstance(self.channel, ClusterChannel):  # for the type checker
+                raise TypeError("an intercept belongs to clusters")
+            positive, negative = self.channel.means
+            ratios.append(positive / negative)
+        return ratios
+
+    def generalization_error(self, at: Mapping[str, Mpf]) -> Mpf:
+        """Eq. (2), or the share of the Gaussians on the wrong side."""
+        ctx = self.context
+        c, R, _ = self.overlap(at)
+        if self.task.positive is None:
+            return ctx.atan2(1, c) / ctx.pi
+        kappa, beta = self.distance * R, at.get("intercept", ctx.zero)
+        share, root2 = ctx.mpf(self.task.positive), ctx.sqrt(2)
+        return (
+            share * ctx.erfc((kappa + beta) / root2)
+            + (1 - share) * ctx.erfc((kappa - beta) / root2)
+        ) / 2
 
     def error(self, z: Sequence[Mpf], move: Sequence[Mpf]) -> Mpf:
         """Relative change of eps (of x or kappa without signal) that a move makes."""
-        if not self.levels:
-            return abs(move[0])
-        c, _, _ = self.overlap(z[:1])
-        return abs(move[0]) * c / ((1 + c * c) * self.context.atan(1 / c))
+        ctx = self.context
+        at = self.unknowns(z)
+        by = dict(zip(self.task.start, move, strict=True))
+        if "log_c" not in at:
+            return abs(by[self.task.second])
+        c, R, s2 = self.overlap(at)
+        if self.task.positive is None:
+            return abs(by["log_c"]) * c / ((1 + c * c) * ctx.atan(1 / c))
+        kappa, beta = self.distance * R, at.get("intercept", ctx.zero)
+        share, shift = ctx.mpf(self.task.positive), by.get("intercept", ctx.zero)
+        step = kappa * s2 * by["log_c"]
+        change = share * ctx.npdf(kappa + beta) * (step + shift)
+        change += (1 - share) * ctx.npdf(kappa - beta) * (step - shift)
+        return abs(change) / self.generalization_error(at)
 
 
 def _cancelled_digits(task: Task) -> int:
     """Digits that the second integral loses, odd but for M: log10 of x M(0) / (s u(0))."""
-    if len(task.start) == 1:
+    if "log_c" not in task.start or task.positive is not None:
         return 0
     context = workspace(60)
-    log_c, second = task.start
-    u, xM = next(proximal_map(context, task, context.mpf(second)).solve([context.zero]))
+    scale = context.exp(context.mpf(task.start.get("log_q", 0.0)) / 2)
+    proximal = proximal_map(context, task, context.mpf(task.start[task.second]), scale)
+    u, xM = next(proximal.solve([context.zero]))
     if u == 0 or xM == 0:
         return 0
-    return max(0, math.ceil(float(context.log10(abs(xM / u))) + max(log_c, 0.0) / math.log(10)))
+    stretch = max(task.start["log_c"], 0.0) / math.log(10)
+    return max(0, math.ceil(float(context.log10(abs(xM / u))) + stretch))
+
+
+def _structured_digits(task: Task) -> int:
+    """Digits lost by g and by 1 - R^2, both differences.
+
+    g is one of numbers of the size of n E|t u| <= sqrt(n) sqrt(n E[u^2]) <= sqrt(n/W2). Its error
+    is W2 times as large in sum p omega/d; g itself is wanted, too, unless it is next to nothing.
+    """
+    if task.spectrum is None:
+        return 0
+    context: Context = workspace(30)
+    nu, g = context.exp(task.start["log_nu"]), context.mpf(task.start_g)
+    W2 = task.spectrum(context, 15, 0).moments(nu, g).W2
+    n = context.mpf(task.alpha)
+    lost = float(context.log10(n * W2)) / 2
+    if g > 0:
+        lost = max(
+            lost, min(float(_MOST_LOST), float(context.log10(n / W2)) / 2 - float(context.log10(g)))
+        )
+    lost = max(lost, 0.0) + 2 * max(task.start.get("log_c", 0.0), 0.0) / math.log(10)
+    return math.ceil(lost)

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 from replica.scaling import extrapolation, paper
 from replica.scaling.averages import average
 from replica.scaling.collapse import collapse
@@ -89,36 +90,43 @@ def analyse(
         If an argument is out of range or the curves bear no analysis at all.
     """
     if not isinstance(curves, Curves):
-        raise ValueError(
-            "`curves` must come from `read_curves` or `curves_from_table`; got "
-            f"{type(curves).__name__}"
+        raise InvalidArgument(
+            "curves",
+            "must come from `read_curves` or `curves_from_table`",
+            f"{type(curves).__name__}",
         )
     if not arguments.is_one_of(method, ("default", "paper")):
-        raise ValueError(f'`method` must be "default" or "paper"; got {arguments.quoted(method)}')
+        raise InvalidArgument(
+            "method", 'must be "default" or "paper"', f"{arguments.quoted(method)}"
+        )
     own = _own_optimum(curves, optimum)
     gamma_1_from = _smallest("gamma_1_from", gamma_1_from, curves)
     gamma_2_from = _smallest("gamma_2_from", gamma_2_from, curves)
     if method == "paper":
         if window is None:
-            raise ValueError('`window` of lam/lam_opt is needed by method="paper", e.g. (0, 0.3)')
+            raise InvalidArgument(
+                "window", 'of lam/lam_opt is needed by method="paper", e.g. (0, 0.3)'
+            )
         ends = arguments.numbers("window", window)
         if ends.shape != (2,) or not 0 <= ends[0] < ends[1]:
-            raise ValueError(
-                f"`window` must be two numbers 0 <= low < high; got {arguments.quoted(window)}"
+            raise InvalidArgument(
+                "window", "must be two numbers 0 <= low < high", f"{arguments.quoted(window)}"
             )
         low, high = ends.tolist()
         return paper.recipe(curves, (low, high), gamma_1_from, gamma_2_from, own)
     if window is not None:
-        raise ValueError(f'`window` belongs to method="paper"; got {arguments.quoted(window)}')
+        raise InvalidArgument("window", 'belongs to method="paper"', f"{arguments.quoted(window)}")
     if not arguments.is_one_of(offset, OFFSETS):
-        raise ValueError(
-            f"`offset` must be one of {', '.join(OFFSETS)}; got {arguments.quoted(offset)}"
+        raise InvalidArgument(
+            "offset", f"must be one of {', '.join(OFFSETS)}", f"{arguments.quoted(offset)}"
         )
     bootstrap, seed = arguments.whole("bootstrap", bootstrap), arguments.whole("seed", seed)
     if bootstrap < 20:
-        raise ValueError(f"`bootstrap` must be at least 20 for an error bar; got {bootstrap!r}")
+        raise InvalidArgument(
+            "bootstrap", "must be at least 20 for an error bar", quoted(bootstrap)
+        )
     if seed < 0:
-        raise ValueError(f"`seed` must be at least 0; got {seed!r}")
+        raise InvalidArgument("seed", "must be at least 0", quoted(seed))
     question = Question(
         averaged=curves.averaged,
         gamma_1_from=gamma_1_from,
@@ -168,13 +176,13 @@ def forecast(analysis: Analysis, P: ArrayLike) -> Forecast:
         If a P is not positive, or the analysis bears no forecast.
     """
     if not isinstance(analysis, Analysis):
-        raise ValueError(f"`analysis` must come from `analyse`; got {type(analysis).__name__}")
+        raise InvalidArgument("analysis", "must come from `analyse`", f"{type(analysis).__name__}")
     wanted = np.atleast_1d(arguments.numbers("P", P))
     if wanted.ndim > 1 or not np.all((wanted > 0) & np.isfinite(wanted)):
-        raise ValueError(f"`P` must be positive and finite; got {arguments.quoted(P)}")
+        raise InvalidArgument("P", "must be positive and finite", f"{arguments.quoted(P)}")
     if analysis.basis is None:
         why = analysis.gamma_pred.reason or 'method="paper" has no errors to go by'
-        raise ValueError(f"`analysis` bears no forecast: {why}")
+        raise InvalidArgument("analysis", f"bears no forecast: {why}")
     return extrapolation.predict(analysis.basis, wanted)
 
 
@@ -183,19 +191,21 @@ def _own_optimum(curves: Curves, optimum: Mapping[float, float] | None) -> Array
     if optimum is None:
         return None
     if not isinstance(optimum, Mapping):
-        raise ValueError(f"`optimum` must map each P to a norm; got {type(optimum).__name__}")
+        raise InvalidArgument("optimum", "must map each P to a norm", f"{type(optimum).__name__}")
     given = {
         arguments.number("optimum", P): arguments.number("optimum", norm)
         for P, norm in optimum.items()
     }
     missing = [f"{P:g}" for P in curves.P.tolist() if P not in given]
     if missing:
-        raise ValueError(
-            f"`optimum` needs a norm for every P of the curves; it lacks P = {', '.join(missing)}"
+        raise InvalidArgument(
+            "optimum", f"needs a norm for every P of the curves; it lacks P = {', '.join(missing)}"
         )
     for P, norm in given.items():
         if not (norm > 0 and np.isfinite(norm)):
-            raise ValueError(f"`optimum` must be positive and finite; got {norm!r} at P = {P:g}")
+            raise InvalidArgument(
+                "optimum", "must be positive and finite", f"{norm!r} at P = {P:g}"
+            )
     return np.log([given[P] for P in curves.P.tolist()])
 
 
@@ -205,8 +215,8 @@ def _smallest(name: str, first: float | None, curves: Curves) -> float | None:
         return None
     number = arguments.number(name, first)
     if not number <= curves.P[-1]:
-        raise ValueError(
-            f"`{name}` must not lie above the largest P, {curves.P[-1]:g}; got {first!r}"
+        raise InvalidArgument(
+            name, f"must not lie above the largest P, {curves.P[-1]:g}", quoted(first)
         )
     return number
 

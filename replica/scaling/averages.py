@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from replica.common.arguments import InvalidArgument
 from replica.scaling.curves import Curves
 from replica.scaling.records import MeanCurve
 
@@ -91,15 +92,17 @@ def _grid(P: float, seeds: Sequence[tuple[object, Array, Array]]) -> tuple[Array
         x = np.linspace(low, high, max(FEWEST_RECORDS, int(np.median(inside))))
         members = np.array([np.interp(x, own, error) for _, own, error in seeds])
     if np.any(members.mean(axis=0) <= 0):
-        raise ValueError(
-            f"`test_error` of P = {P:g} is 0 for every seed at some norm, and has no logarithm "
-            "there: a larger test set is needed to follow a power law that far"
+        raise InvalidArgument(
+            "test_error",
+            f"of P = {P:g} is 0 for every seed at some norm, and has no logarithm there: a "
+            "larger test set is needed to follow a power law that far",
         )
     lowest = float(members.mean(axis=0).min())
     if lowest < SMALLEST_ERROR:
-        raise ValueError(
-            f"`test_error` of P = {P:g} must be at least {SMALLEST_ERROR:g}, on average over the "
-            f"seeds; got {lowest:g}"
+        raise InvalidArgument(
+            "test_error",
+            f"of P = {P:g} must be at least {SMALLEST_ERROR:g}, on average over the seeds",
+            f"{lowest:g}",
         )
     return x, members
 

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from replica.common import arguments
+from replica.common.arguments import InvalidArgument
 from replica.scaling.records import Collapse, MeanCurve
 
 __all__ = ["collapse", "houdayer_hartmann", "master_curve"]
@@ -134,7 +135,7 @@ def master_curve(
     """
     points = arguments.whole("points", points)
     if points < 2:
-        raise ValueError(f"`points` must be at least 2; got {points}")
+        raise InvalidArgument("points", "must be at least 2", f"{points}")
     xs, ys, errors = _curves("log_ratio", log_ratio, "log_phi", log_phi, sigma)
     shared = [
         (max(a[0], b[0]), min(a[-1], b[-1]))
@@ -206,9 +207,10 @@ def collapse(
     for name, given in (("log_lam_opt", log_lam_opt), ("log_eps_opt", log_eps_opt)):
         values = arguments.numbers(name, given)
         if values.shape != (len(means),):
-            raise ValueError(
-                f"`{name}` must have one value for each of the {len(means)} curves; "
-                f"got shape {values.shape}"
+            raise InvalidArgument(
+                name,
+                f"must have one value for each of the {len(means)} curves",
+                f"shape {values.shape}",
             )
         _finite(name, values)
         optima.append(values)
@@ -250,22 +252,25 @@ def _curves(
     for i, curve in enumerate(xs):
         if np.any(np.diff(curve) < SMALLEST):
             row = int(np.argmax(np.diff(curve) < SMALLEST))
-            raise ValueError(
-                f"`{x_name}[{i}]` must increase; got {arguments.show(curve[row + 1])} after "
-                f"{arguments.show(curve[row])}: sort the curve, and average points at equal x"
+            raise InvalidArgument(
+                f"{x_name}[{i}]",
+                "must increase",
+                f"{arguments.show(curve[row + 1])} after {arguments.show(curve[row])}: "
+                "sort the curve, and average points at equal x",
             )
         if np.any(errors[i] < SMALLEST):
             row = int(np.argmax(errors[i] < SMALLEST))
             rule = "positive" if errors[i][row] <= 0 else f"at least {SMALLEST:g}"
-            raise ValueError(
-                f"`sigma[{i}]` must be {rule}; got {arguments.show(errors[i][row])} at row {row}"
+            raise InvalidArgument(
+                f"sigma[{i}]", f"must be {rule}", f"{arguments.show(errors[i][row])} at row {row}"
             )
     if errors:
         low, high = min(e.min() for e in errors), max(e.max() for e in errors)
         if high > ERRORS_SPAN * low:
-            raise ValueError(
-                f"`sigma` must span less than a factor {ERRORS_SPAN:g}; got errors from "
-                f"{arguments.show(low)} to {arguments.show(high)}"
+            raise InvalidArgument(
+                "sigma",
+                f"must span less than a factor {ERRORS_SPAN:g}",
+                f"errors from {arguments.show(low)} to {arguments.show(high)}",
             )
     return xs, ys, errors
 
@@ -278,19 +283,20 @@ def _columns(
         listed = list(curves)
     except TypeError:
         said = arguments.quoted(curves)
-        raise ValueError(f"`{name}` must be several arrays, one a curve; got {said}") from None
+        raise InvalidArgument(name, "must be several arrays, one a curve", f"{said}") from None
     columns = [arguments.numbers(f"{name}[{i}]", curve) for i, curve in enumerate(listed)]
     if like is not None and len(columns) != len(like):
-        raise ValueError(f"`{name}` must have as many curves as x; got {len(columns)}")
+        raise InvalidArgument(name, "must have as many curves as x", f"{len(columns)}")
     for i, column in enumerate(columns):
         if column.ndim != 1 or len(column) == 0:
-            raise ValueError(
-                f"`{name}[{i}]` must be a one-dimensional array that is not empty; "
-                f"got shape {column.shape}"
+            raise InvalidArgument(
+                f"{name}[{i}]",
+                "must be a one-dimensional array that is not empty",
+                f"shape {column.shape}",
             )
         if like is not None and len(column) != len(like[i]):
-            raise ValueError(
-                f"`{name}[{i}]` must have as many points as x; got {len(column)} for {len(like[i])}"
+            raise InvalidArgument(
+                f"{name}[{i}]", "must have as many points as x", f"{len(column)} for {len(like[i])}"
             )
         _finite(f"{name}[{i}]", column)
     return columns
@@ -302,4 +308,6 @@ def _finite(name: str, values: Array) -> None:
     if not np.all(good):
         row = int(np.argmin(good))
         rule = f"at most {LARGEST:g} in size" if np.isfinite(values[row]) else "finite"
-        raise ValueError(f"`{name}` must be {rule}; got {arguments.show(values[row])} at row {row}")
+        raise InvalidArgument(
+            name, f"must be {rule}", f"{arguments.show(values[row])} at row {row}"
+        )

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replica.common.arguments import quoted, show
+from replica.common.arguments import InvalidArgument, quoted, show
 
 __all__ = ["Curves", "curves_from_table", "read_curves"]
 
@@ -85,7 +85,7 @@ class Curves:
             return list(self._curves[float(P)])
         except KeyError:
             known = ", ".join(show(p) for p in self._curves)
-            raise ValueError(f"`P` must be one of {known}; got {show(P)}") from None
+            raise InvalidArgument("P", f"must be one of {known}", f"{show(P)}") from None
 
     @cached_property
     def _curves(self) -> dict[float, list[tuple[Hashable, Array, Array]]]:
@@ -139,7 +139,7 @@ def curves_from_table(
     """
     frame = _frame(table)
     if len(frame) == 0:
-        raise ValueError("`table` has no rows: there is nothing to fit")
+        raise InvalidArgument("table", "has no rows: there is nothing to fit")
     where = _find(frame, {} if columns is None else columns)
     records = _read({name: _column(frame, name, at) for name, at in where.items()}, percent)
     _refuse_repeats(records)
@@ -194,23 +194,29 @@ def read_curves(
         lines do not count.
     """
     if not isinstance(path, str | os.PathLike):
-        raise ValueError(f"`path` must be the path of a file; got {path!r}")
+        raise InvalidArgument("path", "must be the path of a file", quoted(path))
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"`path` must be a file of learning curves; {path} does not exist")
     if path.is_dir():
-        raise ValueError(f"`path` must be a file of learning curves; {path} is a directory")
+        raise InvalidArgument("path", f"must be a file of learning curves; {path} is a directory")
     if not path.is_file():  # a pipe would be waited for, a device may never end
-        raise ValueError(f"`path` must be a regular file; {path} is a pipe, a socket or a device")
+        raise InvalidArgument(
+            "path", f"must be a regular file; {path} is a pipe, a socket or a device"
+        )
     name = path.name.lower()
     if name.endswith((".csv", ".csv.gz")):
         frame = _read_csv(path)
     elif name.endswith((".parquet", ".pq")):
         frame = _read_parquet(path)
     else:
-        raise ValueError(f"`path` must end in .csv, .csv.gz, .parquet or .pq; got {path}")
+        raise InvalidArgument("path", "must end in .csv, .csv.gz, .parquet or .pq", f"{path}")
     try:
         return curves_from_table(frame, columns=columns, percent=percent)
+    except InvalidArgument as error:
+        if error.argument != "table":  # what was asked for, not what is in the file
+            raise
+        raise ValueError(f"{path} {error.rule}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -250,11 +256,13 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _frame(table: Any) -> pd.DataFrame:
     """The table as a DataFrame, with the named levels of its index among the columns."""
     if isinstance(table, str | os.PathLike):
-        raise ValueError(f"`table` must be a table; got the path {table!r}: use `read_curves`")
+        raise InvalidArgument("table", "must be a table", f"the path {table!r}: use `read_curves`")
     try:
         frame = pd.DataFrame(table)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"`table` must be something pandas reads as a table: {error}") from None
+        raise InvalidArgument(
+            "table", f"must be something pandas reads as a table: {error}"
+        ) from None
     levels = [name for name in frame.index.names if name is not None and name not in frame.columns]
     return frame.reset_index(level=levels) if levels else frame
 
@@ -284,24 +292,26 @@ def _find(frame: pd.DataFrame, columns: Mapping[str, Hashable]) -> dict[str, int
 def _mapped(columns: Any, titles: Sequence[Hashable]) -> dict[str, Hashable]:
     """The user's mapping of names, checked."""
     if not isinstance(columns, Mapping):
-        raise ValueError(
-            f"`columns` must map names of this library to those of the table; got {columns!r}"
+        raise InvalidArgument(
+            "columns", "must map names of this library to those of the table", quoted(columns)
         )
     for name, title in columns.items():
         if name not in NAMES:
-            raise ValueError(
-                f"`columns` must map one of {', '.join(NAMES)} to a column of the table; "
-                f"got {name!r}"
+            raise InvalidArgument(
+                "columns",
+                f"must map one of {', '.join(NAMES)} to a column of the table",
+                quoted(name),
             )
         if title not in titles:
-            raise ValueError(
-                f"`columns` must map `{name}` to a column of the table; got {title!r}, and its "
-                f"columns are {_list(titles)}"
+            raise InvalidArgument(
+                "columns",
+                f"must map `{name}` to a column of the table",
+                f"{title!r}, and its columns are {_list(titles)}",
             )
     if len(set(columns.values())) < len(columns):
-        raise ValueError(f"`columns` must not map two names to one column; got {dict(columns)}")
+        raise InvalidArgument("columns", "must not map two names to one column", f"{dict(columns)}")
     if "norm" in columns and "log_norm" in columns:
-        raise ValueError("`columns` must map `norm` or `log_norm`, not both")
+        raise InvalidArgument("columns", "must map `norm` or `log_norm`, not both")
     return dict(columns)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from replica.common.arguments import InvalidArgument
 from replica.scaling import choices, pipeline, resampling
 from replica.scaling.choices import LawChoice, LineChoice, half_range
 from replica.scaling.optima import Optimum, neighbourhood, of_seeds
@@ -313,9 +314,10 @@ def _line(
             f"a power law of P needs at least {FEWEST} values of P; there are {count}", samples
         )
     if from_P is not None and np.count_nonzero(P[known] >= from_P) < FEWEST:
-        raise ValueError(
-            f"`gamma_2_from` must leave at least {FEWEST} values of P with a minimum inside; "
-            f"got {from_P:g}"
+        raise InvalidArgument(
+            "gamma_2_from",
+            f"must leave at least {FEWEST} values of P with a minimum inside",
+            f"{from_P:g}",
         )
     P, log_y, present = P[known], readings[0][1][known], samples.present[:, known]
     if repeated is None or samples.kind == "jackknife":

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from replica.common.arguments import InvalidArgument, quoted
 from replica.scaling.averages import average
 from replica.scaling.choices import half_range
 from replica.scaling.collapse import collapse
@@ -56,9 +57,9 @@ def recipe(
     for name, first in (("gamma_1_from", gamma_1_from), ("gamma_2_from", gamma_2_from)):
         least = 1 if name == "gamma_1_from" else FEWEST
         if np.count_nonzero((first or 0) <= P) < least:
-            raise ValueError(f"`{name}` must leave at least {least} values of P; got {first!r}")
+            raise InvalidArgument(name, f"must leave at least {least} values of P", quoted(first))
     if len(P) < FEWEST:
-        raise ValueError(f"`curves` must have at least {FEWEST} values of P; got {len(P)}")
+        raise InvalidArgument("curves", f"must have at least {FEWEST} values of P", f"{len(P)}")
     lowest = [int(np.argmin(mean.error)) for mean in means]
     log_min = np.array([mean.log_norm[k] for mean, k in zip(means, lowest, strict=True)])
     log_eps = np.array([np.log(mean.error[k]) for mean, k in zip(means, lowest, strict=True)])
@@ -70,9 +71,10 @@ def recipe(
     part = [mean for mean in means if (gamma_1_from or 0) <= mean.P]
     short = [mean for mean, row in zip(part, rows, strict=True) if row is None]
     if short:
-        raise ValueError(
-            f"`window` must hold at least {FEWEST} records of every curve; "
-            f"{window!r} holds fewer at P = {short[0].P:g}"
+        raise InvalidArgument(
+            "window",
+            f"must hold at least {FEWEST} records of every curve; {window!r} holds fewer "
+            f"at P = {short[0].P:g}",
         )
     fits = lines_table([row for row in rows if row])
     gamma_1 = float(fits["gamma"].mean())
@@ -187,9 +189,10 @@ def _means(curves: Curves) -> tuple[MeanCurve, ...]:
         reached = np.isfinite(members).any(axis=0)
         x, error = x[reached], np.nanmean(members[:, reached], axis=0)
         if np.any(error <= 0):
-            raise ValueError(
-                f"`test_error` of P = {mean.P:g} is 0 for every seed that reaches some norm, and "
-                "has no logarithm there: a larger test set is needed"
+            raise InvalidArgument(
+                "test_error",
+                f"of P = {mean.P:g} is 0 for every seed that reaches some norm, and has no "
+                "logarithm there: a larger test set is needed",
             )
         variance = np.interp(x, mean.log_norm, mean.variance)
         result.append(MeanCurve(mean.P, x, error, error[None, :], variance))

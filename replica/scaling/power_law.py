@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from replica.common import arguments
-from replica.common.arguments import show
+from replica.common.arguments import InvalidArgument, quoted, show
 
 __all__ = ["PowerLawFit", "fit_power_law"]
 
@@ -301,7 +301,7 @@ def _column(name: str, value: ArrayLike) -> Array:
     """A one-dimensional array of finite numbers, or a `ValueError`."""
     values = arguments.numbers(name, value)
     if values.ndim != 1:
-        raise ValueError(f"`{name}` must be one-dimensional; got shape {values.shape}")
+        raise InvalidArgument(name, "must be one-dimensional", f"shape {values.shape}")
     _refuse(name, "must be finite", values, ~np.isfinite(values))
     return values
 
@@ -310,7 +310,7 @@ def _refuse(name: str, rule: str, values: Array, bad: NDArray[np.bool_], way_out
     """Raise `ValueError` for the first row that breaks a rule."""
     if np.any(bad):
         row = int(np.argmax(bad))
-        raise ValueError(f"`{name}` {rule}; got {show(values[row])} at row {row}{way_out}")
+        raise InvalidArgument(name, f"{rule}", f"{show(values[row])} at row {row}{way_out}")
 
 
 def _read(
@@ -328,44 +328,52 @@ def _read(
     is_relative = bool(relative) if equal else relative is not None
     _refuse("x", "must be positive", x, x <= 0)
     if len(y) != len(x):
-        raise ValueError(f"`y` must have as many values as `x`; got {len(y)} for {len(x)}")
+        raise InvalidArgument("y", "must have as many values as `x`", f"{len(y)} for {len(x)}")
     least = 4 if offset else 3
     words = "with" if offset else "without"
     way_out = ": `offset=False` needs one less" if offset else ""
     if len(x) < least:
-        raise ValueError(
-            f"`x` must have at least {least} values for a power law {words} offset; "
-            f"got {len(x)}{way_out}"
+        raise InvalidArgument(
+            "x",
+            f"must have at least {least} values for a power law {words} offset",
+            f"{len(x)}{way_out}",
         )
     order = np.argsort(x, kind="stable")
     log_x = np.log(x[order])
     different = len(np.unique(log_x))
     if different < least - 1:
-        raise ValueError(
-            f"`x` must have at least {least - 1} different values for a power law {words} offset; "
-            f"got {different}{way_out}"
+        raise InvalidArgument(
+            "x",
+            f"must have at least {least - 1} different values for a power law {words} offset",
+            f"{different}{way_out}",
         )
     if np.all(y == y[0]):
-        raise ValueError(
-            f"`y` must not be the same everywhere; got {show(y[0])} in all {len(y)} rows: "
-            "a constant has no exponent"
+        raise InvalidArgument(
+            "y",
+            "must not be the same everywhere",
+            f"{show(y[0])} in all {len(y)} rows: a constant has no exponent",
         )
     if not 0 < level < 1:
-        raise ValueError(f"`level` must lie between 0 and 1; got {level!r}")
+        raise InvalidArgument("level", "must lie between 0 and 1", quoted(level))
     if is_relative and sigma is not None:
-        raise ValueError("`sigma` and `relative` are both given; errors are one or the other")
+        raise InvalidArgument("sigma", "and `relative` are both given; errors are one or the other")
     if is_relative and offset and not nonnegative:
-        raise ValueError("`nonnegative=False` needs absolute errors; give `sigma`, not `relative`")
+        raise InvalidArgument(
+            "nonnegative=False", "needs absolute errors; give `sigma`, not `relative`"
+        )
     if is_relative:
         _refuse("y", "must be positive where errors are relative", y, y <= 0, ": give `sigma`")
         span = float(np.ptp(np.log(y)))
         if span == 0 or span > 2 * np.log(LARGEST):
             rule = "have more than one logarithm" if span == 0 else "span less than a factor 1e+200"
-            raise ValueError(f"`y` must {rule}; got values from {show(y.min())} to {show(y.max())}")
+            raise InvalidArgument(
+                "y", f"must {rule}", f"values from {show(y.min())} to {show(y.max())}"
+            )
     elif not FAINTEST <= np.abs(y).max() <= GREATEST:
-        raise ValueError(
-            f"`y` must have its largest value between {FAINTEST:g} and {GREATEST:g}; got "
-            f"{show(y[np.argmax(np.abs(y))])}: take another unit"
+        raise InvalidArgument(
+            "y",
+            f"must have its largest value between {FAINTEST:g} and {GREATEST:g}",
+            f"{show(y[np.argmax(np.abs(y))])}: take another unit",
         )
     name, given = ("relative", relative) if is_relative else ("sigma", sigma)
     known = given is not None and not (is_relative and equal)
@@ -395,16 +403,17 @@ def _errors(name: str, given: ArrayLike | None, count: int, unit: float) -> Arra
     errors = _column(name, values[None] if values.ndim == 0 else values)
     _refuse(name, "must be positive", errors, errors <= 0)
     if values.ndim and len(errors) != count:
-        raise ValueError(f"`{name}` must have as many values as `x`; got {len(errors)} for {count}")
+        raise InvalidArgument(name, "must have as many values as `x`", f"{len(errors)} for {count}")
     with np.errstate(over="ignore"):  # inf is outside
         parts = errors / unit
     outside = (parts < SMALLEST) | (parts > LARGEST)
     _refuse(name, f"must lie between {SMALLEST:g} and {LARGEST:g} of the values", errors, outside)
     if parts.max() > ERRORS_SPAN * parts.min():
-        raise ValueError(
-            f"`{name}` must span less than a factor {ERRORS_SPAN:g}; got errors from "
-            f"{show(errors.min())} to {show(errors.max())}: leave out the points "
-            "that tell nothing"
+        raise InvalidArgument(
+            name,
+            f"must span less than a factor {ERRORS_SPAN:g}",
+            f"errors from {show(errors.min())} to {show(errors.max())}: leave out the "
+            "points that tell nothing",
         )
     return np.broadcast_to(parts, count)
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from replica.common.arguments import InvalidArgument, quoted
+
 __all__ = [
     "Analysis",
     "Basis",
@@ -137,7 +139,7 @@ class JointLaw:
         place = np.flatnonzero(self.P == P)
         if len(place) == 0:
             known = self.P.tolist()
-            raise ValueError(f"`P` must be one of those that took part, {known}; got {P!r}")
+            raise InvalidArgument("P", f"must be one of those that took part, {known}", quoted(P))
         x = np.asarray(log_norm, dtype=np.float64)
         late = np.logaddexp(0.0, self.rate * (x - self.elbow[place[0]])) * self.bend / self.rate
         level = self.log_k - self.drift * np.log(P / self.P[-1])

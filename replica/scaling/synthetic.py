@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["SyntheticLaw", "synthetic_curves"]
 
@@ -56,7 +57,7 @@ class SyntheticLaw:
 
     def __post_init__(self) -> None:
         if not arguments.is_one_of(self.shape, ("logistic", "erf")):
-            raise ValueError(f'`shape` must be "logistic" or "erf"; got {self.shape!r}')
+            raise InvalidArgument("shape", 'must be "logistic" or "erf"', quoted(self.shape))
         between = f"between {MEEKEST:g} and {WILDEST:g}"
         for name in ("gamma_1", "gamma_2", "k", "rate", "rise"):
             value = arguments.number(name, getattr(self, name))
@@ -65,10 +66,10 @@ class SyntheticLaw:
             if not MEEKEST <= value <= WILDEST:
                 sign = "non-negative" if name == "rise" else "positive"
                 rule = between if value > 0 else sign
-                raise ValueError(f"`{name}` must be {rule}; got {getattr(self, name)!r}")
+                raise InvalidArgument(name, f"must be {rule}", quoted(getattr(self, name)))
         if not abs(arguments.number("elbow", self.elbow)) <= WILDEST:
-            raise ValueError(
-                f"`elbow` must lie between -{WILDEST:g} and {WILDEST:g}; got {self.elbow!r}"
+            raise InvalidArgument(
+                "elbow", f"must lie between -{WILDEST:g} and {WILDEST:g}", quoted(self.elbow)
             )
 
     @property
@@ -158,22 +159,22 @@ def synthetic_curves(
         If an argument is not what is written above, or a norm would be no float.
     """
     if not isinstance(law, SyntheticLaw):
-        raise ValueError(f"`law` must be a SyntheticLaw; got {type(law).__name__}")
+        raise InvalidArgument("law", "must be a SyntheticLaw", f"{type(law).__name__}")
     if not isinstance(rng, np.random.Generator):
-        raise ValueError(f"`rng` must be a numpy Generator; got {type(rng).__name__}")
+        raise InvalidArgument("rng", "must be a numpy Generator", f"{type(rng).__name__}")
     counts = arguments.numbers("P", P)
     if counts.ndim != 1 or not counts.size or not np.all((counts > 0) & np.isfinite(counts)):
-        raise ValueError(f"`P` must be one or more positive, finite numbers; got {P!r}")
+        raise InvalidArgument("P", "must be one or more positive, finite numbers", quoted(P))
     for name, whole in (("seeds", seeds), ("records", records), ("test_images", test_images)):
         if arguments.whole(name, whole) < 1:
-            raise ValueError(f"`{name}` must be at least 1; got {whole!r}")
+            raise InvalidArgument(name, "must be at least 1", quoted(whole))
     for name, number, most in (("level", level, LOUDEST), ("past", past, LONGEST)):
         if not 0 <= arguments.number(name, number) <= most:
-            raise ValueError(f"`{name}` must lie between 0 and {most:g}; got {number!r}")
+            raise InvalidArgument(name, f"must lie between 0 and {most:g}", quoted(number))
     ends = np.abs(law.log_elbow(counts) if law.rise == 0 else law.log_lam_opt(counts))
     if np.max(ends) + past > LONGEST:
-        raise ValueError(
-            f"`law` and `P` must give norms that are floats; got one of exp({np.max(ends):.3g})"
+        raise InvalidArgument(
+            "law", "and `P` must give norms that are floats", f"one of exp({np.max(ends):.3g})"
         )
     frames = []
     for count in P:

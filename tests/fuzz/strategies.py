@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import settings
 from hypothesis import strategies as st
+from patience import HANGS
 
 import replica
 from replica import (
@@ -30,8 +31,8 @@ from replica import (
     Teacher,
 )
 
-#: Seconds that one example may take; a machine that is busy elsewhere needs some of them.
-LIMIT_S = 30.0
+#: Seconds that one example may take.
+LIMIT_S = HANGS
 
 
 class Hangs(AssertionError):

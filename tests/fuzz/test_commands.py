@@ -20,9 +20,9 @@ from deepnorm.sweeps.files import write_result
 CSV = sound(records=9).to_csv(index=False).encode()
 
 
-def run(*arguments, seconds=60):
+def run(*arguments):
     """What a command says, and how it ends: well, with a complaint, or not at all."""
-    with guard(seconds):
+    with guard():
         done = CliRunner().invoke(main, [*map(str, arguments)])
     expect(done.exception is None or isinstance(done.exception, SystemExit), done.exception)
     assert done.exit_code in (0, 1, 2), done.output
@@ -59,7 +59,7 @@ def test_a_fit_of_what_is_no_file(tmp_path):
     loop.symlink_to(loop)
     (tmp_path / "zero.csv").symlink_to("/dev/zero")
     for path in (pipe, loop, tmp_path / "zero.csv", tmp_path / "none.csv", "/dev/null"):
-        assert run("fit", path, seconds=20).exit_code == 2
+        assert run("fit", path).exit_code == 2
 
 
 def test_a_fit_of_a_folder_with_broken_runs(tmp_path):

@@ -26,8 +26,6 @@ from deepnorm import other_norms, spectral_complexity  # noqa: E402
 from deepnorm.norms import CONVENTIONS, NormTracker, lipschitz, margins  # noqa: E402
 from deepnorm.sweeps import Run, grid  # noqa: E402
 
-torch.set_num_threads(1)
-
 with warnings.catch_warnings():  # said once in a process, of an even kernel
     warnings.simplefilter("ignore")
     nn.Conv2d(1, 1, 2, padding="same")(torch.zeros(1, 1, 3, 3))
@@ -216,7 +214,7 @@ def test_any_chain_has_the_norm_of_its_dense_matrices(made, dtype, scale):
             parameter.mul_(scale)
     model = model.to(dtype)
     before = Untouched(model)
-    with guard(120):
+    with guard():
         average = spectral_complexity(model, shape)
         total = spectral_complexity(model, shape, convention="bartlett")
         tracked = NormTracker(model, shape, conventions=("eq2", "bartlett")).measure()
@@ -496,7 +494,7 @@ def test_a_tracker_follows_whatever_the_weights_do(steps):
 
     model, shape = build(), (2, 6, 6)
     tracker = NormTracker(model, shape, conventions=("eq2", "cnn-paper"))
-    with guard(120):
+    with guard():
         for kind, seed in steps:
             generator = torch.Generator().manual_seed(seed)
             weight = [p for p in model.parameters() if p.dim() > 1][seed % 3]
@@ -583,7 +581,7 @@ def test_threads_measure_one_model_at_the_same_time():
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_other_processes_find_the_same(method):
     expected = measured()
-    with guard(120), warnings.catch_warnings():
+    with guard(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fork of a process with threads is warned about
         with multiprocessing.get_context(method).Pool(2) as pool:
             assert pool.map(measured, range(2)) == [expected] * 2

@@ -41,8 +41,6 @@ from deepnorm.sweeps.checkpoints import read_checkpoint, write_checkpoint  # noq
 from deepnorm.sweeps.files import WORK, DamagedFile, _checksum, write_result  # noqa: E402
 from deepnorm.sweeps.records import columns  # noqa: E402
 
-torch.set_num_threads(1)
-
 DIGITS = load("digits")
 RUNS = grid("cnn-small", "digits", [20, 30], 1, steps=6, records=4, width=0.25, test_images=20)
 CSV = sound().to_csv(index=False).encode()
@@ -172,7 +170,7 @@ def test_other_text_is_refused(content, tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
-    with guard(5):
+    with guard():
         os.mkfifo(path)
         with pytest.raises(ValueError, match=r"`path` must be a regular file"):
             read_curves(path)
@@ -207,7 +205,7 @@ def run_file(tmp_path_factory):
 def test_a_run_file_cut_anywhere_is_damaged(run_file, tmp_path):
     path, content = run_file
     cut = tmp_path / path.name
-    with guard(60):
+    with guard():
         for length in range(0, len(content) - 2, 1 if settings().max_examples > 100 else 7):
             cut.write_bytes(content[:length])
             with pytest.raises(DamagedFile, match=r"not JSON, or was cut short"):
@@ -301,7 +299,7 @@ def test_a_folder_with_everything_in_it_is_surveyed(tmp_path):
     (tmp_path / "newer.json").write_text(json.dumps(other))
     (tmp_path / f"{files.DRAFT}x_1.y").write_bytes(b"{")
     (tmp_path / "notes.txt").write_text("mine")
-    with guard(10):
+    with guard():
         found = survey(tmp_path)
     assert {result.run for result in found.results} == set(RUNS)
     assert len(found.results) == len(RUNS)

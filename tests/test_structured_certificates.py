@@ -1,0 +1,449 @@
+"""Certificates of problems with structured inputs."""
+
+import math
+from types import SimpleNamespace
+
+import mpmath
+import numpy as np
+import pytest
+from structured_digits import ENDLESS, ROUND, STRUCTURED, THREE, TWO, UNEQUAL
+
+from replica import (
+    HardMargin,
+    Logistic,
+    Problem,
+    RandomLabels,
+    SquaredHinge,
+    Teacher,
+    logistic_teacher_student,
+    solve,
+)
+from replica.highprecision import certify, saddle_point
+from replica.highprecision.precision import workspace
+from replica.highprecision.spectra import MarchenkoPastur, Modes, PowerLaw
+from replica.inputs import Clusters, Isotropic, Spectrum
+from validation import soak
+
+#: How far off a start may be: what the doors promise.
+OFF = 1e-3
+#: Digits of the sums below; they work with 10 more.
+SUM_DIGITS = 30
+
+
+def start(row, off=OFF):
+    """A guess of what stands in the table, off by so much."""
+    guess = {
+        "log_c": float(row.log_c) if row.log_c != "-inf" else 0.0,
+        "log_x": float(row.log_x),
+        "stability": None if row.stability is None else float(row.stability) * (1 + off),
+        "log_q": math.log(float(row.input_variance)),
+        "log_mu": math.inf,
+        "intercept": None if row.intercept is None else float(row.intercept) + off,
+    }
+    if float(row.multiplier) > 0:
+        guess["log_mu"] = math.log(float(row.nu) / float(row.multiplier)) - off
+    guess["log_c"] += off * max(1, abs(guess["log_c"]))
+    guess["log_x"] -= off * max(1, abs(guess["log_x"]))
+    guess["log_q"] += off
+    return guess
+
+
+def certificate(name, digits=30, **change):
+    """Of a row of the table, with another problem next to it if one is given."""
+    row = next(row for row in STRUCTURED if row.name == name)
+    problem = {"loss": row.loss, "teacher": row.teacher, "inputs": row.inputs} | change
+    alpha = problem.pop("alpha", row.count)
+    return saddle_point(alpha, **problem, **start(row), digits=digits)
+
+
+def agree(found, wanted, digits=30, *, scale=1):
+    """Same numbers, whatever the input variance that belongs to ``scale`` of the eigenvalues."""
+    with mpmath.workdps(digits + 10):
+        bound = mpmath.mpf(10) ** -digits
+        for name in ("log_c", "log_x", "generalization_error", "one_minus_overlap", "nu"):
+            ours, theirs = getattr(found, name), getattr(wanted, name)
+            assert abs(ours - theirs) <= 2 * bound * max(1, abs(theirs)), name
+        assert abs(found.input_variance / wanted.input_variance - scale) <= 2 * bound * scale
+
+
+# ------------------------------------------------------------------- digits known beforehand
+
+QUICK = (
+    "two levels",
+    "thousand modes",
+    "clusters, unequal",
+    "power law, P = 1e8, lam = 30",
+    "steep power law",
+    "flat power law",
+    "both",
+    "random labels",
+    "hard edge",
+    "linear",
+    "hinge",
+    "maximum stability, P = 1e8",
+    "maximum stability, clusters",
+)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, id=row.name, marks=() if row.name in QUICK else pytest.mark.slow)
+        for row in STRUCTURED
+    ],
+)
+def test_digits_come_back_from_a_perturbed_start(row):
+    found = saddle_point(
+        row.count, row.loss, row.teacher, inputs=row.inputs, **start(row), digits=15
+    )
+    names = ("generalization_error", "one_minus_overlap", "input_variance", "nu", "multiplier")
+    with mpmath.workdps(30):
+        # The multiplier is good to 10^-digits of nu + g, the others relatively.
+        bound = mpmath.mpf(10) ** -15
+        for name in names:
+            wanted = mpmath.mpf(getattr(row, name))
+            room = wanted if name != "multiplier" else wanted + mpmath.mpf(row.nu)
+            assert abs(getattr(found, name) - wanted) <= bound * room, name
+
+
+# ------------------------------------------------------------------------------ sums
+
+
+def relative(found, wanted):
+    """Largest relative difference."""
+    return max(abs(a / b - 1) for a, b in zip(found, wanted, strict=True))
+
+
+def power_law(context, a, r, modes=None, level=0):
+    return PowerLaw(context, context.mpf(a), context.mpf(r), modes, SUM_DIGITS, level)
+
+
+@pytest.mark.parametrize(
+    ("a", "r"), [("1.5", "0.3"), ("1.01", "0.02"), ("2", "0.5"), ("3", "1"), ("20", "5")]
+)
+@pytest.mark.parametrize("mu", ["1e-30", "1e-12", "1e-4", "0.01", "1", "1e6"])
+def test_tails_do_not_depend_on_where_they_start(a, r, mu):
+    context = workspace(SUM_DIGITS + 10)
+    nu, one = context.mpf(mu), context.one
+    sums = [power_law(context, a, r, level=level).moments(nu, one) for level in (0, 3)]
+    assert relative(*sums) <= mpmath.mpf(10) ** -SUM_DIGITS
+
+
+@pytest.mark.parametrize(("a", "r"), [("0.5", "0.3"), ("1", "0.5"), ("1.5", "0.3"), ("6", "2")])
+@pytest.mark.parametrize("q", ["0", "1e-3", "1", "1e3", "1e12"])
+def test_a_finite_power_law_is_its_list(a, r, q):
+    context = workspace(SUM_DIGITS + 10)
+    a, r, q = context.mpf(a), context.mpf(r), context.mpf(q)
+    eigenvalues = [context.mpf(k) ** -a for k in range(1, 601)]
+    signal = [context.mpf(k) ** (-1 - 2 * a * r) for k in range(1, 601)]
+    total = context.fsum(signal)
+    modes = Modes(context, eigenvalues, [1] * 600, [s / total for s in signal])
+    ends = power_law(context, a, r, 600).moments(context.one, q)
+    assert relative(ends, modes.moments(context.one, q)) <= mpmath.mpf(10) ** -SUM_DIGITS
+
+
+@pytest.mark.parametrize(("a", "r"), [("1.5", "0.3"), ("3", "0.15"), ("1.1", "0.05")])
+def test_many_learned_modes_follow_the_poles_of_their_mellin_transform(a, r):
+    # sum_k k^-p/(1 + (k/K)^a) = pi/a K^(1 - p)/sin(pi (1 - p)/a) + sum_j (-1)^j K^-aj zeta(p - aj)
+    # up to e^(-2 pi K sin(pi/a)).
+    context = workspace(SUM_DIGITS + 10)
+    a, K = context.mpf(a), context.mpf(10) ** 8
+    law = power_law(context, a, r)
+    found = law.moments(K**-a, context.one)
+
+    def sum_of(p):
+        pole = context.pi / a * K ** (1 - p) / context.sin(context.pi * (1 - p) / a)
+        return pole + sum((-1) ** j * K ** (-a * j) * context.zeta(p - a * j) for j in range(12))
+
+    b = 1 + 2 * a * context.mpf(r)
+    assert abs(found.one / sum_of(0) - 1) <= mpmath.mpf(10) ** -SUM_DIGITS
+    assert abs(found.T1 * context.zeta(b) / sum_of(b) - 1) <= mpmath.mpf(10) ** -SUM_DIGITS
+
+
+@pytest.mark.parametrize("ratio", ["1e-8", "0.5", "1", "2", "1e8"])
+@pytest.mark.parametrize(("nu", "g"), [("1", "0"), ("0.3", "0.7"), ("1e-6", "1")])
+def test_marchenko_pastur_against_its_density(ratio, nu, g):
+    context = workspace(SUM_DIGITS + 25)
+    c, nu, g = context.mpf(ratio), context.mpf(nu), context.mpf(g)
+    found = MarchenkoPastur(context, c).moments(nu, g)
+    root = context.sqrt(c)
+    low, high = (1 - root) ** 2, (1 + root) ** 2
+    half = (high - low) / 2
+
+    def mean(f):
+        # omega = low + half (1 - cos y): the density's square root is half sin y; cut at the
+        # scale of the pole at -nu/g, in y.
+        def integrand(y):
+            omega = low + 2 * half * context.sin(y / 2) ** 2
+            return f(omega) * (half * context.sin(y)) ** 2 / (2 * context.pi * c)
+
+        near = [context.mpf(10) ** -k for k in range(6, 0, -1)]
+        return context.quad(integrand, [0, *near, 1, context.pi])
+
+    d = lambda omega: nu + g * omega  # noqa: E731
+    wanted = [
+        mean(lambda w: 1 / d(w)),
+        mean(lambda w: 1 / d(w) ** 2),
+        mean(lambda w: w / d(w) ** 2),
+        mean(lambda w: w / d(w)),
+        mean(lambda w: w / d(w) ** 2),
+        mean(lambda w: w * w / d(w) ** 2),
+    ]
+    assert relative(found, wanted) <= mpmath.mpf(10) ** -SUM_DIGITS
+
+
+# ------------------------------------------------------------------------------ laws
+
+
+def isotropic_guess(solution):
+    return {
+        "log_c": solution.log_c + OFF,
+        "log_x": solution.log_x + OFF,
+        "stability": solution.stability,
+    }
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        Spectrum([1.0]),
+        Spectrum([1.0, 1.0], teacher=[1.0, 7.0], weights=[0.25, 0.75]),
+        Spectrum([4.0, 4.0], teacher=[3.0, 0.0], weights=[0.5, 0.5]),
+    ],
+    ids=repr,
+)
+def test_equal_eigenvalues_are_isotropic_at_the_norm_of_the_field(inputs):
+    variance = float(inputs.eigenvalues[0])
+    plain = logistic_teacher_student(2.0, 1.5)
+    guess = isotropic_guess(plain)
+    wanted = saddle_point(2, Logistic(1.5), Teacher(), **guess, inputs=Isotropic())
+    multiplier = float(wanted.multiplier)
+    found = saddle_point(
+        2,
+        Logistic(1.5 / math.sqrt(variance)),  # exact: the root of 1 or 4
+        Teacher(),
+        inputs=inputs,
+        log_mu=math.log(variance * (1 - multiplier) / multiplier) + OFF,
+        log_q=math.log(variance) - OFF,
+        **guess,
+    )
+    with mpmath.workdps(40):
+        assert abs(found.nu / variance - wanted.nu) <= mpmath.mpf(10) ** -29
+        assert abs(found.field_norm - wanted.field_norm) <= mpmath.mpf(10) ** -29
+    agree(found.__class__(**(vars(found) | {"nu": wanted.nu})), wanted, digits=29, scale=variance)
+
+
+def test_splitting_a_mode_changes_nothing():
+    halves = Spectrum([1.6, 0.4, 0.4], weights=[0.5, 0.25, 0.25])
+    agree(certificate("two levels", inputs=halves), certificate("two levels", inputs=TWO))
+
+
+def test_even_clusters_have_no_intercept():
+    # Shares that differ from one half by one bit need an intercept of that order.
+    even = certificate("clusters, isotropic", 25)
+    nearly = Clusters([1.0], [0.8944271909999159], weights=[1.0], positive=0.5 + 2**-40)
+    row = next(row for row in STRUCTURED if row.name == "clusters, isotropic")
+    found = saddle_point(
+        row.count,
+        row.loss,
+        row.teacher,
+        inputs=nearly,
+        **(start(row) | {"intercept": 0.0}),
+        digits=25,
+    )
+    assert even.intercept is None
+    with mpmath.workdps(30):
+        assert 0 < found.intercept < 100 * mpmath.mpf(2) ** -40
+        # By symmetry the error changes in second order.
+        change = abs(found.generalization_error / even.generalization_error - 1)
+        assert change < 100 * mpmath.mpf(2) ** -80
+
+
+def test_unequal_clusters_mirrored_are_the_same_problem():
+    mirrored = Clusters(
+        UNEQUAL.eigenvalues, -UNEQUAL.mean, UNEQUAL.weights, positive=1 - UNEQUAL.positive
+    )
+    row = next(row for row in STRUCTURED if row.name == "clusters, unequal")
+    guess = start(row)
+    guess["intercept"] = -guess["intercept"]
+    found = saddle_point(row.count, row.loss, row.teacher, inputs=mirrored, **guess, digits=18)
+    wanted = certificate("clusters, unequal", 18)
+    with mpmath.workdps(30):
+        # 1 - 0.3 is rounded: 2^-54.
+        bound = 100 * mpmath.mpf(2) ** -54
+        assert abs(found.intercept / wanted.intercept + 1) <= bound
+        assert abs(found.generalization_error / wanted.generalization_error - 1) <= bound
+
+
+def test_hebb_in_closed_form():
+    # u = x: K = n sqrt(2/pi) x, g = 0, and c^2 follows from sums of powers.
+    found = certificate("linear", 30)
+    assert found.multiplier == 0
+    with mpmath.workdps(50):
+        a, r, n = mpmath.mpf(ENDLESS.capacity), mpmath.mpf(ENDLESS.source), 1000
+        b, zeta = 1 + 2 * a * r, mpmath.zeta
+        T1, T3, W2 = zeta(b + a) / zeta(b), zeta(b + 2 * a) / zeta(b), zeta(2 * a)
+        overlap = T1 / mpmath.sqrt(T3 + mpmath.pi / (2 * n) * W2)
+        assert abs(found.overlap / overlap - 1) <= mpmath.mpf(10) ** -30
+
+
+# ----------------------------------------------------- the free energy, written down naively
+
+
+def modes_of(inputs):
+    """Weights, eigenvalues and signal, as arrays of mpf."""
+    exact = np.vectorize(mpmath.mpf, otypes=[object])
+    p, omega = exact(inputs.weights), exact(inputs.eigenvalues)
+    if isinstance(inputs, Clusters):
+        return p, omega, p * exact(inputs.mean) ** 2 / omega
+    signal = p * omega * exact(inputs.teacher)
+    return p, omega, signal / signal.sum()
+
+
+def free_energy(problem, point):
+    """Eq. (80) of docs/theory.md for the squared hinge, whose envelope is explicit."""
+    n, margin, inputs = problem
+    chi, Q, m, beta, chi_hat, Q_hat, m_hat, nu = point
+    root = mpmath.sqrt(Q)
+
+    def mean(density, centre):
+        """Of the envelope; nothing is left beyond the kink."""
+
+        def integrand(t):
+            return density(t) * max(margin - centre - root * t, 0) ** 2 / (2 * (1 + chi))
+
+        return mpmath.quad(integrand, sorted([-14, -4, 0, (margin - centre) / root]))
+
+    if isinstance(inputs, Clusters):
+        shares = {1: mpmath.mpf(inputs.positive), -1: 1 - mpmath.mpf(inputs.positive)}
+        energy = sum(v * mean(mpmath.npdf, m + root * y * beta) for y, v in shares.items())
+    else:
+        c = m / mpmath.sqrt(Q - m * m)
+        energy = mean(lambda t: mpmath.npdf(t) * 2 * mpmath.ncdf(c * t), 0)
+    p, omega, tau = modes_of(inputs)
+    weights = (p * chi_hat * omega + m_hat**2 * tau * omega) / (nu + Q_hat * omega)
+    return n * energy + (chi * chi_hat - Q * Q_hat - nu - weights.sum()) / 2 + m * m_hat
+
+
+def unknowns_of(found, inputs):
+    """All unknowns of eq. (80); m_hat and chi_hat from the derivatives by m_hat and nu'."""
+    p, omega, tau = modes_of(inputs)
+    s = mpmath.sqrt(found.input_variance)
+    chi = s * mpmath.exp(found.log_x)
+    nu, Q_hat = found.nu / chi, found.multiplier / chi
+    m = found.overlap * mpmath.sqrt(tau.sum()) * s
+    d = nu + Q_hat * omega
+    m_hat = m / (tau * omega / d).sum()
+    chi_hat = (1 - m_hat**2 * (tau * omega / d**2).sum()) / (p * omega / d**2).sum()
+    beta = found.intercept or mpmath.mpf(0)
+    return [chi, found.input_variance, m, beta, chi_hat, Q_hat, m_hat, nu]
+
+
+#: As `UNEQUAL`, with clouds that overlap.
+CLOSE = Clusters([2.0, 1.0, 0.3], [0.5, -0.8, 0.2], weights=[0.2, 0.3, 0.5], positive=0.3)
+CLOSE_GUESS = {
+    "log_c": 0.2,
+    "log_x": 0.1,
+    "log_mu": -0.3,
+    "log_q": 0.1,
+    "intercept": -0.3,
+}
+THREE_GUESS = {"log_c": 0.7, "log_x": -0.5, "log_mu": -1.0, "log_q": -0.3}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "guess"), [(THREE, THREE_GUESS), (CLOSE, CLOSE_GUESS)], ids=["teacher", "clusters"]
+)
+def test_a_certificate_is_a_stationary_point_of_the_free_energy(inputs, guess):
+    n, margin = 3.0, 2.0
+    found = saddle_point(n, SquaredHinge(margin), Teacher(), inputs=inputs, **guess, digits=20)
+    with mpmath.workdps(25):
+        at = unknowns_of(found, inputs)
+        h = mpmath.mpf(10) ** -6
+
+        def slopes(at):
+            for i in range(len(at)):
+                ends = [[v + (k == i) * step for k, v in enumerate(at)] for step in (h, -h)]
+                up, down = (free_energy((n, margin, inputs), end) for end in ends)
+                yield abs(up - down) / (2 * h)
+
+        # Central differences leave h^2/6 times a third derivative of at most about 100.
+        assert max(slopes(at)) < 1e-10
+        # A wrong point must not pass: every unknown but the intercept of a teacher matters.
+        wrong = [v * (1 + OFF) for v in at]
+        moving = [s for s, v in zip(slopes(wrong), at, strict=True) if v != 0]
+        assert sorted(moving)[-3] > 1e-5
+
+
+# ------------------------------------------------------------- what a certificate says of itself
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["three levels", "clusters, isotropic", "power law, P = 1e3, lam = 30", "Marchenko-Pastur"],
+)
+def test_twenty_digits_agree_with_thirty(name):
+    short, long = certificate(name, 20), certificate(name, 30)
+    assert short.error <= mpmath.mpf(10) ** -20
+    agree(short, long, digits=20)
+
+
+def test_certify_reads_the_inputs_of_a_solution():
+    row = STRUCTURED[0]
+    guess = start(row, 1e-9)
+    problem = SimpleNamespace(
+        alpha=row.count, loss=row.loss, teacher=row.teacher, inputs=row.inputs
+    )
+    solution = SimpleNamespace(
+        problem=problem,
+        generalization_error=float(row.generalization_error) * (1 + 1e-9),
+        input_variance=float(row.input_variance),
+        **{k: v for k, v in guess.items() if k != "log_q"},
+    )
+    found = certify(solution, 15)
+    assert found.relative_error == pytest.approx(1e-9, rel=1e-6)
+
+
+def test_a_users_loss_on_a_spectrum():
+    quartic, exact = soak.OWN, soak.OWN_IN_MPMATH
+    plain = saddle_point(
+        1.5, exact, Teacher(), **isotropic_guess(solve(Problem(1.5, quartic))), digits=18
+    )
+    multiplier = float(plain.multiplier)
+    found = saddle_point(
+        1.5,
+        exact,
+        Teacher(),
+        inputs=Spectrum([1.0, 1.0], teacher=[1.0, 2.0], weights=[0.5, 0.5]),
+        log_c=float(plain.log_c),
+        log_x=float(plain.log_x),
+        log_mu=math.log((1 - multiplier) / multiplier),
+        log_q=OFF,
+        digits=18,
+    )
+    agree(found, plain, digits=17)
+
+
+# ---------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"log_mu": None}, "`log_mu` must be one number; got None"),
+        ({"log_q": None}, "`log_q` must be one finite number; got None"),
+        ({"inputs": "pixels"}, "`inputs` must be one of replica's inputs; got 'pixels'"),
+        (
+            {"inputs": ROUND, "teacher": Teacher(label_flip=0.1)},
+            "`teacher` must be noiseless: the clusters give the labels",
+        ),
+        ({"inputs": ROUND, "teacher": RandomLabels()}, "`teacher` must be noiseless"),
+        ({"inputs": UNEQUAL}, "`intercept` must be one finite number; got None"),
+        ({"loss": HardMargin()}, "`stability` must be one finite number; got None"),
+    ],
+)
+def test_a_bad_argument_is_named(change, message):
+    arguments = {"alpha": 2.0, "loss": Logistic(1.0), "teacher": Teacher(), "inputs": TWO}
+    arguments |= {"log_c": 0.5, "log_x": -0.2, "log_mu": -0.4, "log_q": 0.2}
+    with pytest.raises(ValueError, match=message):
+        saddle_point(**(arguments | change))
