@@ -1,7 +1,8 @@
 """The fixed-norm perceptron, solved: from Hebb through the optimum to maximum stability.
 
-Start with `logistic_teacher_student(alpha, lam)`; `solve(Problem(...))` is the
-general door, `replica.highprecision.certify` checks a value in mpmath.
+Start with `logistic_teacher_student(alpha, lam)`; `solve(Problem(...))` takes any
+problem, `inputs=PowerLaw(...)` gives the inputs a covariance, and
+`replica.highprecision.certify` checks a value in mpmath.
 
 The names below are imported when they are asked for: neither the help of a command nor
 `replica.scaling` waits for the solver.
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         separability_capacity,
         storage_max_stability,
     )
+    from replica.exponents import effective_spectrum, scaling_exponents
     from replica.inputs import Clusters, Isotropic, MarchenkoPastur, PowerLaw, Spectrum
     from replica.limits import EARLY_LAW_CONSTANT, early_law, master_curve, master_optimum
     from replica.logistic import (
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
         SquaredHinge,
     )
     from replica.margins import Margins
+    from replica.master import structured_master_curve
+    from replica.population import population_curve
     from replica.problem import Problem
     from replica.rules import bayes_optimal, gibbs, hebb, max_stability, optimal_norm
     from replica.solution import ConvergenceError, Solution
@@ -46,9 +50,9 @@ if TYPE_CHECKING:
 
 #: Where each name lives.
 _HOMES = {
+    "EARLY_LAW_CONSTANT": "limits",
     "Clusters": "inputs",
     "ConvergenceError": "solution",
-    "EARLY_LAW_CONSTANT": "limits",
     "Exponential": "losses",
     "HardMargin": "losses",
     "Hinge": "losses",
@@ -71,6 +75,7 @@ _HOMES = {
     "bayes_optimal": "rules",
     "convexity_limit": "capacities",
     "early_law": "limits",
+    "effective_spectrum": "exponents",
     "gardner_capacity": "capacities",
     "gibbs": "rules",
     "hebb": "rules",
@@ -81,9 +86,12 @@ _HOMES = {
     "master_optimum": "limits",
     "max_stability": "rules",
     "optimal_norm": "rules",
+    "population_curve": "population",
+    "scaling_exponents": "exponents",
     "separability_capacity": "capacities",
     "solve": "solving",
     "storage_max_stability": "capacities",
+    "structured_master_curve": "master",
 }
 #: Modules that need no import of their own, as in `replica.highprecision.certify`.
 _MODULES = {*_HOMES.values(), "highprecision", "scaling"}
@@ -114,6 +122,7 @@ __all__ = [
     "bayes_optimal",
     "convexity_limit",
     "early_law",
+    "effective_spectrum",
     "gardner_capacity",
     "gibbs",
     "hebb",
@@ -124,9 +133,12 @@ __all__ = [
     "master_optimum",
     "max_stability",
     "optimal_norm",
+    "population_curve",
+    "scaling_exponents",
     "separability_capacity",
     "solve",
     "storage_max_stability",
+    "structured_master_curve",
 ]
 
 

@@ -68,7 +68,7 @@ class Dual:
         return Dual(value, self.gradient * value[:, None])
 
     def where(self, mask: NDArray[np.bool_], other: Dual) -> Dual:
-        """This one where the mask holds, else the other."""
+        """Itself where the mask holds, else the other."""
         return Dual(
             np.where(mask, self.value, other.value),
             np.where(mask[:, None], self.gradient, other.gradient),

@@ -6,14 +6,16 @@ Flat arrays of checked numbers only; users come in through `replica.solve`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replica.channel import moments as m
 from replica.equations import SaddlePointEquations
-from replica.solver import follow, inverses, newton, newton_step
+from replica.solver import Root, follow, inverses, newton, newton_step
 
 __all__ = ["Group", "Observables", "solve_equations"]
 
@@ -27,12 +29,14 @@ CHECK_ORDER = 28
 TOLERANCE = 1e-8
 #: A check that moves log c by more than this asks for panels of half the width.
 REFINE_ABOVE = 3e-13
+#: After a correction by more than this the moments are taken again.
+MOVED = 1e-13
 #: The part of an integral that rounding can move: 300 positive terms, each good to 2 ulp,
 #: most of it random. tests/test_highprecision.py holds the estimate against certified values.
 ROUNDING = 1e-15
 #: Points solved at a time; bounds the memory for intermediate moments to a few MB.
 BLOCK = 8192
-#: lam' eps from which on a path counts as next to maximum stability; a choice.
+#: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
 NEXT_TO_HARD = 40.0
 
 
@@ -94,7 +98,7 @@ class Group:
     def join(cls, equations: SaddlePointEquations, parts: list[Group]) -> Group:
         """The blocks that a group was cut into."""
 
-        def whole(name: str) -> Array:
+        def whole(name: str) -> Any:
             return np.concatenate([getattr(part, name) for part in parts])
 
         names = [column.name for column in dataclasses.fields(Observables)]
@@ -180,10 +184,48 @@ def _along_path(
         TOLERANCE,
         stop=_stop_beyond(equations) if require_convex else None,
     )
-    return walk.unknowns, walk.iterations, walk.arrived, walk.stopped
+    arrived, beyond = walk.arrived.copy(), walk.stopped.copy()
+    near = np.flatnonzero(~arrived & ~walk.stopped & np.isfinite(walk.unknowns).all(axis=1))
+    if len(near) and "log_mu" in equations.unknowns:
+        root, beyond[near] = _next_to_the_limit(equations.select(near), walk.unknowns[near])
+        walk.unknowns[near[root.converged]] = root.unknowns[root.converged]
+        walk.iterations[near] += root.iterations
+        arrived[near] = root.converged
+    return walk.unknowns, walk.iterations, arrived, beyond
 
 
-def _stop_beyond(equations: SaddlePointEquations):  # type: ignore[no-untyped-def]
+def _next_to_the_limit(equations: SaddlePointEquations, z: Array) -> tuple[Root, Mask]:
+    """Newton in mu itself, from the end of a path that stops short of the limit of convexity.
+
+    There mu vanishes like the distance to the limit, and the equations are linear in it, while
+    the path of log mu has no end. Also whether they lead to a negative mu, beyond the limit.
+    """
+    column = equations.unknowns.index("log_mu")
+    unit = z[:, column].copy()
+    system = equations.system()
+
+    def linear(y: Array, which: Indices) -> tuple[Array, Array]:
+        at = y.copy()
+        with np.errstate(all="ignore"):  # where a step leads beyond the limit
+            at[:, column] = unit[which] + np.log(y[:, column])
+            residuals, jacobian = system(at, which)
+            jacobian[:, :, column] /= y[:, None, column]
+        return residuals, jacobian
+
+    start = z.copy()
+    start[:, column] = 1.0
+    root = newton(linear, start, TOLERANCE)
+    step = newton_step(*linear(start, np.arange(len(start))))[:, column]
+    with np.errstate(all="ignore"):
+        root.unknowns[:, column] = unit + np.log(root.unknowns[:, column])
+        return root, ~root.converged & (step < -1)
+
+
+def _stop_beyond(
+    equations: SaddlePointEquations,
+) -> Callable[[Array, Array, Indices], Mask]:
+    """Where a path need not go on: the norm is beyond that of the unconstrained minimiser."""
+
     def stop(scale: Array, z: Array, which: Indices) -> Mask:
         now = equations.at_scale(np.log(scale))
         moments = now.channel.merged(now.moments(z[which], which, columns=m.OBSERVABLES))
@@ -207,8 +249,9 @@ def _to_hard_margin(
     first = soft.channel.loss.gentle_scale(soft.channel.parameter)
 
     def near(scale: Array, z: Array, which: Indices) -> Mask:
-        error, _ = equations.channel.generalization(z[which])
-        return scale[which] * np.exp(z[which, LOG_S]) * error > NEXT_TO_HARD
+        """By the edge of the push, L = log(4 lam' x) = 2 lam' kappa."""
+        sharpness = scale[which] * np.exp(z[which, LOG_S])
+        return z[which, LOG_X] + np.log(4 * sharpness) > NEXT_TO_HARD
 
     reached = np.ones(n)
 
@@ -241,7 +284,6 @@ LOG_X, LOG_S = 1, 3
 
 def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:
     """One more Newton step with a finer rule: the solution, its error and its observables."""
-    n, k = z.shape
     moments = equations.moments(z, which, order=CHECK_ORDER, columns=m.OBSERVABLES)
     residuals, jacobian = equations.residuals(z, which, moments)
     step = newton_step(residuals, jacobian)
@@ -255,6 +297,11 @@ def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[A
         residuals[todo], jacobian[todo] = equations.residuals(z[todo], which[todo], moments[todo])
         step[todo] = newton_step(residuals[todo], jacobian[todo])
     z = z + step
+    far = np.flatnonzero(np.abs(step).max(axis=1) > MOVED)
+    if len(far):  # observables belong to the corrected unknowns
+        moments[far] = equations.moments(
+            z[far], which[far], order=CHECK_ORDER, columns=m.OBSERVABLES
+        )
     return z, _observables(equations, z, which, moments, residuals, jacobian, step)
 
 
@@ -268,7 +315,7 @@ def _observables(
     step: Array,
 ) -> Observables:
     channel, weights, count = equations.channel, equations.weights, equations.count[which]
-    n, k = z.shape
+    n = len(z)
     storage = channel.storage[which]
     error, lever = channel.generalization(z)
     inverse = inverses(jacobian)

@@ -237,7 +237,7 @@ class Solution(Record):
 
     @property
     def status(self) -> Any:
-        """ "converged", or the reason why there is no solution; an array of them for arrays."""
+        """The word converged, or the reason why there is no solution; an array for arrays."""
         return self.outcome.sentences
 
     @property

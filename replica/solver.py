@@ -7,6 +7,7 @@ along a path of systems where a guess is too far.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -280,9 +281,7 @@ def follow(
         if last.any():
             closing = np.flatnonzero(last & root.converged)
             fine = newton(
-                lambda y, rows, who=walking[closing]: system(y, who[rows]),  # noqa: B023
-                root.unknowns[closing],
-                tolerance,
+                functools.partial(part, who=walking[closing]), root.unknowns[closing], tolerance
             )
             root.unknowns[closing] = fine.unknowns
             root.converged[closing] = fine.converged

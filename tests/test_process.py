@@ -40,8 +40,10 @@ def test_import_is_light_and_compiles_nothing():
 
 def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
     code = (
-        "from replica import logistic_teacher_student as f; from replica.channel import moments; print(f(5., 4.5)"
-        ".generalization_error); print(sum(moments.average.stats.cache_misses.values()))"
+        "from replica import logistic_teacher_student as f\n"
+        "from replica.channel import moments\n"
+        "print(f(5., 4.5).generalization_error)\n"
+        "print(sum(moments.average.stats.cache_misses.values()))"
     )
     first, said = python(code, NUMBA_CACHE_DIR=str(tmp_path))
     again, silent = python(code, NUMBA_CACHE_DIR=str(tmp_path))

@@ -187,19 +187,19 @@ def _predictions(
             level = true_path[i].margins.quantile(p)
             yield f"P(margin < q{p:g})", lam, float(here.margins.cdf(level))
         if task == "teacher":
-            yield "error", lam, here.generalization_error
+            yield "error", lam, float(here.generalization_error)
     if task == "storage":
-        yield "stability", np.inf, replica.storage_max_stability(alpha)
+        yield "stability", np.inf, float(replica.storage_max_stability(alpha))
         return
     if flip and alpha >= replica.separability_capacity(label_flip=flip):
         return
     stable = replica.logistic_teacher_student(alpha, np.inf, label_flip=flip)
-    yield "stability", np.inf, stable.stability
-    yield "error", np.inf, stable.generalization_error
+    yield "stability", np.inf, float(stable.stability)
+    yield "error", np.inf, float(stable.generalization_error)
     hebb = replica.logistic_teacher_student(alpha, 0.0, label_flip=flip)
-    yield "error", 0.0, hebb.generalization_error
+    yield "error", 0.0, float(hebb.generalization_error)
     if not flip:
-        yield "error", np.nan, replica.bayes_optimal(alpha).generalization_error
+        yield "error", np.nan, float(replica.bayes_optimal(alpha).generalization_error)
 
 
 def _path(task: str, alpha: float, factor: float, flip: float) -> Solution:

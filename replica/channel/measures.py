@@ -209,7 +209,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Flat(Mixture):
-    """The limit of many examples at lam = ell alpha: phi(t) becomes 1/sqrt(2 pi), eqs. (31)-(32)."""
+    """The limit of many examples, phi(t) = 1/sqrt(2 pi) at lam = ell alpha: eqs. (31)-(32)."""
 
     flat = True
 

@@ -121,8 +121,9 @@ def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     Booleans count as 0 and 1, as they do in Python. Of pandas objects the values
     are read, in their order, and the index is not.
     """
-    if type(value) is float or (type(value) is int and abs(value) < EXACT):
-        return np.array(value + 0.0)  # -0 is 0: 1/lam is never -inf
+    plain: object = value
+    if type(plain) is float or (type(plain) is int and abs(plain) < EXACT):
+        return np.array(plain + 0.0)  # -0 is 0: 1/lam is never -inf
     try:
         if isinstance(value, np.ma.MaskedArray | bytearray):
             raise TypeError
@@ -247,10 +248,11 @@ def number(name: str, value: object, *rules: Range) -> float:
         raise
     if values.ndim:
         raise InvalidArgument(name, rules[0].words if rules else "must be a number", quoted(value))
+    result = float(values)
     for rule in rules:
-        if not rule.holds(values):
+        if not rule.allows(result):
             raise InvalidArgument(name, rule.words, quoted(value))
-    return float(values)
+    return result
 
 
 def whole(

@@ -48,7 +48,7 @@ MOST_PANELS = 4096
 class Measure(Protocol):
     """The measure of the field, as far as panels look at it."""
 
-    def __getitem__(self, which: slice) -> Measure:
+    def __getitem__(self, which: slice, /) -> Measure:
         """The measures of some of the points."""
 
     def weights(self, nodes: Nodes) -> Array:

@@ -125,7 +125,7 @@ class Loss(abc.ABC):
             return np.where(pull > 0, GENTLE * pull / loss.curvature(zero), np.nan)
 
     def nodes(
-        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: adaptive.Measure
     ) -> Nodes:
         """Nodes of as many of the points as fit, from the first on.
 

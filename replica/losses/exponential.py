@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from replica import ranges
 from replica.losses import edge
+from replica.losses.adaptive import Measure
 from replica.losses.base import Loss
 from replica.losses.hard_margin import HardMargin
 from replica.losses.linear import Linear
@@ -59,7 +60,7 @@ class Exponential(Loss):
         return np.log(push) + parameter * kappa
 
     def nodes(
-        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: Measure
     ) -> Nodes:
         return edge.nodes(FLOOR, *_rate_and_edge(parameter, b), breaks, rule)
 

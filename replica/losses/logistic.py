@@ -11,6 +11,7 @@ from scipy.special import expit, log_expit
 
 from replica import ranges
 from replica.losses import edge
+from replica.losses.adaptive import Measure
 from replica.losses.base import Loss
 from replica.losses.hard_margin import HardMargin
 from replica.losses.linear import Linear
@@ -64,7 +65,7 @@ class Logistic(Loss):
         return np.log(push) + np.logaddexp(0.0, 2 * parameter * kappa) - np.log(2.0)
 
     def nodes(
-        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: Measure
     ) -> Nodes:
         return edge.nodes(FLOOR, *_rate_and_edge(parameter, b), breaks, rule)
 

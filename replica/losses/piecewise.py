@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replica.common.compiled import kernel
+from replica.losses.adaptive import Measure
 from replica.losses.base import Loss
 from replica.quadrature import (
     CAPACITY,
@@ -134,7 +135,7 @@ class PiecewiseLoss(Loss):
         return np.log(push)
 
     def nodes(
-        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: object
+        self, parameter: Array, b: Array, breaks: Breaks, rule: Rule, measure: Measure
     ) -> Nodes:
         return _nodes(self.pieces(parameter, b), breaks, rule)
 

@@ -116,12 +116,12 @@ class Rescaled(Loss):
 
     def value(self, margin: ArrayLike) -> Array:
         loss, scale = self._parts
-        return loss.value(scale * margin) / scale
+        return loss.value(scale * np.asarray(margin)) / scale
 
     def derivative(self, margin: ArrayLike) -> Array:
         loss, scale = self._parts
-        return loss.derivative(scale * margin)
+        return loss.derivative(scale * np.asarray(margin))
 
     def curvature(self, margin: ArrayLike) -> Array:
         loss, scale = self._parts
-        return loss.curvature(scale * margin) * scale
+        return loss.curvature(scale * np.asarray(margin)) * scale

@@ -133,6 +133,9 @@ def compute() -> Data:
     alpha = ALPHA[:, None]
     curves = logistic_teacher_student(alpha, lam)
     best, trend = optimal_norm(ALPHA), optimal_norm(TREND)
+    error, slope = np.asarray(curves.generalization_error), np.asarray(curves.slope)
+    best_lam, best_error = np.asarray(best.lam), np.asarray(best.generalization_error)
+    trend_lam, trend_error = np.asarray(trend.lam), np.asarray(trend.generalization_error)
     early = np.asarray(early_law(lam))
     ell = np.geomspace(*ELL, 441)
     optimum = master_optimum()
@@ -141,31 +144,31 @@ def compute() -> Data:
     return Data(
         alpha=ALPHA,
         lam=lam,
-        error=curves.generalization_error,
-        exponent=-curves.slope,
-        optimal_lam=best.lam,
-        optimal_error=best.generalization_error,
+        error=error,
+        exponent=-slope,
+        optimal_lam=best_lam,
+        optimal_error=best_error,
         trend_alpha=TREND,
-        trend_lam=trend.lam,
-        trend_error=trend.generalization_error,
-        lam_law=_fit(TREND, trend.lam, FIT_FROM),
-        error_law=_fit(TREND, trend.generalization_error, FIT_FROM),
-        wide_lam_law=_fit(TREND, trend.lam),
-        wide_error_law=_fit(TREND, trend.generalization_error),
+        trend_lam=trend_lam,
+        trend_error=trend_error,
+        lam_law=_fit(TREND, trend_lam, FIT_FROM),
+        error_law=_fit(TREND, trend_error, FIT_FROM),
+        wide_lam_law=_fit(TREND, trend_lam),
+        wide_error_law=_fit(TREND, trend_error),
         distance=houdayer_hartmann(
-            [np.log(lam[late_part] / at) for at in best.lam],
-            np.log(curves.generalization_error[:, late_part] / best.generalization_error[:, None]),
+            [np.log(lam[late_part] / at) for at in best_lam],
+            list(np.log(error[:, late_part] / best_error[:, None])),
         ),
         distance_raw=houdayer_hartmann(
             [np.log(lam[late_part])] * len(ALPHA),
-            np.log(curves.generalization_error[:, late_part]),
+            list(np.log(error[:, late_part])),
         ),
         small_ratio=optimal_norm(SMALL_ALPHA).lam / SMALL_ALPHA,
         early=early,
-        early_gap=np.sqrt(alpha) * curves.generalization_error / early - 1,
+        early_gap=np.sqrt(alpha) * error / early - 1,
         ell=ell,
         master=np.asarray(master_curve(ell)),
-        master_gap=alpha * curves.generalization_error / late - 1,
+        master_gap=alpha * error / late - 1,
         best_ell=optimum.ell,
         best_value=optimum.value,
         end=float(master_curve(np.inf)),

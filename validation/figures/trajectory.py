@@ -90,7 +90,8 @@ def compute(full: bool = False) -> Data:
         rows["fixed"].append(found.mean("fixed"))
         rows["deviation"].append(found.mean("deviation"))
         rows["deviation_error"].append(found.standard_error("deviation"))
-        rows["theory"].append(logistic_teacher_student(alpha, LAM).generalization_error)
+        theory = logistic_teacher_student(alpha, LAM).generalization_error
+        rows["theory"].append(np.asarray(theory))
     return Data(
         alphas=ALPHAS,
         lam=LAM,
