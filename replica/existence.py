@@ -16,11 +16,13 @@ from scipy.special import erfcx, ndtr
 from replica.channel import moments as m
 from replica.channel.channel import CloudChannel, TeacherChannel
 from replica.equations import SaddlePointEquations
+from replica.inputs import Isotropic
 from replica.losses import HardMargin, Loss
 from replica.problem import Posed
-from replica.saddle_point import solve_equations
+from replica.saddle_point import TOLERANCE, solve_equations
+from replica.solver import follow
 from replica.teachers import NoiseMixture
-from replica.weights import SpectrumWeights, Sphere
+from replica.weights import FixedRidge, SpectrumWeights, Sphere
 
 __all__ = ["capacity", "maximum_stability", "refuse", "separability_capacity", "sharpness_limit"]
 
@@ -32,6 +34,10 @@ Mask = NDArray[np.bool_]
 _LOG_C = 340.0
 #: Less noise than both of these leaves a capacity beyond 1e90, which counts as infinite.
 LEAST_NOISE, LEAST_FLIP = 1e-100, 1e-300
+#: A ridge that moves the norm of the unconstrained minimiser by about as much of itself.
+LEAST_RIDGE = 1e-14
+#: Least norm with an intercept, which grows like its inverse and takes the digits of the fields.
+LEAST_NORM = 1e-6
 #: A limit of convexity beyond this is reported as infinite.
 LARGEST_LIMIT = 1e12
 
@@ -167,6 +173,8 @@ def sharpness_limit(equations: SaddlePointEquations) -> Array:
     if isinstance(weights, SpectrumWeights):
         if not np.isfinite(weights.total):
             return np.full(len(equations), np.inf)
+        if isinstance(equations.channel, CloudChannel):
+            return _cloud_limit(equations)
         isotropic = dataclasses.replace(
             equations, weights=Sphere(), count=equations.count / weights.total
         )
@@ -206,6 +214,33 @@ def sharpness_limit(equations: SaddlePointEquations) -> Array:
     return result
 
 
+def _cloud_limit(equations: SaddlePointEquations) -> Array:
+    """The same for two clouds: the norm that next to no ridge leaves, at n/M in one mode."""
+    weights = equations.weights
+    assert isinstance(weights, SpectrumWeights)
+    result = np.full(len(equations), np.inf)
+    which = np.flatnonzero(equations.count > capacity(equations))
+    if len(which) == 0:
+        return result
+    one = Isotropic().nodes
+    ridge = np.full(len(which), LEAST_RIDGE)
+    channel = dataclasses.replace(equations.channel.select(which), parameter=np.ones(len(which)))
+    count = equations.count[which] / weights.total
+    goal = FixedRidge(one, np.log(ridge))
+    start, first = goal.gentle_start(channel, count)
+    walk = follow(
+        lambda at: SaddlePointEquations(channel, FixedRidge(one, np.log(at)), count).system(),
+        start,
+        first,
+        ridge,
+        TOLERANCE,
+    )
+    z = walk.unknowns
+    q = weights.inverse_variance_at_limit(np.exp(2 * z[:, 0]))
+    result[which] = np.where(walk.arrived, np.exp(z[:, 3]) * np.sqrt(q), np.nan)
+    return result
+
+
 def _at_sharpness(equations: SaddlePointEquations, sharpness: Array) -> SaddlePointEquations:
     channel = dataclasses.replace(equations.channel, parameter=sharpness)
     return dataclasses.replace(equations, channel=channel)
@@ -221,11 +256,34 @@ def _lack(equations: SaddlePointEquations, unknowns: Array) -> Array:
 def refuse(loss: Loss, posed: Posed, which: Indices) -> None:
     """Mark the entries known beforehand to have no unique minimiser."""
     structured = not isinstance(posed.weights, Sphere)
-    traits = loss.hard, loss.reaches_minimum, loss.attained_on_sphere, structured and loss.sharp
+    traits = (
+        loss.hard,
+        loss.reaches_minimum,
+        loss.attained_on_sphere,
+        structured and (loss.sharp or loss.hebbian),
+    )
     if len(which) == 0 or not any(traits):
         return
     equations = posed.equations(which, loss)
     refusals = posed.refusals
+    if loss.hebbian and "intercept" in equations.unknowns:
+        refusals.refuse(
+            which,
+            "lam" if posed.problem.loss.sharp else "loss",
+            "must not be Hebb's rule (lam = 0) for clusters of unequal size: no intercept balances "
+            "pushes that are all the same",
+            posed.parameter[which],
+        )
+        return
+    if loss.sharp and "intercept" in equations.unknowns:
+        little = which[posed.parameter[which] < LEAST_NORM]
+        refusals.refuse(
+            little,
+            "lam",
+            f"must be at least {LEAST_NORM:g} for clusters of unequal size: the intercept grows "
+            "like 1/lam",
+            posed.parameter[little],
+        )
     if structured and loss.sharp:
         limit = sharpness_limit(equations)
         beyond = posed.parameter[which] >= limit

@@ -44,7 +44,7 @@ TILT = 30.0
 LARGEST, BELOW = 640.0, 120.0
 #: Mahalanobis distance beyond which the error of clusters leaves the doubles.
 FARTHEST = 37.0
-#: A limit of the norm below this is zero: weights do not help at all against what is given.
+#: Where the mean loss grows with lam' already here, weights do not help at all.
 NO_NORM = 1e-8
 #: c = R/sqrt(1 - R^2) in place of infinity: terms of the order 1/c are then beyond rounding.
 NO_ANGLE = 1e18
@@ -710,12 +710,25 @@ def _refuse(condition: _Condition, refusals: Refusals, which: Indices, least: fl
             f"{condition.nodes.smallest:.3g}, the smallest eigenvalue that this spectrum resolves",
             condition.lam[which[on]],
         )
-        which, part, sums, norm = which[~on], part[: np.sum(~on)], sums[~on], norm[~on]
+        keep = np.flatnonzero(~on)
+        which, part, sums, norm = which[keep], np.arange(len(keep)), sums[keep], norm[keep]
+    if len(which) == 0:
+        return
+    start = np.full(len(which), np.log(NO_NORM))
+    none = excess(start, part.astype(float)) <= 0
+    refusals.refuse(
+        which[none],
+        "lam",
+        "must be 0: the mean loss grows with the norm from there on",
+        condition.lam[which[none]],
+    )
+    keep = np.flatnonzero(~none)
+    which, part, sums, norm = which[keep], np.arange(len(keep)), sums[keep], norm[keep]
     if len(which) == 0:
         return
     root = elementwise.find_root(
         excess,
-        (np.full(len(which), -30.0), np.log(norm)),
+        (start[keep], np.log(norm)),
         args=(part.astype(float),),
         tolerances={"xatol": 1e-12},
     )
@@ -724,9 +737,7 @@ def _refuse(condition: _Condition, refusals: Refusals, which: Indices, least: fl
         refusals.refuse(
             np.array([point]),
             "lam",
-            f"must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean loss"
-            if limit > NO_NORM
-            else "must be 0: the mean loss grows with the norm from there on",
+            f"must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean loss",
             condition.lam[[point]],
         )
 

@@ -290,8 +290,11 @@ def _information(log_a: Array, labels: NoiseMixture) -> Array:
     return result
 
 
-def _known(inputs: Inputs, strength: Array) -> Array:
-    """Q = <omega tau qh omega tau/(1 + qh omega tau)> of a Gaussian prior, qh = ``strength``."""
+def _log_odds(inputs: Inputs, strength: Array) -> Array:
+    """Log-odds log(Q/(1 - Q)), Q = <omega tau qh omega tau/(1 + qh omega tau)>, qh = ``strength``.
+
+    Q is what a Gaussian prior lets be known; of 1 - Q at 1e-18 no difference would be left.
+    """
     nodes = inputs.nodes
     if isinstance(inputs, PowerLaw):
         exponent = (1 + 2 * inputs.capacity * inputs.source) / inputs.capacity
@@ -300,7 +303,10 @@ def _known(inputs: Inputs, strength: Array) -> Array:
     else:
         power = nodes.signal / nodes.count
     part = strength[:, None] * power
-    return np.sum(nodes.signal * part / (1 + part), axis=1)
+    known = np.sum(nodes.signal * part / (1 + part), axis=1)
+    lost = np.sum(nodes.signal / (1 + part), axis=1)
+    with np.errstate(divide="ignore"):
+        return np.log(known) - np.log(lost)
 
 
 def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
@@ -310,13 +316,14 @@ def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Arra
         return _noiseless_slope(alpha)
     result = np.zeros(len(alpha))
     which = np.flatnonzero(np.isfinite(alpha) & ~labels.storage)
+    result[np.isnan(alpha)] = np.nan
+    if len(which) == 0:
+        return result
 
     def excess(log_a: Array, index: Array) -> Array:
         at = which[index.astype(int)]
         strength = alpha[at] * _information(log_a, labels[at])
-        known = _known(inputs, strength)
-        with np.errstate(divide="ignore"):
-            return np.log(known) - (2 * log_a - np.logaddexp(0.0, 2 * log_a))
+        return _log_odds(inputs, strength) - 2 * log_a
 
     index = np.arange(len(which), dtype=float)
     root = elementwise.find_root(
@@ -326,7 +333,6 @@ def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Arra
         tolerances={"xatol": 1e-15, "xrtol": 1e-15},
     )
     result[which] = np.exp(root.x)
-    result[np.isnan(alpha)] = np.nan
     return result
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from replica.channel import moments as m
 from replica.equations import SaddlePointEquations
-from replica.solver import follow, inverses, newton, newton_step
+from replica.solver import Root, follow, inverses, newton, newton_step
 
 __all__ = ["Group", "Observables", "solve_equations"]
 
@@ -29,6 +29,8 @@ CHECK_ORDER = 28
 TOLERANCE = 1e-8
 #: A check that moves log c by more than this asks for panels of half the width.
 REFINE_ABOVE = 3e-13
+#: After a correction by more than this the moments are taken again.
+MOVED = 1e-13
 #: The part of an integral that rounding can move: 300 positive terms, each good to 2 ulp,
 #: most of it random. tests/test_highprecision.py holds the estimate against certified values.
 ROUNDING = 1e-15
@@ -182,7 +184,41 @@ def _along_path(
         TOLERANCE,
         stop=_stop_beyond(equations) if require_convex else None,
     )
-    return walk.unknowns, walk.iterations, walk.arrived, walk.stopped
+    arrived, beyond = walk.arrived.copy(), walk.stopped.copy()
+    near = np.flatnonzero(~arrived & ~walk.stopped & np.isfinite(walk.unknowns).all(axis=1))
+    if len(near) and "log_mu" in equations.unknowns:
+        root, beyond[near] = _next_to_the_limit(equations.select(near), walk.unknowns[near])
+        walk.unknowns[near[root.converged]] = root.unknowns[root.converged]
+        walk.iterations[near] += root.iterations
+        arrived[near] = root.converged
+    return walk.unknowns, walk.iterations, arrived, beyond
+
+
+def _next_to_the_limit(equations: SaddlePointEquations, z: Array) -> tuple[Root, Mask]:
+    """Newton in mu itself, from the end of a path that stops short of the limit of convexity.
+
+    There mu vanishes like the distance to the limit, and the equations are linear in it, while
+    the path of log mu has no end. Also whether they lead to a negative mu, beyond the limit.
+    """
+    column = equations.unknowns.index("log_mu")
+    unit = z[:, column].copy()
+    system = equations.system()
+
+    def linear(y: Array, which: Indices) -> tuple[Array, Array]:
+        at = y.copy()
+        with np.errstate(all="ignore"):  # where a step leads beyond the limit
+            at[:, column] = unit[which] + np.log(y[:, column])
+            residuals, jacobian = system(at, which)
+            jacobian[:, :, column] /= y[:, None, column]
+        return residuals, jacobian
+
+    start = z.copy()
+    start[:, column] = 1.0
+    root = newton(linear, start, TOLERANCE)
+    step = newton_step(*linear(start, np.arange(len(start))))[:, column]
+    with np.errstate(all="ignore"):
+        root.unknowns[:, column] = unit + np.log(root.unknowns[:, column])
+        return root, ~root.converged & (step < -1)
 
 
 def _stop_beyond(
@@ -261,6 +297,11 @@ def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[A
         residuals[todo], jacobian[todo] = equations.residuals(z[todo], which[todo], moments[todo])
         step[todo] = newton_step(residuals[todo], jacobian[todo])
     z = z + step
+    far = np.flatnonzero(np.abs(step).max(axis=1) > MOVED)
+    if len(far):  # observables belong to the corrected unknowns
+        moments[far] = equations.moments(
+            z[far], which[far], order=CHECK_ORDER, columns=m.OBSERVABLES
+        )
     return z, _observables(equations, z, which, moments, residuals, jacobian, step)
 
 

@@ -21,6 +21,8 @@ from replica import (
     Square,
     SquaredHinge,
     Teacher,
+    logistic_clusters,
+    logistic_teacher_student,
 )
 from replica.common.arguments import InvalidArgument
 from replica.inputs import Clusters, Isotropic, MarchenkoPastur, PowerLaw, Spectrum
@@ -280,6 +282,24 @@ def test_digits_that_finite_numbers_of_examples_tend_to():
     """At P = 1e5 the full equations give 0.1234 and 0.0755, and approach like 1/P."""
     found = population_curve([1.0, 3.0], inputs=PowerLaw(1.5, 0.3))
     np.testing.assert_allclose(found.generalization_error, [0.1234, 0.0755], atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "lam"),
+    [(PowerLaw(1.5, 0.3), 1.0), (PowerLaw(3.0, 0.7), 4.0), (LIST, 2.0), (MarchenkoPastur(0.5), 1.0),
+     (CLUSTERS, 0.7), (Clusters(OMEGA, MEANS, positive=0.2), 0.7)],
+)  # fmt: skip
+def test_it_is_where_the_full_equations_end(inputs, lam):
+    """Two codes that share no integral: what is left of their difference falls like 1/P."""
+    limit = population_curve(lam, inputs=inputs)
+    solve = logistic_clusters if isinstance(inputs, Clusters) else logistic_teacher_student
+    P = 10.0 ** np.array([5, 6, 7])
+    full = solve(P, lam, inputs=inputs)
+    scaled = P * (full.generalization_error / limit.generalization_error - 1)
+    # P times the relative error of both, and a tenth of the next order, 1/P^2
+    known = P[2] * (limit.error_estimate + full.error_estimate.max())
+    assert abs(scaled[2] - scaled[1]) < 0.15 * abs(scaled[1] - scaled[0]) + known
+    assert known < 1e-3 * abs(scaled[2])
 
 
 @settings(max_examples=8)

@@ -12,7 +12,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.channel import Channel
+from replica.channel import Centre, Channel
 from replica.channel import moments as m
 from replica.common.compiled import kernel
 from replica.dual import Dual
@@ -150,26 +150,35 @@ class SpectrumWeights(Weights):
         )
 
     def start(self, channel: Channel, count: Array) -> Array:
-        """Hebb's rule in closed form, eq. (50), with mu from G at Hebb's push."""
+        """Hebb's rule in closed form, eq. (50), with mu from G at Hebb's push.
+
+        The push is -x V' at the centre of each cloud, taken as the same for all its examples.
+        """
         p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
         mean, square = np.sum(p * omega), np.sum(p * omega**2)
         learned = np.sum(tau * omega)
         spread = np.sum(tau * (omega - learned) ** 2) / learned**2
-        with np.errstate(divide="ignore"):
-            push = mean / (channel.hebb_pull * learned)  # n x / R
         stored = channel.storage
-        c = 1 / np.sqrt(spread + push**2 * square / mean**2 / count)
-        overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
-        free = 1 / np.sqrt(count * square / mean**2)  # x without a signal
-        x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
-        log_s = -0.5 * np.log(count * x**2 / mean + overlap2 / learned)
         z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
+
+        def at(log_scale: Array) -> tuple[Centre, Array, Array, Array]:
+            """The push, c, x and log s where the field's scale decides about the push."""
+            centre = channel.hebb(log_scale)
+            with np.errstate(divide="ignore"):
+                push = mean / (channel.hebb_pull * centre.push * learned)  # n x / R
+            c = 1 / np.sqrt(spread + push**2 * centre.square * square / mean**2 / count)
+            overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
+            free = 1 / np.sqrt(count * centre.square * square / mean**2)  # x without a signal
+            x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
+            step = count * x**2 * centre.square
+            return centre, c, x, -0.5 * np.log(step / mean + overlap2 / learned)
+
+        *_, log_s = at(np.zeros(len(count)))
+        centre, c, x, z[:, LOG_S] = at(log_s)
         z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
-        parameter, b = channel.loss.scaled(channel.parameter, np.log(x), log_s)
-        with np.errstate(all="ignore"):
-            guess = channel.loss.first_guess(parameter, np.exp(b), np.zeros(len(b)))
-        z[:, LOG_X] = np.log(x) + np.where(np.isfinite(guess), guess - b, 0.0)
-        z[:, LOG_S] = log_s
+        z[:, LOG_X] = np.log(x)
+        if len(channel.unknowns) > 1:
+            z[:, -1] = centre.intercept
         everyone = np.arange(len(count))
         moments = channel.moments(z, everyone, order=12, columns=m.COUPLED, log_scale=z[:, LOG_S])
         curved = channel.merged(moments)[:, m.CURVED]
@@ -266,7 +275,10 @@ class SpectrumWeights(Weights):
         floor = 0.1
         straight = (ratio - floor) * (1 / floor) + float(np.log(floor))
         safe = Dual(np.maximum(ratio.value, floor), ratio.gradient)
-        return safe.log().where(ratio.value > floor, straight).where(few, plain)
+        parts = safe.log().where(ratio.value > floor, straight)
+        # next to the limit of convexity both sides vanish like mu: their difference is linear
+        parts = parts.where(telling, (right - traces.lost) * (1 / unknown.value))
+        return parts.where(few, plain)
 
     def _norm(
         self,

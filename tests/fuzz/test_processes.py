@@ -159,10 +159,12 @@ def test_a_process_killed_while_it_compiles(tmp_path):
 
 
 @pytest.mark.parametrize("flags", [("-X", "dev", "-W", "error"), ("-O",), ("-OO",), ("-B",)])
-def test_flags_of_the_interpreter(flags):
-    """-OO takes the docstrings, which nothing may need."""
+@pytest.mark.parametrize("interpreted", [pytest.param("0", marks=pytest.mark.slow), "1"])
+def test_flags_of_the_interpreter(flags, interpreted):
+    """-OO takes the docstrings, which nothing may need; other bytes are other kernels."""
     code = SOLVE + "\nimport perceptron as p\nprint(p.hebb_rule(p.teacher_student(10, 2.0)).norm)"
-    assert float(python(code, *flags)[0].split()[0]) == EPS
+    found, _ = python(code, *flags, NUMBA_DISABLE_JIT=interpreted)
+    assert float(found.split()[0]) == EPS
 
 
 def test_isolated_without_home_and_elsewhere(tmp_path):
