@@ -331,8 +331,8 @@ def _scaled(a: float, r: float, at: Flat) -> tuple[Array, Array]:
     """Logarithms of eps and lam/ell, of eqs. (71)-(72) and (82)."""
     share = min(2 * r, 1.0)
     log_I = _log_modes(a)
-    log_tau = math.log(_unlearned(a, r))
-    log_s = (log_tau - np.log(at.E) + a * share * (log_I - np.log(at.G))) / (2 + a * share)
+    log_theta = math.log(_unlearned(a, r))
+    log_s = (log_theta - np.log(at.E) + a * share * (log_I - np.log(at.G))) / (2 + a * share)
     log_k = log_s + np.log(at.G) - log_I
     log_lam = a / 2 * log_k + 0.5 * np.log(at.A / (a * at.G) + share * at.E)
     return log_s - math.log(math.pi), log_lam

@@ -90,7 +90,7 @@ def test_maximum_stability_is_that_of_sums(a, r):
 
 
 def test_a_theory_without_noise_does_not_pass():
-    # D = 1 in eq. (87): the population law goes on for ever, without an optimum
+    # D = 1 in eq. (71): the population law goes on for ever, without an optimum
     a, r = 1.5, 0.3
     c = curve(a, r)
     P = 1e8
@@ -280,7 +280,7 @@ def test_estimates_are_small_and_values_finite(a, r):
     c = structured_master_curve(a, r, points=5)
     assert np.all(np.isfinite(c.error))
     assert c.error_estimate.max() < 1e-10
-    # the expansion of eq. (92) gives this sign, the curve the other fact
+    # the expansion of eq. (76) gives this sign, the curve the other fact
     if r < 0.5:
         falls = end_slope(np.array([a]), np.array([r]))[0] < 0
         assert np.isfinite(c.optimum_lam) == falls
