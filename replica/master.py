@@ -104,6 +104,9 @@ def structured_master_curve(
     around the optimum, which maximum stability is far above. For r > 1/2 and a > 2 eq. (82), from
     the second early law through the optimum to maximum stability.
 
+    At finite P the curve is approached like K^-min(1, 2ar) below r = 1/2 and, more slowly, like
+    K^-min(1, (2r-1)a) above, with the last learned mode K ~ P^(2 gamma_2/a) at the optimum.
+
     Parameters
     ----------
     capacity : float
