@@ -100,7 +100,8 @@ class OptimalNorm(Record):
     bayes_gap : float
         eps_opt / eps_Bayes - 1: never zero; below 7e-4 for isotropic inputs without noise.
     ridge : float
-        Strength of the penalty whose minimiser has this norm, as in `Solution`.
+        Strength of the penalty whose minimiser has this norm, as in `Solution`; 0 at the limit of
+        convexity.
     error_estimate : float
         Of the relative error of ``generalization_error``, as in `Solution`.
     status : str
@@ -455,10 +456,11 @@ def optimal_norm(
     n = len(flat)
     lam, overlap, eps, error, ridge = (np.full(n, np.nan) for _ in range(5))
     if len(good):
-        lam[good] = _best_norm(flat[good], labels[good], inputs)
+        lam[good], unconstrained = _best_norm(flat[good], labels[good], inputs)
         best = solve(_problem(flat[good], lam[good], labels[good], inputs), require_convex=False)
         overlap[good], eps[good] = best.overlap, best.generalization_error
-        error[good], ridge[good] = best.error_estimate, best.ridge
+        # at the limit of convexity there is no penalty: what is left of it is rounding
+        error[good], ridge[good] = best.error_estimate, np.where(unconstrained, 0.0, best.ridge)
     if isinstance(inputs, Clusters):
         bayes = np.full(n, ndtr(-np.sqrt(inputs.nodes.distance)))
     else:
@@ -500,8 +502,10 @@ def _problem(alpha: Array, lam: Array, labels: NoiseMixture, inputs: Inputs) -> 
     return Problem(alpha, Logistic(lam), teacher, inputs)
 
 
-def _best_norm(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
-    """Where the slope of the error changes its sign."""
+def _best_norm(
+    alpha: Array, labels: NoiseMixture, inputs: Inputs
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Where the slope of the error changes its sign; whether that is the limit of convexity."""
     posed = pose(_problem(alpha, np.ones(len(alpha)), labels, inputs))
     everyone = np.arange(len(alpha))
     limit = existence.sharpness_limit(posed.equations(everyone))
@@ -524,8 +528,10 @@ def _best_norm(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
         tolerances={"xatol": 1e-13, "fatol": 0.0},
     )
     lam = np.where(root.success, np.exp(root.x), np.nan)
+    unconstrained = np.zeros(len(alpha), dtype=bool)
     ends = np.flatnonzero(~root.success)
     if len(ends):  # the error falls all the way to the end of the path
         falling = slope(top[ends], everyone[ends].astype(float)) < 0
         lam[ends[falling]] = np.where(np.isfinite(limit), limit, np.inf)[ends[falling]]
-    return lam
+        unconstrained[ends[falling]] = np.isfinite(limit)[ends[falling]]
+    return lam, unconstrained

@@ -284,19 +284,33 @@ def test_the_path_of_random_labels_has_neither_optimum_nor_bound():
 
 @pytest.mark.parametrize("options", [(), ("--label-flip", "0.05"), LAW])
 def test_optimum_is_the_librarys_record(options):
-    found = record("optimum", "--alpha", "20", *options)
+    found = record("optimum", "--alpha", "5", *options)
     best = replica.optimal_norm(
-        20.0,
+        5.0,
         label_flip=0.05 if "--label-flip" in options else 0.0,
         inputs=PowerLaw(1.5, 0.3) if options == LAW else None,
     )
     for name, value in best.to_dict().items():
         assert found[name] == as_json(value), name
     assert found["C"] == 1 / best.ridge
-    text = run("optimum", "--alpha", "20", *options).stdout
+    text = run("optimum", "--alpha", "5", *options).stdout
     for name in ("lam", "generalization_error", "ridge", "overlap"):
         assert f"{getattr(best, name):.15g}" in text.split(), name
     assert f"{100 * best.bayes_gap:.3g} %" in text
+
+
+def test_where_no_norm_is_too_large_no_ridge_is_best():
+    arguments = ("optimum", "--alpha", "20", "--label-flip", "0.05")
+    found = record(*arguments)
+    limit = replica.convexity_limit(20.0, label_flip=0.05)
+    assert (found["lam"], found["ridge"], found["C"]) == (limit, 0.0, "inf")
+    text = run(*arguments).stdout
+    assert "falls all the way to the limit of convexity: no ridge is best" in text
+    assert "scikit-learn" not in text
+    # its row of the path is that of the unconstrained minimiser, which counts as solved
+    rows = {row["rule"]: row for row in rows_of("--alpha", "20", "--label-flip", "0.05")}
+    assert float(rows["optimum"]["lam"]) == limit
+    assert float(rows["optimum"]["generalization_error"]) == found["generalization_error"]
 
 
 def test_the_best_ridge_of_clusters_is_where_no_other_is_better(tables):

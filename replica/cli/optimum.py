@@ -107,3 +107,6 @@ def _print(found: dict[str, Any], asked: dict[str, Any], inputs: Inputs) -> None
     console.print(f"Best norm. {problem}", soft_wrap=True)
     console.print()
     table(console, ("quantity", "symbol", "value"), rows, wrapped=("quantity",))
+    if not found["ridge"] > 0:
+        end = "maximum stability" if math.isinf(found["lam"]) else "the limit of convexity"
+        console.print(f"\nThe error falls all the way to {end}: no ridge is best.", soft_wrap=True)
