@@ -313,6 +313,45 @@ def test_where_no_norm_is_too_large_no_ridge_is_best():
     assert float(rows["optimum"]["generalization_error"]) == found["generalization_error"]
 
 
+def test_an_error_that_falls_to_maximum_stability_has_its_best_norm_there():
+    """Capacity 1.05 and source 0.25 are in the part of the plane without a finite optimum."""
+    arguments = ("optimum", "--alpha", "10000", "--inputs", "power-law:1.05,0.25")
+    found = record(*arguments)
+    stable = replica.max_stability(1e4, inputs=PowerLaw(1.05, 0.25))
+    assert (found["lam"], found["ridge"]) == ("inf", 0.0)
+    assert found["generalization_error"] == stable.generalization_error
+    assert "all the way to maximum stability: no ridge is best" in run(*arguments).stdout
+
+
+def test_of_isotropic_clusters_hebb_is_best(tmp_path):
+    """Mignacco et al. (2020): equal clusters are best told apart by their means."""
+    path = tmp_path / "clusters.csv"
+    path.write_text("eigenvalue,mean,weight\n1,0.9,1\n")
+    arguments = ("optimum", "--alpha", "2", "--inputs", f"clusters:{path}")
+    found = record(*arguments)
+    assert (found["lam"], found["ridge"], found["C"]) == (0.0, "inf", 0.0)
+    assert "rises from Hebb's rule on" in run(*arguments).stdout
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-4, 1e12])
+def test_the_best_norm_goes_like_one_over_the_root_of_the_variance(scale):
+    eigenvalues, rest = np.array([3.0, 1.0, 0.2]), ([0.1, 1, 4], [0.2, 0.3, 0.5])
+    best = replica.optimal_norm([0.1, 3.0], inputs=Spectrum(eigenvalues, *rest)).lam
+    found = replica.optimal_norm([0.1, 3.0], inputs=Spectrum(scale * eigenvalues, *rest)).lam
+    # at small alpha the minimum is located to 1e-14/alpha
+    np.testing.assert_allclose(found * np.sqrt(scale), best, rtol=2e-13)
+
+
+def test_the_best_norm_is_found_at_both_ends_of_its_range():
+    alpha = np.array([1e-6, 1e12, 1e14])
+    best = replica.optimal_norm(alpha).lam
+    assert 0 < best[0] < 0.01
+    # docs/theory.md, section 7
+    np.testing.assert_allclose(best[1:] / alpha[1:], 0.883585098446, rtol=1e-11)
+    steep = replica.optimal_norm(1e4, inputs=PowerLaw(20, 0.05))
+    assert 1e17 < steep.lam < 1e18
+
+
 def test_the_best_ridge_of_clusters_is_where_no_other_is_better(tables):
     word = "clusters:clusters.csv"
     found = record("optimum", "--alpha", "9", "--inputs", word)
