@@ -284,19 +284,72 @@ def test_the_path_of_random_labels_has_neither_optimum_nor_bound():
 
 @pytest.mark.parametrize("options", [(), ("--label-flip", "0.05"), LAW])
 def test_optimum_is_the_librarys_record(options):
-    found = record("optimum", "--alpha", "20", *options)
+    found = record("optimum", "--alpha", "5", *options)
     best = replica.optimal_norm(
-        20.0,
+        5.0,
         label_flip=0.05 if "--label-flip" in options else 0.0,
         inputs=PowerLaw(1.5, 0.3) if options == LAW else None,
     )
     for name, value in best.to_dict().items():
         assert found[name] == as_json(value), name
     assert found["C"] == 1 / best.ridge
-    text = run("optimum", "--alpha", "20", *options).stdout
+    text = run("optimum", "--alpha", "5", *options).stdout
     for name in ("lam", "generalization_error", "ridge", "overlap"):
         assert f"{getattr(best, name):.15g}" in text.split(), name
     assert f"{100 * best.bayes_gap:.3g} %" in text
+
+
+def test_where_no_norm_is_too_large_no_ridge_is_best():
+    arguments = ("optimum", "--alpha", "20", "--label-flip", "0.05")
+    found = record(*arguments)
+    limit = replica.convexity_limit(20.0, label_flip=0.05)
+    assert (found["lam"], found["ridge"], found["C"]) == (limit, 0.0, "inf")
+    text = run(*arguments).stdout
+    assert "falls all the way to the limit of convexity: no ridge is best" in text
+    assert "scikit-learn" not in text
+    # its row of the path is that of the unconstrained minimiser, which counts as solved
+    rows = {row["rule"]: row for row in rows_of("--alpha", "20", "--label-flip", "0.05")}
+    assert float(rows["optimum"]["lam"]) == limit
+    assert float(rows["optimum"]["generalization_error"]) == found["generalization_error"]
+
+
+def test_an_error_that_falls_to_maximum_stability_has_its_best_norm_there():
+    """Capacity 1.05 and source 0.25 are in the part of the plane without a finite optimum."""
+    arguments = ("optimum", "--alpha", "10000", "--inputs", "power-law:1.05,0.25")
+    found = record(*arguments)
+    stable = replica.max_stability(1e4, inputs=PowerLaw(1.05, 0.25))
+    assert (found["lam"], found["ridge"]) == ("inf", 0.0)
+    assert found["generalization_error"] == stable.generalization_error
+    assert "all the way to maximum stability: no ridge is best" in run(*arguments).stdout
+
+
+def test_of_isotropic_clusters_hebb_is_best(tmp_path):
+    """Mignacco et al. (2020): equal clusters are best told apart by their means."""
+    path = tmp_path / "clusters.csv"
+    path.write_text("eigenvalue,mean,weight\n1,0.9,1\n")
+    arguments = ("optimum", "--alpha", "2", "--inputs", f"clusters:{path}")
+    found = record(*arguments)
+    assert (found["lam"], found["ridge"], found["C"]) == (0.0, "inf", 0.0)
+    assert "rises from Hebb's rule on" in run(*arguments).stdout
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-4, 1e12])
+def test_the_best_norm_goes_like_one_over_the_root_of_the_variance(scale):
+    eigenvalues, rest = np.array([3.0, 1.0, 0.2]), ([0.1, 1, 4], [0.2, 0.3, 0.5])
+    best = replica.optimal_norm([0.1, 3.0], inputs=Spectrum(eigenvalues, *rest)).lam
+    found = replica.optimal_norm([0.1, 3.0], inputs=Spectrum(scale * eigenvalues, *rest)).lam
+    # at small alpha the minimum is located to 1e-14/alpha
+    np.testing.assert_allclose(found * np.sqrt(scale), best, rtol=2e-13)
+
+
+def test_the_best_norm_is_found_at_both_ends_of_its_range():
+    alpha = np.array([1e-6, 1e12, 1e14])
+    best = replica.optimal_norm(alpha).lam
+    assert 0 < best[0] < 0.01
+    # docs/theory.md, section 7
+    np.testing.assert_allclose(best[1:] / alpha[1:], 0.883585098446, rtol=1e-11)
+    steep = replica.optimal_norm(1e4, inputs=PowerLaw(20, 0.05))
+    assert 1e17 < steep.lam < 1e18
 
 
 def test_the_best_ridge_of_clusters_is_where_no_other_is_better(tables):

@@ -60,7 +60,8 @@ def optimum(
     The norm lam at which the generalization error is smallest, that error, the ridge whose
     minimiser has this norm with scikit-learn's C = 1/ridge, and by how much the error exceeds
     the smallest that any rule reaches. lam is inf where the error falls up to maximum
-    stability, and the limit of convexity, where the ridge is zero, if it falls up to there.
+    stability, the limit of convexity, where the ridge is zero, if it falls up to there, and 0 where
+    it rises from Hebb's rule on.
     """
     check_outputs(json_to)
     from replica import optimal_norm
@@ -96,7 +97,7 @@ def _print(found: dict[str, Any], asked: dict[str, Any], inputs: Inputs) -> None
         ),
         ("overlap", "R", number(found["overlap"])),
     ]
-    if found["ridge"] > 0:  # nothing is left of it at maximum stability
+    if 0 < found["ridge"] < math.inf:
         rows += [
             ("ridge whose minimiser this is", "r", number(found["ridge"])),
             ("scikit-learn's C = 1/r", "C", number(found["C"])),
@@ -107,3 +108,8 @@ def _print(found: dict[str, Any], asked: dict[str, Any], inputs: Inputs) -> None
     console.print(f"Best norm. {problem}", soft_wrap=True)
     console.print()
     table(console, ("quantity", "symbol", "value"), rows, wrapped=("quantity",))
+    if found["lam"] == 0:
+        console.print("\nThe error rises from Hebb's rule on: no ridge is too strong.")
+    elif not found["ridge"] > 0:
+        end = "maximum stability" if math.isinf(found["lam"]) else "the limit of convexity"
+        console.print(f"\nThe error falls all the way to {end}: no ridge is best.", soft_wrap=True)

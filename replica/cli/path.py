@@ -103,9 +103,9 @@ def path(
 ) -> None:
     """Write the whole curve at one alpha as CSV.
 
-    The column `rule` says what a row is: hebb (lam = 0), path, optimum (the best norm),
-    max_stability (lam = inf) or bayes_optimal (no norm: the best that any rule can do; for
-    clusters that are known). Rows are in order of lam.
+    The column `rule` says what a row is: hebb (lam = 0), path, optimum (the best norm, unless
+    it is one of the ends), max_stability (lam = inf) or bayes_optimal (no norm: the best that
+    any rule can do; for clusters that are known). Rows are in order of lam.
 
     The first line names the columns. Numbers have full precision; infinities are "inf" and
     numbers that do not exist are empty. A norm without a solution (noisy labels, beyond the
@@ -158,8 +158,8 @@ def _rows(
     learnable = not posed.labels.storage[0]  # random labels have neither optimum nor bound
     if learnable:
         best = optimal_norm(alpha, teacher=teacher, inputs=inputs)
-        # the error may fall up to maximum stability, which has its own row
-        named += [("optimum", best.lam)] if math.isfinite(best.lam) else []
+        # the error may fall up to maximum stability, or rise from Hebb's rule on: both have rows
+        named += [("optimum", best.lam)] if 0 < best.lam < math.inf else []
     named.append(("max_stability", math.inf))
     named.sort(key=lambda row: row[1])
     curve = logistic_teacher_student(
