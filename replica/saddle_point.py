@@ -48,6 +48,12 @@ ROUNDING = 1e-15
 BLOCK = 8192
 #: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
 NEXT_TO_HARD = 40.0
+#: Share of the modes that may be learned where a path begins; a choice.
+NEARLY_EMPTY = 0.1
+#: A step in log scale that is as good as a derivative.
+LITTLE = 1e-6
+#: mu, or 1/x, vanishes if its slope leads to zero within so many of the shortest strides; a choice.
+VANISHING = 10
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def _solve(
         part = equations.select(lost)
         found, steps, converged[lost], beyond[lost] = _along_path(part, require_convex)
         # where neither arrived, a diverging x is what Newton from the guess shows
-        known = np.isfinite(found).all(axis=1) & (
+        known = ~np.isnan(found).any(axis=1) & (
             converged[lost] | beyond[lost] | (not equations.weights.direct)
         )
         z[lost[known]] = found[known]
@@ -186,6 +192,11 @@ def _along_path(
         return _to_hard_margin(equations, require_convex)
     first = np.minimum(channel.loss.gentle_scale(channel.parameter), 1.0)
     start = equations.at_scale(np.log(first)).start()
+    # with many examples the limit of convexity may lie before a loss looks bent
+    full = np.flatnonzero(equations.weights.filled(start) > NEARLY_EMPTY)
+    if len(full):
+        first[full] *= NEARLY_EMPTY / equations.weights.filled(start)[full]
+        start[full] = equations.select(full).at_scale(np.log(first[full])).start()
     walk = follow(
         lambda scale: equations.at_scale(np.log(scale)).system(),
         start,
@@ -197,23 +208,24 @@ def _along_path(
     arrived, beyond = walk.arrived.copy(), walk.stopped.copy()
     near = np.flatnonzero(~arrived & ~walk.stopped & np.isfinite(walk.unknowns).all(axis=1))
     if len(near) and "log_mu" in equations.unknowns:
-        ahead = np.minimum(walk.parameter[near] * np.exp(4 * SHORTEST_STRIDE), 1.0)
-        root, beyond[near] = _next_to_the_limit(
-            equations.select(near), walk.unknowns[near], np.log(ahead)
+        root, beyond[near], runaway = _next_to_the_limit(
+            equations.select(near), walk.unknowns[near], np.log(walk.parameter[near])
         )
         walk.unknowns[near[root.converged]] = root.unknowns[root.converged]
+        walk.unknowns[near[runaway], LOG_X] = np.inf
         walk.iterations[near] += root.iterations
         arrived[near] = root.converged
     return walk.unknowns, walk.iterations, arrived, beyond
 
 
 def _next_to_the_limit(
-    equations: SaddlePointEquations, z: Array, ahead: Array
-) -> tuple[Root, Mask]:
+    equations: SaddlePointEquations, z: Array, log_scale: Array
+) -> tuple[Root, Mask, Mask]:
     """Newton in mu itself, from the end of a path that stops short of the limit of convexity.
 
     There mu vanishes like the distance to the limit, and the equations are linear in it, while
-    the path of log mu has no end. Also whether mu is negative a little ahead, at these log scales.
+    the path of log mu has no end. Also whether mu is about to vanish where the path ended, or 1/x,
+    where the minimum of the loss is reached.
     """
     column = equations.unknowns.index("log_mu")
     unit = z[:, column].copy()
@@ -234,10 +246,13 @@ def _next_to_the_limit(
     start = z.copy()
     start[:, column] = 1.0
     root = newton(linear(equations), start, TOLERANCE)
-    soon = newton_step(*linear(equations.at_scale(ahead))(start, np.arange(len(start))))
+    ahead = linear(equations.at_scale(log_scale + LITTLE))
+    slope = newton_step(*ahead(start, np.arange(len(start)))) / LITTLE
+    steep = VANISHING * SHORTEST_STRIDE * slope
     with np.errstate(all="ignore"):
         root.unknowns[:, column] = unit + np.log(root.unknowns[:, column])
-        return root, ~root.converged & (soon[:, column] < -1)
+        lost = ~root.converged
+        return root, lost & (steep[:, column] < -1), lost & (steep[:, LOG_X] > 1)
 
 
 def _stop_beyond(
