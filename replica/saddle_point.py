@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from replica.channel import moments as m
 from replica.equations import SaddlePointEquations
-from replica.solver import follow, inverses, newton, newton_step
+from replica.nodes import Nodes
+from replica.solver import (
+    SHORTEST_STRIDE,
+    Equations,
+    Root,
+    follow,
+    inverses,
+    newton,
+    newton_step,
+)
+from replica.weights import FixedRidge
 
 __all__ = ["Group", "Observables", "solve_equations"]
 
@@ -29,13 +39,21 @@ CHECK_ORDER = 28
 TOLERANCE = 1e-8
 #: A check that moves log c by more than this asks for panels of half the width.
 REFINE_ABOVE = 3e-13
+#: After a correction by more than this the moments are taken again.
+MOVED = 1e-13
 #: The part of an integral that rounding can move: 300 positive terms, each good to 2 ulp,
 #: most of it random. tests/test_highprecision.py holds the estimate against certified values.
 ROUNDING = 1e-15
 #: Points solved at a time; bounds the memory for intermediate moments to a few MB.
 BLOCK = 8192
-#: lam' eps from which on a path counts as next to maximum stability; a choice.
+#: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
 NEXT_TO_HARD = 40.0
+#: Share of the modes that may be learned where a path begins; a choice.
+NEARLY_EMPTY = 0.1
+#: A step in log scale that is as good as a derivative.
+LITTLE = 1e-6
+#: mu, or 1/x, vanishes if its slope leads to zero within so many of the shortest strides; a choice.
+VANISHING = 10
 
 
 @dataclass(frozen=True)
@@ -153,7 +171,7 @@ def _solve(
         part = equations.select(lost)
         found, steps, converged[lost], beyond[lost] = _along_path(part, require_convex)
         # where neither arrived, a diverging x is what Newton from the guess shows
-        known = np.isfinite(found).all(axis=1) & (
+        known = ~np.isnan(found).any(axis=1) & (
             converged[lost] | beyond[lost] | (not equations.weights.direct)
         )
         z[lost[known]] = found[known]
@@ -174,6 +192,11 @@ def _along_path(
         return _to_hard_margin(equations, require_convex)
     first = np.minimum(channel.loss.gentle_scale(channel.parameter), 1.0)
     start = equations.at_scale(np.log(first)).start()
+    # with many examples the limit of convexity may lie before a loss looks bent
+    full = np.flatnonzero(equations.weights.filled(start) > NEARLY_EMPTY)
+    if len(full):
+        first[full] *= NEARLY_EMPTY / equations.weights.filled(start)[full]
+        start[full] = equations.select(full).at_scale(np.log(first[full])).start()
     walk = follow(
         lambda scale: equations.at_scale(np.log(scale)).system(),
         start,
@@ -182,7 +205,54 @@ def _along_path(
         TOLERANCE,
         stop=_stop_beyond(equations) if require_convex else None,
     )
-    return walk.unknowns, walk.iterations, walk.arrived, walk.stopped
+    arrived, beyond = walk.arrived.copy(), walk.stopped.copy()
+    near = np.flatnonzero(~arrived & ~walk.stopped & np.isfinite(walk.unknowns).all(axis=1))
+    if len(near) and "log_mu" in equations.unknowns:
+        root, beyond[near], runaway = _next_to_the_limit(
+            equations.select(near), walk.unknowns[near], np.log(walk.parameter[near])
+        )
+        walk.unknowns[near[root.converged]] = root.unknowns[root.converged]
+        walk.unknowns[near[runaway], LOG_X] = np.inf
+        walk.iterations[near] += root.iterations
+        arrived[near] = root.converged
+    return walk.unknowns, walk.iterations, arrived, beyond
+
+
+def _next_to_the_limit(
+    equations: SaddlePointEquations, z: Array, log_scale: Array
+) -> tuple[Root, Mask, Mask]:
+    """Newton in mu itself, from the end of a path that stops short of the limit of convexity.
+
+    There mu vanishes like the distance to the limit, and the equations are linear in it, while
+    the path of log mu has no end. Also whether mu is about to vanish where the path ended, or 1/x,
+    where the minimum of the loss is reached.
+    """
+    column = equations.unknowns.index("log_mu")
+    unit = z[:, column].copy()
+
+    def linear(equations: SaddlePointEquations) -> Equations:
+        system = equations.system()
+
+        def residuals(y: Array, which: Indices) -> tuple[Array, Array]:
+            at = y.copy()
+            with np.errstate(all="ignore"):  # where a step leads beyond the limit
+                at[:, column] = unit[which] + np.log(y[:, column])
+                residuals, jacobian = system(at, which)
+                jacobian[:, :, column] /= y[:, None, column]
+            return residuals, jacobian
+
+        return residuals
+
+    start = z.copy()
+    start[:, column] = 1.0
+    root = newton(linear(equations), start, TOLERANCE)
+    ahead = linear(equations.at_scale(log_scale + LITTLE))
+    slope = newton_step(*ahead(start, np.arange(len(start)))) / LITTLE
+    steep = VANISHING * SHORTEST_STRIDE * slope
+    with np.errstate(all="ignore"):
+        root.unknowns[:, column] = unit + np.log(root.unknowns[:, column])
+        lost = ~root.converged
+        return root, lost & (steep[:, column] < -1), lost & (steep[:, LOG_X] > 1)
 
 
 def _stop_beyond(
@@ -213,8 +283,9 @@ def _to_hard_margin(
     first = soft.channel.loss.gentle_scale(soft.channel.parameter)
 
     def near(scale: Array, z: Array, which: Indices) -> Mask:
-        error, _ = equations.channel.generalization(z[which])
-        return scale[which] * np.exp(z[which, LOG_S]) * error > NEXT_TO_HARD
+        """By the edge of the push, L = log(4 lam' x) = 2 lam' kappa."""
+        sharpness = scale[which] * np.exp(z[which, LOG_S])
+        return z[which, LOG_X] + np.log(4 * sharpness) > NEXT_TO_HARD
 
     reached = np.ones(n)
 
@@ -242,7 +313,47 @@ def _to_hard_margin(
 
 
 #: Columns of the unknowns.
-LOG_X, LOG_S = 1, 3
+LOG_X, LOG_MU, LOG_S = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class AtRidge:
+    """What a penalty leaves.
+
+    Attributes
+    ----------
+    norm : (n,) array
+        lam.
+    unknowns : (n, k) array
+        Of `FixedRidge`, whose scale is lam'.
+    arrived : (n,) array of bool
+        Where the path did not stop short.
+    """
+
+    norm: Array
+    unknowns: Array
+    arrived: Mask
+
+
+def norm_at_ridge(equations: SaddlePointEquations, nodes: Nodes, ridge: Array) -> AtRidge:
+    """The norm that a ridge leaves: along the path from one under which Hebb's rule is left.
+
+    The loss must have a norm; it is looked for, whatever its parameter.
+    """
+    channel = dataclasses.replace(equations.channel, parameter=np.ones(len(equations)))
+    equations = dataclasses.replace(equations, channel=channel)
+    weights = FixedRidge(nodes, np.log(ridge))
+    fixed = dataclasses.replace(equations, weights=weights)
+    start, first = weights.gentle_start(equations.channel, equations.count)
+    walk = follow(
+        lambda at: dataclasses.replace(fixed, weights=FixedRidge(nodes, np.log(at))).system(),
+        start,
+        first,
+        ridge,
+        TOLERANCE,
+    )
+    log_lam = weights.log_norm(equations.channel, equations.count, walk.unknowns)
+    return AtRidge(np.exp(log_lam), walk.unknowns, walk.arrived)
 
 
 def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:
@@ -260,6 +371,11 @@ def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[A
         residuals[todo], jacobian[todo] = equations.residuals(z[todo], which[todo], moments[todo])
         step[todo] = newton_step(residuals[todo], jacobian[todo])
     z = z + step
+    far = np.flatnonzero(np.abs(step).max(axis=1) > MOVED)
+    if len(far):  # observables belong to the corrected unknowns
+        moments[far] = equations.moments(
+            z[far], which[far], order=CHECK_ORDER, columns=m.OBSERVABLES
+        )
     return z, _observables(equations, z, which, moments, residuals, jacobian, step)
 
 

@@ -17,6 +17,7 @@ from replica.margins import Margins, Solved
 from replica.problem import Posed, Problem, pose
 from replica.saddle_point import Group, solve_equations
 from replica.solution import ConvergenceError, Outcome, Solution, Status, shaped
+from replica.weights import Sphere
 
 __all__ = ["answer", "solve"]
 
@@ -30,7 +31,7 @@ RUNAWAY = 20.0
 def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
     """Solve the replica-symmetric saddle-point equations at fixed norm.
 
-    Finds R and x of docs/theory.md eqs. (13)-(14), or of section 8 for structured inputs, for one
+    Finds R and x of docs/theory.md eqs. (13)-(14), or of section 9 for structured inputs, for one
     problem or for all the entries of a broadcast array of problems, on all processors.
 
     Parameters
@@ -82,7 +83,7 @@ def answer(posed: Posed, require_convex: bool = True) -> Solution:
             continue
         group = solve_equations(posed.equations(which, loss), require_convex)
         _refuse_runaways(posed, which, group)
-        if require_convex:
+        if require_convex or not isinstance(posed.weights, Sphere):
             _refuse_nonconvex(posed, which, group)
         places.append(which)
         groups.append(group)
@@ -134,14 +135,15 @@ def _refuse_nonconvex(posed: Posed, which: Indices, group: Group) -> None:
     if len(bad) == 0:
         return
     loss = posed.problem.loss
+    isotropic = isinstance(posed.weights, Sphere)
     if not loss.sharp:
         posed.refusals.refuse(
             bad,
             "alpha",
             "must be small enough for the norm sqrt(N) not to exceed that of the "
             "unconstrained minimiser, where the problem is no longer convex (a larger margin, or "
-            "V of a multiple of the margin, asks for a larger norm; require_convex=False solves "
-            "the equations all the same)",
+            "V of a multiple of the margin, asks for a larger norm"
+            + ("; require_convex=False solves the equations all the same)" if isotropic else ")"),
             posed.alpha[bad],
         )
         return

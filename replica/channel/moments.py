@@ -70,8 +70,11 @@ class Measure(Protocol):
 
 
 @kernel
-def average(start, nodes, weights, centre, origin, loss, columns, out):
-    """Sums over the nodes of each point; ``loss`` holds V there if it is wanted."""
+def average(start, nodes, weights, centre, origin, loss, columns, moving, out):
+    """Sums over the nodes of each point; ``loss`` holds V there if it is wanted.
+
+    ``moving``: 1 where the push depends on the scale of the margin, else 0.
+    """
     for i in range(len(start) - 1):
         if start[i] == start[i + 1]:
             out[i, :] = np.nan
@@ -89,7 +92,7 @@ def average(start, nodes, weights, centre, origin, loss, columns, out):
             if columns > NEWTON:
                 t = nodes[FIELD, j] - centre[i]
                 margin, curved = nodes[MARGIN, j], nodes[NODE_CURVED, j]
-                drift = -curved * margin  # du / dlog scale at fixed t
+                drift = -curved * margin * moving  # du / dlog scale at fixed t
                 out[i, STEP_DL] += 2.0 * mass * u * drift
                 out[i, PULLED_DL] += pull * drift
                 out[i, PUSHED] += mass * t * u
@@ -162,6 +165,7 @@ def moments(
             origin[here],
             values,
             columns,
+            0.0 if loss.hard else 1.0,  # kappa is counted in units of the field
             out[here],
         )
         return fit

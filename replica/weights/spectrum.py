@@ -1,7 +1,7 @@
-r"""Inputs with a covariance: sums over its spectrum, and the equations of docs/theory.md.
+r"""Inputs with a covariance: sums over its spectrum, and eqs. (45)-(49) of docs/theory.md.
 
 Unknowns beside a = log c and b = log x are log mu, with mu = nu/g the eigenvalue down to which
-modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega).
+modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega), eq. (44).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.channel import Channel
+from replica.channel import Centre, Channel
 from replica.channel import moments as m
 from replica.common.compiled import kernel
 from replica.dual import Dual
@@ -30,6 +30,8 @@ LOG_C, LOG_X, LOG_MU, LOG_S = range(4)
 #: Below this share of unlearned teacher the multiplier is read off E_W[t u]: g - total would
 #: have lost the digits of mu.
 FEW = 0.25
+#: Share of 1 - R^2 that E_tau h must have for the equation by parts; a choice.
+TELLING = 0.1
 #: lam' at which the logistic loss is a straight line to a few percent.
 GENTLE = 0.05
 #: log mu where every mode has its infinite-mu limit to rounding.
@@ -148,26 +150,35 @@ class SpectrumWeights(Weights):
         )
 
     def start(self, channel: Channel, count: Array) -> Array:
-        """Hebb's rule, in closed form, with mu from G at Hebb's push."""
+        """Hebb's rule in closed form, eq. (50), with mu from G at Hebb's push.
+
+        The push is -x V' at the centre of each cloud, taken as the same for all its examples.
+        """
         p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
         mean, square = np.sum(p * omega), np.sum(p * omega**2)
         learned = np.sum(tau * omega)
         spread = np.sum(tau * (omega - learned) ** 2) / learned**2
-        with np.errstate(divide="ignore"):
-            push = mean / (channel.hebb_pull * learned)  # n x / R
         stored = channel.storage
-        c = 1 / np.sqrt(spread + push**2 * square / mean**2 / count)
-        overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
-        free = 1 / np.sqrt(count * square / mean**2)  # x without a signal
-        x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
-        log_s = -0.5 * np.log(count * x**2 / mean + overlap2 / learned)
         z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
+
+        def at(log_scale: Array) -> tuple[Centre, Array, Array, Array]:
+            """The push, c, x and log s where the field's scale decides about the push."""
+            centre = channel.hebb(log_scale)
+            with np.errstate(divide="ignore"):
+                push = mean / (channel.hebb_pull * centre.push * learned)  # n x / R
+            c = 1 / np.sqrt(spread + push**2 * centre.square * square / mean**2 / count)
+            overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
+            free = 1 / np.sqrt(count * centre.square * square / mean**2)  # x without a signal
+            x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
+            step = count * x**2 * centre.square
+            return centre, c, x, -0.5 * np.log(step / mean + overlap2 / learned)
+
+        *_, log_s = at(np.zeros(len(count)))
+        centre, c, x, z[:, LOG_S] = at(log_s)
         z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
-        parameter, b = channel.loss.scaled(channel.parameter, np.log(x), log_s)
-        with np.errstate(all="ignore"):
-            guess = channel.loss.first_guess(parameter, np.exp(b), np.zeros(len(b)))
-        z[:, LOG_X] = np.log(x) + np.where(np.isfinite(guess), guess - b, 0.0)
-        z[:, LOG_S] = log_s
+        z[:, LOG_X] = np.log(x)
+        if len(channel.unknowns) > 1:
+            z[:, -1] = centre.intercept
         everyone = np.arange(len(count))
         moments = channel.moments(z, everyone, order=12, columns=m.COUPLED, log_scale=z[:, LOG_S])
         curved = channel.merged(moments)[:, m.CURVED]
@@ -183,13 +194,18 @@ class SpectrumWeights(Weights):
     def nu(self, channel: Channel, z: Array, which: Indices, count: Array, moments: Array) -> Array:
         return np.exp(z[:, LOG_MU] + Traces.at(self.nodes, z).degrees.value)
 
+    def filled(self, z: Array) -> Array:
+        """<omega>/mu over the number of modes."""
+        mean = np.sum(self.nodes.count * self.nodes.eigenvalue)
+        return np.exp(np.log(mean / self.total) - z[:, LOG_MU])
+
     @property
     def total(self) -> float:
         """Modes with variance: their number, or their share of a density."""
         return float(np.sum(self.nodes.count)) if np.isfinite(self.nodes.total) else np.inf
 
     def inverse_variance_at_limit(self, c2: Array) -> Array:
-        """1/Q where nu = 0: <1/omega>/(M (1 + c^2)) + R^2 E_tau[1/omega]."""
+        """1/Q where nu = 0, eq. (51): <1/omega>/(M (1 + c^2)) + R^2 E_tau[1/omega]."""
         p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
         spread = np.sum(p / omega) / self.total
         return (spread + c2 * np.sum(tau / omega)) / (1 + c2)
@@ -204,7 +220,9 @@ class SpectrumWeights(Weights):
         return along
 
     def beyond(self, z: Array, multiplier: Array) -> Mask:
-        return z[:, LOG_MU] < np.log(self.nodes.eigenvalue.min()) - ENDLESS
+        # where the nodes of an infinite spectrum, or of a list, resolve no mu
+        least = self.nodes.smallest or self.nodes.eigenvalue.min() * np.exp(-ENDLESS)
+        return z[:, LOG_MU] < np.log(least)
 
     def _equations(
         self, channel: Channel, count: Array, z: Array, which: Indices, moments: Array
@@ -215,7 +233,8 @@ class SpectrumWeights(Weights):
         a, b = Dual.unknown(z, LOG_C), Dual.unknown(z, LOG_X)
         square = (a * 2.0).exp().where(~storage, a * 0.0)  # c^2
         weight = averages.step * count * traces.second.exp()  # n A <rho^2>/<rho>^2
-        overlap2 = square * _inverse(square + 1.0)  # R^2
+        unknown = _inverse(square + 1.0)  # 1 - R^2, of which 1 minus R^2 would keep nothing
+        overlap2 = square * unknown  # R^2
         # the variance of the field that is not the teacher's, over all of it
         first = (weight * (square + 1.0) + square * traces.spread).log()
         pull = averages.pull * count
@@ -223,7 +242,7 @@ class SpectrumWeights(Weights):
         second = second.where(~storage, a - a.value)
         fourth = self._norm(channel, which, b, traces, averages.step * count, overlap2, z)
         third = self._multiplier(
-            channel, which, averages.curved, averages.pushed, count, overlap2, traces
+            channel, which, averages.curved, averages.pushed, count, unknown, traces
         )
         equations = [first, second, third, fourth]
         if averages.balance is not None:
@@ -240,25 +259,34 @@ class SpectrumWeights(Weights):
         curved: Dual,
         pushed: Dual,
         count: Array,
-        overlap2: Dual,
+        unknown: Dual,
         traces: Traces,
     ) -> Dual:
-        """N G = <rho>; where few of the modes are unlearned, what by parts is the same.
+        """Eq. (47), n G = <rho>; where little is left to learn eq. (49), the same by parts.
 
-        1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h.
+        1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h; ``unknown`` is 1 - R^2.
         """
-        plain = (curved * count).log() - traces.degrees
+        # a hinge may bend where no example is: mu then stays at its end
+        p, omega = self.nodes.count, self.nodes.eigenvalue
+        least = float(np.sum(p * omega) / omega.max() * np.exp(-ENDLESS))
+        plain = (curved * count + least).log() - traces.degrees
+        # with noise 1 - R^2 and n E_W[t u] may cancel: then <rho> itself tells more
+        telling = traces.lost.value > TELLING * unknown.value
         few = channel.by_parts & (traces.lost.value < FEW)
+        few &= telling | np.isfinite(self.nodes.total)
         if not np.any(few):
             return plain
         share = (traces.learned - traces.degrees).exp()
-        right = (1.0 - overlap2) + pushed * count * share
+        right = unknown + pushed * count * share
         ratio = right * _inverse(traces.lost)
         # a straight line where an iterate makes the ratio small or negative
         floor = 0.1
         straight = (ratio - floor) * (1 / floor) + float(np.log(floor))
         safe = Dual(np.maximum(ratio.value, floor), ratio.gradient)
-        return safe.log().where(ratio.value > floor, straight).where(few, plain)
+        parts = safe.log().where(ratio.value > floor, straight)
+        # next to the limit of convexity both sides vanish like mu: their difference is linear
+        parts = parts.where(telling, (right - traces.lost) * (1 / unknown.value))
+        return parts.where(few, plain)
 
     def _norm(
         self,
@@ -270,7 +298,7 @@ class SpectrumWeights(Weights):
         overlap2: Dual,
         z: Array,
     ) -> Dual:
-        """1/Q = n A <rho^2/omega>/<rho>^2 + R^2 E_tau[rho^2/omega]/(E_tau rho)^2."""
+        """1/Q = n A <rho^2/omega>/<rho>^2 + R^2 E_tau[rho^2/omega]/(E_tau rho)^2, eq. (48)."""
         return (step * traces.noise.exp() + overlap2 * traces.signal.exp()).log() + Dual.unknown(
             z, LOG_S
         ) * 2.0
@@ -303,7 +331,7 @@ class FixedRidge(SpectrumWeights):
         overlap2: Dual,
         z: Array,
     ) -> Dual:
-        """Ridge = nu/(rate^2 lam' x), nu = mu <rho>."""
+        """Ridge = nu/(rate^2 lam' x), nu = mu <rho>: eq. (52)."""
         log_nu = Dual.unknown(z, LOG_MU) + traces.degrees
         log_rate = 2.0 * float(np.log(channel.loss.rate))
         return log_nu - b - Dual.unknown(z, LOG_S) - (log_rate + self.log_ridge[which])
