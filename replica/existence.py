@@ -19,10 +19,9 @@ from replica.equations import SaddlePointEquations
 from replica.inputs import Isotropic
 from replica.losses import HardMargin, Loss
 from replica.problem import Posed
-from replica.saddle_point import TOLERANCE, solve_equations
-from replica.solver import follow
+from replica.saddle_point import norm_at_ridge, solve_equations
 from replica.teachers import NoiseMixture
-from replica.weights import FixedRidge, SpectrumWeights, Sphere
+from replica.weights import SpectrumWeights, Sphere
 
 __all__ = ["capacity", "maximum_stability", "refuse", "separability_capacity", "sharpness_limit"]
 
@@ -222,22 +221,11 @@ def _cloud_limit(equations: SaddlePointEquations) -> Array:
     which = np.flatnonzero(equations.count > capacity(equations))
     if len(which) == 0:
         return result
-    one = Isotropic().nodes
-    ridge = np.full(len(which), LEAST_RIDGE)
-    channel = dataclasses.replace(equations.channel.select(which), parameter=np.ones(len(which)))
     count = equations.count[which] / weights.total
-    goal = FixedRidge(one, np.log(ridge))
-    start, first = goal.gentle_start(channel, count)
-    walk = follow(
-        lambda at: SaddlePointEquations(channel, FixedRidge(one, np.log(at)), count).system(),
-        start,
-        first,
-        ridge,
-        TOLERANCE,
-    )
-    z = walk.unknowns
-    q = weights.inverse_variance_at_limit(np.exp(2 * z[:, 0]))
-    result[which] = np.where(walk.arrived, np.exp(z[:, 3]) * np.sqrt(q), np.nan)
+    one = dataclasses.replace(equations.select(which), count=count)
+    found = norm_at_ridge(one, Isotropic().nodes, np.full(len(which), LEAST_RIDGE))
+    q = weights.inverse_variance_at_limit(np.exp(2 * found.unknowns[:, 0]))
+    result[which] = np.where(found.arrived, found.norm * np.sqrt(q), np.nan)
     return result
 
 

@@ -115,6 +115,11 @@ def _regimes(codes: NDArray[np.int8], shape: tuple[int, ...]) -> Regime | NDArra
     return codes
 
 
+def _blocks(which: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Entries in blocks whose integrals are taken together; none for none."""
+    return np.array_split(which, len(which) // BLOCK + 1) if len(which) else []
+
+
 # ------------------------------------------------------------------- from inputs to exponents
 
 
@@ -200,7 +205,7 @@ def scaling_exponents(capacity: ArrayLike, source: ArrayLike) -> ScalingExponent
     values, regime, law = _exponents(a, r)
     finite = np.ones(len(a), dtype=bool)
     island = np.flatnonzero((r < 0.5) & (a < ISLAND))
-    for part in np.array_split(island, len(island) // BLOCK + 1):
+    for part in _blocks(island):
         finite[part] = end_slope(a[part], r[part]) < 0
     values[:, bad] = np.nan
     regime[bad] = Regime.REFUSED
@@ -434,7 +439,7 @@ def effective_spectrum(
     rows[5] = rows[6] = _continued_capacity(g1, g2)
     rows[7], rows[8] = np.isin(regime, PRODUCT_LAW), ~inside
     blurred = np.flatnonzero(~bad & (error_1 + error_2 > 0))
-    for part in np.array_split(blurred, len(blurred) // BLOCK + 1):
+    for part in _blocks(blurred):
         pair = _Pair(g1[part], g2[part], error_1[part], error_2[part])
         rows[5, part], rows[6, part] = pair.quantile(LOW), pair.quantile(HIGH)
         rows[7, part], rows[8, part] = pair.product_law(), pair.outside()

@@ -14,12 +14,10 @@ from replica.equations import SaddlePointEquations
 from replica.inputs import Clusters, Inputs, Isotropic
 from replica.losses import Logistic
 from replica.problem import Problem, pose
-from replica.saddle_point import TOLERANCE
+from replica.saddle_point import norm_at_ridge
 from replica.solution import ConvergenceError, Solution
-from replica.solver import follow
 from replica.solving import answer, solve
 from replica.teachers import LabelModel, RandomLabels, given_teacher
-from replica.weights import FixedRidge
 
 __all__ = ["at_ridge", "logistic_clusters", "logistic_storage", "logistic_teacher_student"]
 
@@ -203,20 +201,8 @@ def at_ridge(
 
 def _norm_at(equations: SaddlePointEquations, inputs: Inputs, ridge: Array) -> Array:
     """The lam that a ridge leaves: along the path from a ridge under which Hebb's rule is left."""
-    weights = FixedRidge(inputs.nodes, np.log(ridge))
-    fixed = dataclasses.replace(equations, weights=weights)
-    start, first = weights.gentle_start(equations.channel, equations.count)
-    walk = follow(
-        lambda at: dataclasses.replace(
-            fixed, weights=FixedRidge(inputs.nodes, np.log(at))
-        ).system(),
-        start,
-        first,
-        ridge,
-        TOLERANCE,
-    )
-    log_lam = weights.log_norm(equations.channel, equations.count, walk.unknowns)
-    if not walk.arrived.all():
-        failed = np.flatnonzero(~walk.arrived)[0]
-        raise ConvergenceError(f"the norm at ridge {ridge[failed]:.6g} was not reached", None)
-    return np.exp(log_lam)
+    found = norm_at_ridge(equations, inputs.nodes, ridge)
+    if not found.arrived.all():
+        failed = int(np.flatnonzero(~found.arrived)[0])
+        raise ConvergenceError(f"the norm at ridge {ridge[failed]:.6g} was not reached")
+    return found.norm

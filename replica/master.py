@@ -104,6 +104,9 @@ def structured_master_curve(
     around the optimum, which maximum stability is far above. For r > 1/2 and a > 2 eq. (82), from
     the second early law through the optimum to maximum stability.
 
+    At finite P the curve is approached like K^-min(1, 2ar) below r = 1/2 and, more slowly, like
+    K^-min(1, (2r-1)a) above, with the last learned mode K ~ P^(2 gamma_2/a) at the optimum.
+
     Parameters
     ----------
     capacity : float
@@ -331,8 +334,8 @@ def _scaled(a: float, r: float, at: Flat) -> tuple[Array, Array]:
     """Logarithms of eps and lam/ell, of eqs. (71)-(72) and (82)."""
     share = min(2 * r, 1.0)
     log_I = _log_modes(a)
-    log_tau = math.log(_unlearned(a, r))
-    log_s = (log_tau - np.log(at.E) + a * share * (log_I - np.log(at.G))) / (2 + a * share)
+    log_theta = math.log(_unlearned(a, r))
+    log_s = (log_theta - np.log(at.E) + a * share * (log_I - np.log(at.G))) / (2 + a * share)
     log_k = log_s + np.log(at.G) - log_I
     log_lam = a / 2 * log_k + 0.5 * np.log(at.A / (a * at.G) + share * at.E)
     return log_s - math.log(math.pi), log_lam

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from replica.channel import moments as m
 from replica.equations import SaddlePointEquations
-from replica.solver import Root, follow, inverses, newton, newton_step
+from replica.nodes import Nodes
+from replica.solver import (
+    SHORTEST_STRIDE,
+    Equations,
+    Root,
+    follow,
+    inverses,
+    newton,
+    newton_step,
+)
+from replica.weights import FixedRidge
 
 __all__ = ["Group", "Observables", "solve_equations"]
 
@@ -38,6 +48,12 @@ ROUNDING = 1e-15
 BLOCK = 8192
 #: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
 NEXT_TO_HARD = 40.0
+#: Share of the modes that may be learned where a path begins; a choice.
+NEARLY_EMPTY = 0.1
+#: A step in log scale that is as good as a derivative.
+LITTLE = 1e-6
+#: mu, or 1/x, vanishes if its slope leads to zero within so many of the shortest strides; a choice.
+VANISHING = 10
 
 
 @dataclass(frozen=True)
@@ -155,7 +171,7 @@ def _solve(
         part = equations.select(lost)
         found, steps, converged[lost], beyond[lost] = _along_path(part, require_convex)
         # where neither arrived, a diverging x is what Newton from the guess shows
-        known = np.isfinite(found).all(axis=1) & (
+        known = ~np.isnan(found).any(axis=1) & (
             converged[lost] | beyond[lost] | (not equations.weights.direct)
         )
         z[lost[known]] = found[known]
@@ -176,6 +192,11 @@ def _along_path(
         return _to_hard_margin(equations, require_convex)
     first = np.minimum(channel.loss.gentle_scale(channel.parameter), 1.0)
     start = equations.at_scale(np.log(first)).start()
+    # with many examples the limit of convexity may lie before a loss looks bent
+    full = np.flatnonzero(equations.weights.filled(start) > NEARLY_EMPTY)
+    if len(full):
+        first[full] *= NEARLY_EMPTY / equations.weights.filled(start)[full]
+        start[full] = equations.select(full).at_scale(np.log(first[full])).start()
     walk = follow(
         lambda scale: equations.at_scale(np.log(scale)).system(),
         start,
@@ -187,38 +208,51 @@ def _along_path(
     arrived, beyond = walk.arrived.copy(), walk.stopped.copy()
     near = np.flatnonzero(~arrived & ~walk.stopped & np.isfinite(walk.unknowns).all(axis=1))
     if len(near) and "log_mu" in equations.unknowns:
-        root, beyond[near] = _next_to_the_limit(equations.select(near), walk.unknowns[near])
+        root, beyond[near], runaway = _next_to_the_limit(
+            equations.select(near), walk.unknowns[near], np.log(walk.parameter[near])
+        )
         walk.unknowns[near[root.converged]] = root.unknowns[root.converged]
+        walk.unknowns[near[runaway], LOG_X] = np.inf
         walk.iterations[near] += root.iterations
         arrived[near] = root.converged
     return walk.unknowns, walk.iterations, arrived, beyond
 
 
-def _next_to_the_limit(equations: SaddlePointEquations, z: Array) -> tuple[Root, Mask]:
+def _next_to_the_limit(
+    equations: SaddlePointEquations, z: Array, log_scale: Array
+) -> tuple[Root, Mask, Mask]:
     """Newton in mu itself, from the end of a path that stops short of the limit of convexity.
 
     There mu vanishes like the distance to the limit, and the equations are linear in it, while
-    the path of log mu has no end. Also whether they lead to a negative mu, beyond the limit.
+    the path of log mu has no end. Also whether mu is about to vanish where the path ended, or 1/x,
+    where the minimum of the loss is reached.
     """
     column = equations.unknowns.index("log_mu")
     unit = z[:, column].copy()
-    system = equations.system()
 
-    def linear(y: Array, which: Indices) -> tuple[Array, Array]:
-        at = y.copy()
-        with np.errstate(all="ignore"):  # where a step leads beyond the limit
-            at[:, column] = unit[which] + np.log(y[:, column])
-            residuals, jacobian = system(at, which)
-            jacobian[:, :, column] /= y[:, None, column]
-        return residuals, jacobian
+    def linear(equations: SaddlePointEquations) -> Equations:
+        system = equations.system()
+
+        def residuals(y: Array, which: Indices) -> tuple[Array, Array]:
+            at = y.copy()
+            with np.errstate(all="ignore"):  # where a step leads beyond the limit
+                at[:, column] = unit[which] + np.log(y[:, column])
+                residuals, jacobian = system(at, which)
+                jacobian[:, :, column] /= y[:, None, column]
+            return residuals, jacobian
+
+        return residuals
 
     start = z.copy()
     start[:, column] = 1.0
-    root = newton(linear, start, TOLERANCE)
-    step = newton_step(*linear(start, np.arange(len(start))))[:, column]
+    root = newton(linear(equations), start, TOLERANCE)
+    ahead = linear(equations.at_scale(log_scale + LITTLE))
+    slope = newton_step(*ahead(start, np.arange(len(start)))) / LITTLE
+    steep = VANISHING * SHORTEST_STRIDE * slope
     with np.errstate(all="ignore"):
         root.unknowns[:, column] = unit + np.log(root.unknowns[:, column])
-        return root, ~root.converged & (step < -1)
+        lost = ~root.converged
+        return root, lost & (steep[:, column] < -1), lost & (steep[:, LOG_X] > 1)
 
 
 def _stop_beyond(
@@ -279,7 +313,47 @@ def _to_hard_margin(
 
 
 #: Columns of the unknowns.
-LOG_X, LOG_S = 1, 3
+LOG_X, LOG_MU, LOG_S = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class AtRidge:
+    """What a penalty leaves.
+
+    Attributes
+    ----------
+    norm : (n,) array
+        lam.
+    unknowns : (n, k) array
+        Of `FixedRidge`, whose scale is lam'.
+    arrived : (n,) array of bool
+        Where the path did not stop short.
+    """
+
+    norm: Array
+    unknowns: Array
+    arrived: Mask
+
+
+def norm_at_ridge(equations: SaddlePointEquations, nodes: Nodes, ridge: Array) -> AtRidge:
+    """The norm that a ridge leaves: along the path from one under which Hebb's rule is left.
+
+    The loss must have a norm; it is looked for, whatever its parameter.
+    """
+    channel = dataclasses.replace(equations.channel, parameter=np.ones(len(equations)))
+    equations = dataclasses.replace(equations, channel=channel)
+    weights = FixedRidge(nodes, np.log(ridge))
+    fixed = dataclasses.replace(equations, weights=weights)
+    start, first = weights.gentle_start(equations.channel, equations.count)
+    walk = follow(
+        lambda at: dataclasses.replace(fixed, weights=FixedRidge(nodes, np.log(at))).system(),
+        start,
+        first,
+        ridge,
+        TOLERANCE,
+    )
+    log_lam = weights.log_norm(equations.channel, equations.count, walk.unknowns)
+    return AtRidge(np.exp(log_lam), walk.unknowns, walk.arrived)
 
 
 def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:

@@ -29,6 +29,8 @@ LONGEST_STEP = 3.0
 HALVINGS = 12
 #: Residuals so small are rounding, of which none is better than another.
 ROUNDED = 1e-11
+#: A path on which steps have become so short (in the logarithm) ends there.
+SHORTEST_STRIDE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,7 @@ class Walk:
     """Where a path ended for each of n systems."""
 
     unknowns: Array
+    parameter: Array
     iterations: NDArray[np.int64]
     arrived: NDArray[np.bool_]
     stopped: NDArray[np.bool_]
@@ -316,8 +319,4 @@ def follow(
             secant = (z[walking] - before_z[walking]) / (here[walking] - before[walking])[:, None]
         secant = np.where(np.isfinite(secant), secant, 0.0)
         guess[walking] = z[walking] + secant * (at[walking] - here[walking])[:, None]
-    return Walk(z, spent, arrived, stopped)
-
-
-#: A path on which steps have become so short (in the logarithm) ends there.
-SHORTEST_STRIDE = 1e-3
+    return Walk(z, np.exp(here), spent, arrived, stopped)

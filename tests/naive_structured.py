@@ -1,6 +1,6 @@
 """A slow twin of the structured equations: power-law inputs, sums over modes, scipy only.
 
-The equations are those of docs/theory.md, eqs. (81)-(83), at a finite number P of examples: the
+The equations are those of docs/theory.md, eqs. (45)-(49), at a finite number P of examples: the
 sums are taken mode by mode and, beyond the first ones, by the midpoint rule with its end
 correction; the fields are averaged with their Gaussian measure.
 """

@@ -100,7 +100,7 @@ def test_the_early_law_is_common_to_all_numbers_of_examples(a, r):
     gamma = scaling_exponents(a, r).gamma_1
     curves = [naive.path(modes, P, lambda points: points[-1].lam > 300)[-3:] for P in (1e18, 1e20)]
     for one, other in zip(*curves, strict=True):
-        # the noise of eq. (96) is at most 2e-6 of the bias there
+        # the noise of eq. (80) is at most 2e-6 of the bias there
         assert one.lam == pytest.approx(other.lam, rel=1e-3)
         assert one.error == pytest.approx(other.error, rel=1e-3)
     first, last = curves[1][0], curves[1][-1]
@@ -123,7 +123,7 @@ def test_logarithms_on_the_lines(a, r, P):
 
 
 def test_the_optimum_is_lost_close_to_capacity_one():
-    # eq. (93), and the same from sums: inside the island the error falls to the end
+    # eq. (77), and the same from sums: inside the island the error falls to the end
     inside, outside = scaling_exponents(1.05, 0.3), scaling_exponents(1.5, 0.3)
     assert not inside.finite_optimum
     assert outside.finite_optimum

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from replica.exponents import Regime, end_kappa, end_slope, scaling_exponents
 from replica.flat import hard, soft, softened
+from replica.inputs import PowerLaw
 from replica.limits import master_curve, master_optimum
+from replica.logistic import logistic_teacher_student
 from replica.master import structured_master_curve
+from replica.population import population_curve
 
 #: Differences with step h of a double of relative error 1e-15 and third derivatives of order 1.
 DIFFERENCE_STEP, DIFFERENCE = 1e-4, 1e-7
@@ -89,8 +92,22 @@ def test_maximum_stability_is_that_of_sums(a, r):
     assert rest[1] < 0.1 * rest[0]
 
 
+@pytest.mark.parametrize(("a", "r"), [(1.5, 0.3), (3.0, 0.15), (3.0, 0.7)])
+def test_the_solver_and_the_population_tend_to_the_curve(a, r):
+    c = curve(a, r)
+    P, inputs = 1e12, PowerLaw(capacity=a, source=r)
+    lam = c.optimum_lam * np.array([0.3, 1.0, 30.0])
+    found = logistic_teacher_student(P, lam * P**c.lam_exponent, inputs=inputs)
+    error = np.asarray(found.generalization_error) * P**c.error_exponent
+    # K^-2ar or, for r = 0.7, K^-(2r-1)a and the early law's share: K = 1e4 at least
+    assert error == pytest.approx(structured_master_curve(a, r, lam).error, rel=1e-4)
+    early = population_curve(1e4, inputs=inputs).generalization_error
+    # corrections are K^-1 and, for r = 0.7, K^-(2r-1)a of K = lam^(2/a) = 460 at least
+    assert early == pytest.approx(c.early_constant * 1e4**-c.early_exponent, rel=2e-4)
+
+
 def test_a_theory_without_noise_does_not_pass():
-    # D = 1 in eq. (87): the population law goes on for ever, without an optimum
+    # D = 1 in eq. (71): the population law goes on for ever, without an optimum
     a, r = 1.5, 0.3
     c = curve(a, r)
     P = 1e8
@@ -280,7 +297,7 @@ def test_estimates_are_small_and_values_finite(a, r):
     c = structured_master_curve(a, r, points=5)
     assert np.all(np.isfinite(c.error))
     assert c.error_estimate.max() < 1e-10
-    # the expansion of eq. (92) gives this sign, the curve the other fact
+    # the expansion of eq. (76) gives this sign, the curve the other fact
     if r < 0.5:
         falls = end_slope(np.array([a]), np.array([r]))[0] < 0
         assert np.isfinite(c.optimum_lam) == falls

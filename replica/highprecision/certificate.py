@@ -131,17 +131,20 @@ def certify(solution: Solution, digits: int = 30, *, loss: Loss | None = None) -
         If the digits could not be reached from this start.
     """
     if not hasattr(solution, "log_c") or not hasattr(solution, "problem"):
-        raise ValueError(f"`solution` must be a Solution; got {quoted(solution)}")
+        raise InvalidArgument("solution", "must be a Solution", quoted(solution))
     if np.ndim(solution.log_c) != 0:
-        raise ValueError(
-            "`solution` must be one point (take solution[i] of an array); "
-            f"got shape {np.shape(solution.log_c)}"
+        raise InvalidArgument(
+            "solution",
+            "must be one point (take solution[i] of an array)",
+            f"shape {np.shape(solution.log_c)}",
         )
     problem = solution.problem
     if isinstance(problem.loss, SmoothLoss) != isinstance(loss, SmoothLoss):
-        raise ValueError(
-            "`loss` must be given for a SmoothLoss, as a SmoothLoss whose functions take "
-            f"mpmath numbers, and for no other loss; got {loss!r} for {problem.loss!r}"
+        raise InvalidArgument(
+            "loss",
+            "must be given for a SmoothLoss, as a SmoothLoss whose functions take mpmath numbers, "
+            "and for no other loss",
+            f"{loss!r} for {problem.loss!r}",
         )
     certificate = saddle_point(
         problem.alpha,

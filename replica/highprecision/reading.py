@@ -91,7 +91,7 @@ def read(
     if isinstance(loss, HardMargin):
         kappa = finite("stability")
         if not kappa > 0:
-            raise ValueError(f"`stability` must be positive; got {guess['stability']!r}")
+            raise InvalidArgument("stability", "must be positive", repr(guess["stability"]))
         start["log_stability"] = math.log(kappa)
     else:
         start["log_x"] = finite("log_x")

@@ -41,6 +41,10 @@ class Weights(abc.ABC):
     def multiplier(self, count: Array, curved: Array) -> Array:
         """What reaches 1 at the norm of the unconstrained minimiser, eq. (20)."""
 
+    def filled(self, z: Array) -> Array:
+        """The multiplier at a first guess, to first order; 0 where there is no end to it."""
+        return np.zeros(len(z))
+
     @abc.abstractmethod
     def nu(self, channel: Channel, z: Array, which: Indices, count: Array, moments: Array) -> Array:
         """nu, twice x times the norm's lagrangian multiplier: 1 - multiplier if isotropic."""

@@ -194,6 +194,11 @@ class SpectrumWeights(Weights):
     def nu(self, channel: Channel, z: Array, which: Indices, count: Array, moments: Array) -> Array:
         return np.exp(z[:, LOG_MU] + Traces.at(self.nodes, z).degrees.value)
 
+    def filled(self, z: Array) -> Array:
+        """<omega>/mu over the number of modes."""
+        mean = np.sum(self.nodes.count * self.nodes.eigenvalue)
+        return np.exp(np.log(mean / self.total) - z[:, LOG_MU])
+
     @property
     def total(self) -> float:
         """Modes with variance: their number, or their share of a density."""
@@ -261,7 +266,10 @@ class SpectrumWeights(Weights):
 
         1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h; ``unknown`` is 1 - R^2.
         """
-        plain = (curved * count).log() - traces.degrees
+        # a hinge may bend where no example is: mu then stays at its end
+        p, omega = self.nodes.count, self.nodes.eigenvalue
+        least = float(np.sum(p * omega) / omega.max() * np.exp(-ENDLESS))
+        plain = (curved * count + least).log() - traces.degrees
         # with noise 1 - R^2 and n E_W[t u] may cancel: then <rho> itself tells more
         telling = traces.lost.value > TELLING * unknown.value
         few = channel.by_parts & (traces.lost.value < FEW)

@@ -98,20 +98,20 @@ def test_a_damaged_cache_is_made_anew(kernels, tmp_path, kind, ending):
 
 def test_the_guard_of_the_cache(monkeypatch):
     """In this process: what cannot be read is forgotten, what cannot be written is not."""
-    from replica.kernels import softplus
+    from replica.channel.moments import average
 
-    cache = softplus._cache
+    cache = average._cache
     flushed = []
     monkeypatch.setattr(cache, "flush", lambda: flushed.append(True))
     monkeypatch.setattr(cache, "_load_overload", lambda *a: pickle.loads(b""))
-    assert cache.load_overload(softplus.signatures, softplus.targetctx) is None
+    assert cache.load_overload(average.signatures, average.targetctx) is None
     assert flushed
 
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "_save_overload", full)
-    cache.save_overload(softplus.signatures, None)
+    cache.save_overload(average.signatures, None)
 
 
 def test_a_file_in_place_of_the_cache_folder(tmp_path):
