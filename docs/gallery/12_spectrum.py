@@ -12,9 +12,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from deepnorm.figures import style
-from replica import Spectrum, logistic_teacher_student, optimal_norm
+from replica import Spectrum, logistic_teacher_student, optimal_norm, population_curve
 from replica.highprecision import certify
-from replica.population import population_curve
 
 pixels = load_digits().data
 eigenvalues = np.linalg.eigvalsh(np.cov(pixels, rowvar=False))[::-1]
