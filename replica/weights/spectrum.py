@@ -197,7 +197,8 @@ class SpectrumWeights(Weights):
     def filled(self, z: Array) -> Array:
         """<omega>/mu over the number of modes."""
         mean = np.sum(self.nodes.count * self.nodes.eigenvalue)
-        return np.exp(np.log(mean / self.total) - z[:, LOG_MU])
+        with np.errstate(divide="ignore"):  # of endlessly many modes nothing is filled
+            return np.exp(np.log(mean / self.total) - z[:, LOG_MU])
 
     @property
     def total(self) -> float:

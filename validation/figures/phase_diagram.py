@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from replica.exponents import ISLAND, Regime, effective_spectrum, scaling_exponents
+from replica import effective_spectrum, scaling_exponents
+from replica.exponents import ISLAND, Regime
 from validation import pairs, style, words
 
 __all__ = ["Data", "attachments", "caption", "compute", "draw"]
@@ -21,7 +22,7 @@ Array = NDArray[np.float64]
 #: The part of the plane that is shown.
 CAPACITY, SOURCE = (1.0, 400.0), (1.5e-3, 4.0)
 #: Exponents of the smallest error whose lines are drawn.
-LEVELS = (0.1, 0.2, 0.3, 0.5, 0.7)
+LEVELS = (0.1, 0.2, 0.4, 0.6, 0.8)
 #: The source at which these lines are named.
 NAMED = 0.02
 #: Above this probability a pair is said to lie where the product law must hold. A choice: the other
@@ -207,8 +208,8 @@ def _plane(axes: Axes, data: Data) -> None:
     for number, row in enumerate(data.pairs, start=1):
         _pair(axes, number, row)
     small: style.Style = {"fontsize": style.SMALL, "linespacing": 1.0}
-    axes.text(380, 0.55, r"$r=1/2$", ha="right", va="bottom", **small)
-    axes.text(380, 1.08, r"$r=1$", ha="right", va="bottom", **small)
+    axes.text(340, 0.55, r"$r=1/2$", ha="right", va="bottom", **small)
+    axes.text(340, 1.08, r"$r=1$", ha="right", va="bottom", **small)
     axes.text(2.15, 3.5, r"$a=2$", va="top", **small)
     axes.text(14, 2.0, "the product law fails", color=OUTSIDE, ha="center", **small)
     axes.text(1.42, 2.0, "it must\nhold", color="#00563F", ha="center", va="center", **small)
@@ -313,7 +314,7 @@ def caption(data: Data) -> str:
         """,
         f"""
         Grey lines: equal exponents of the smallest error, {words.listed(LEVELS, "g")}. Dark, at the
-        left edge up to a = {tip:.3f}: no finite norm is best. Symbols: gamma_1 and gamma_2
+        left edge up to a = {tip:.2f}: no finite norm is best. Symbols: gamma_1 and gamma_2
         of Table 2 of the paper, placed by `effective_spectrum`; bars: 16% to 84% of the capacity,
         and one standard error of the source, which for most is within the symbol.
         {"; ".join(where)}.

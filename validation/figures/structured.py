@@ -9,10 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from replica import PowerLaw, logistic_teacher_student, max_stability, optimal_norm
-from replica.exponents import scaling_exponents
-from replica.master import structured_master_curve
-from replica.population import population_curve
+from replica import (
+    PowerLaw,
+    logistic_teacher_student,
+    max_stability,
+    optimal_norm,
+    population_curve,
+    scaling_exponents,
+    structured_master_curve,
+)
 from validation import style, words
 
 __all__ = ["Data", "caption", "compute", "draw"]
@@ -267,7 +272,7 @@ def _growth(axes: Axes, data: Data) -> None:
 
 def _product(axes: Axes, data: Data) -> None:
     """The product law, where it must hold and where it does not."""
-    top = 1.28
+    top = 1.32
     axes.plot((0, top), (0, top), color="#777777", lw=0.8)
     axes.plot(data.predicted, data.closed, "x", color="black", ms=6, mew=0.7, label="closed form")
     a, r = np.array(LAWS).T
