@@ -245,11 +245,28 @@ def _lack(equations: SaddlePointEquations, unknowns: Array) -> Array:
 def refuse(loss: Loss, posed: Posed, which: Indices) -> None:
     """Mark the entries known beforehand to have no unique minimiser."""
     structured = not isinstance(posed.weights, Sphere)
-    traits = loss.hard, loss.reaches_minimum, loss.attained_on_sphere, structured and loss.sharp
+    traits = (
+        loss.hard,
+        loss.reaches_minimum,
+        loss.attained_on_sphere,
+        structured and (loss.sharp or loss.hebbian),
+    )
     if len(which) == 0 or not any(traits):
         return
     equations = posed.equations(which, loss)
     refusals = posed.refusals
+    if loss.hebbian and "intercept" in equations.unknowns:
+        name = posed.problem.loss.parameter
+        refusals.refuse(
+            which,
+            name or "loss",
+            "must be positive with clusters of unequal size: Hebb's rule has no intercept"
+            if name
+            else "must have a curvature with clusters of unequal size, whose intercept no straight "
+            "line fixes",
+            posed.parameter[which],
+        )
+        return
     if structured and loss.sharp:
         limit = sharpness_limit(equations)
         beyond = posed.parameter[which] >= limit

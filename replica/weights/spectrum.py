@@ -188,7 +188,7 @@ class SpectrumWeights(Weights):
     def filled(self, z: Array) -> Array:
         """<omega>/mu over the number of modes."""
         mean = np.sum(self.nodes.count * self.nodes.eigenvalue)
-        return np.exp(np.log(mean / self.total) - z[:, LOG_MU])
+        return mean / self.total * np.exp(-z[:, LOG_MU])
 
     @property
     def total(self) -> float:
