@@ -16,7 +16,7 @@ from replica.common.refusals import Refusals
 from replica.equations import SaddlePointEquations
 from replica.inputs import Clusters, Inputs, Isotropic
 from replica.losses import Loss
-from replica.losses.smooth import Rescaled
+from replica.losses.smooth import rescaled
 from replica.teachers import LabelModel, NoiseMixture, Teacher
 from replica.weights import SpectrumWeights, Sphere, Weights
 
@@ -116,7 +116,7 @@ class Posed:
         inputs, parameter = self.problem.inputs, self.parameter[which]
         if not isinstance(inputs, Isotropic) and loss.needs_rescaling:
             parameter = np.stack([parameter, np.ones(len(which))], axis=1)
-            loss = Rescaled(loss)
+            loss = rescaled(loss)
         if isinstance(inputs, Clusters):
             distance = float(np.sqrt(inputs.nodes.distance))
             return CloudChannel(loss, parameter, distance, inputs.positive)

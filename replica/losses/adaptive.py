@@ -45,6 +45,11 @@ ROUNDS = 28
 MOST_PANELS = 4096
 
 
+#: A jump of V' by less than this part of its size is not looked for; nor a rise within more than
+#: this width, which V'' of 1e6 would give.
+KINK, KINK_WIDTH = 1e-4, 1e-10
+
+
 class Measure(Protocol):
     """The measure of the field, as far as panels look at it."""
 
@@ -55,8 +60,10 @@ class Measure(Protocol):
         """Rows: weight of a node in an average over the labels, and in the pull B."""
 
 
-def check(loss: Loss) -> None:
+def check(loss: Loss, *, kinks: bool = False) -> None:
     """Compare V, V' and V'' with differences of one another, and V'' with zero.
+
+    ``kinks``: whether V' may jump.
 
     Raises
     ------
@@ -109,12 +116,50 @@ def check(loss: Loss) -> None:
                     f"{found[i]:.6g}",
                     name,
                 )
+        if not kinks:
+            _check_kinks(loss, margin)
         if (d2v[1] < 0).any():
             i = np.flatnonzero(d2v[1] < 0)[0]
             raise InvalidArgument(
                 "d2V",
                 f"must not be negative (the loss must be convex): at margin {margin[i]:.4g}",
                 f"{d2v[1][i]:.6g}",
+            )
+
+
+def _check_kinks(loss: Loss, margin: Array) -> None:
+    """Refuse a V' that jumps, where V'' says nothing of it.
+
+    Each cell whose ends differ by other than the integral of V'' is halved, towards the half
+    that differs more, down to a width at which no smooth V' differs.
+    """
+    node, weight = gauss_legendre(20)
+
+    def excess(left: Array, right: Array) -> tuple[Array, Array]:
+        """What the integral of V'' leaves of the rise of V', and the rise."""
+        half = 0.5 * (right - left)[:, None]
+        inside = np.asarray(loss.curvature(left[:, None] + half * (1 + node)), dtype=float)
+        rise = np.asarray(loss.derivative(right), dtype=float) - loss.derivative(left)
+        return np.abs(rise - np.sum(half * weight * inside, axis=1)), np.abs(rise)
+
+    left, right = margin[:-1], margin[1:]
+    size = float(np.median(np.abs(loss.derivative(margin))))
+    off = excess(left, right)[0]
+    here = np.flatnonzero(np.isfinite(off) & (off > KINK * size))
+    left, right = left[here], right[here]
+    while len(left) and (right - left).max() > KINK_WIDTH:
+        middle = 0.5 * (left + right)
+        later = excess(middle, right)[0] > excess(left, middle)[0]
+        left, right = np.where(later, middle, left), np.where(later, right, middle)
+    if len(left):
+        jump = excess(left, right)[0]
+        i = int(np.argmax(jump))
+        if jump[i] > KINK * size:
+            raise InvalidArgument(
+                "dV",
+                "must be continuous (a kink needs the pieces of a `PiecewiseLoss`): at margin "
+                f"{left[i]:.6g} it jumps",
+                f"by {jump[i]:.6g}",
             )
 
 

@@ -108,7 +108,11 @@ class Loss(abc.ABC):
             if len(good) == 0:
                 return  # each entry is refused for its number
             one = self.with_parameter(float(good[0]))
-        adaptive.check(one)
+        one.compare()
+
+    def compare(self) -> None:
+        """What `check` does for one value of the parameter."""
+        adaptive.check(self)
 
     # ------------------------------------------------------------------ what the theory asks
 

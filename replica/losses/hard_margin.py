@@ -22,6 +22,9 @@ class HardMargin(PiecewiseLoss):
     Its second unknown is the stability kappa in place of x.
     """
 
+    proved = True
+    needs_rescaling = False
+
     hard = True
 
     def value(self, margin: ArrayLike) -> Array:

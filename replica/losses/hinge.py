@@ -26,6 +26,9 @@ class Hinge(PiecewiseLoss):
         stability, else many weights reach zero loss and none is *the* minimiser.
     """
 
+    proved = True
+    needs_rescaling = False
+
     margin: ArrayLike = 1.0
     parameter = "margin"
     range = ranges.MARGIN

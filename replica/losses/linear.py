@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 class Linear(PiecewiseLoss):
     """V(D) = -D, whose minimiser on the sphere is Hebb's rule."""
 
+    proved = True
+    needs_rescaling = False
+
     hebbian = True
 
     def value(self, margin: ArrayLike) -> Array:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from replica.common.arguments import InvalidArgument
 from replica.common.compiled import kernel
+from replica.losses import adaptive
 from replica.losses.adaptive import Measure
 from replica.losses.base import Loss
 from replica.quadrature import (
@@ -34,6 +37,10 @@ from replica.quadrature import (
 __all__ = ["Pieces", "PiecewiseLoss"]
 
 Array = NDArray[np.float64]
+
+
+#: Distance on both sides of a margin at which V' is asked for.
+STEP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,36 @@ class PiecewiseLoss(Loss):
     def pieces(self, parameter: Array, b: Array) -> Pieces:
         """The push at these parameters and log x."""
 
-    needs_rescaling = False
+    #: Whether tests compare the pieces with the formula; else every problem does.
+    proved: ClassVar[bool] = False
 
     def check(self) -> None:
-        pass
+        if not self.proved:
+            super().check()
+
+    def compare(self) -> None:
+        """Compare V, V' and V'' with one another, and with the pieces.
+
+        u = D0 - t is -x V' at D0, between its values on both sides where V has a kink.
+        """
+        adaptive.check(self, kinks=True)
+        t = np.linspace(-4.03, 4.07, 82)
+        for x in (0.3, 3.0):
+            parameter = np.zeros(len(t))
+            if self.parameter is not None:
+                parameter += np.asarray(getattr(self, self.parameter), dtype=float)
+            margin = self.proximal(parameter, np.full(len(t), np.log(x)), t)
+            low, high = (x * self.derivative(margin + h) for h in (-STEP, STEP))
+            slack = 1e-3 * STEP + 1e-9 * (1 + np.abs(low) + np.abs(high))
+            wrong = ~((low - slack <= t - margin) & (t - margin <= high + slack))
+            if wrong.any():
+                i = int(np.flatnonzero(wrong)[0])
+                raise InvalidArgument(
+                    "pieces",
+                    f"must be those of V: at t = {t[i]:.4g}, x = {x:g} the margin is "
+                    f"{margin[i]:.6g}, where D - t + x V'(D) is not 0",
+                    f"{margin[i] - t[i] + high[i]:.6g}",
+                )
 
     def first_guess(self, parameter: Array, push: Array, kappa: Array) -> Array:
         return np.log(push)

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from replica.common.arguments import InvalidArgument
 from replica.losses import adaptive
 from replica.losses.base import Loss
+from replica.losses.piecewise import Pieces, PiecewiseLoss
 
-__all__ = ["Rescaled", "SmoothLoss"]
+__all__ = ["Rescaled", "RescaledPieces", "SmoothLoss", "rescaled"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Array], ArrayLike]
@@ -125,3 +126,40 @@ class Rescaled(Loss):
     def curvature(self, margin: ArrayLike) -> Array:
         loss, scale = self._parts
         return loss.curvature(scale * np.asarray(margin)) * scale
+
+
+@dataclass(frozen=True)
+class RescaledPieces(PiecewiseLoss, Rescaled):
+    """The same of a loss that knows its pieces: U's at x and t are V's at s x and s t, over s."""
+
+    proved = True
+
+    def pieces(self, parameter: Array, b: Array) -> Pieces:
+        loss = self.loss
+        assert isinstance(loss, PiecewiseLoss)
+        scale = parameter[:, 1]
+        at, over = loss.pieces(parameter[:, 0], b + np.log(scale)), 1 / scale[:, None]
+        return Pieces(
+            ends=at.ends * over,
+            target=at.target / scale,
+            level=at.level * over,
+            gain=at.gain,
+            level_slope=at.level_slope * over,
+            gain_slope=at.gain_slope,
+        )
+
+    def with_parameter(self, values: ArrayLike) -> RescaledPieces:
+        return RescaledPieces(self.loss, values)
+
+    def atom(self, parameter: Array, b: Array) -> tuple[Array, Array, Array] | None:
+        scale = parameter[:, 1]
+        atom = self.loss.atom(parameter[:, 0], b + np.log(scale))
+        if atom is None:
+            return None
+        position, low, high = atom
+        return position / scale, low / scale, high / scale
+
+
+def rescaled(loss: Loss) -> Rescaled:
+    """V(s D)/s, parameter and scale side by side."""
+    return RescaledPieces(loss) if isinstance(loss, PiecewiseLoss) else Rescaled(loss)

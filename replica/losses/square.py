@@ -25,6 +25,9 @@ class Square(PiecewiseLoss):
         Target of the margin; positive.
     """
 
+    proved = True
+    needs_rescaling = False
+
     margin: ArrayLike = 1.0
     parameter = "margin"
     range = ranges.TARGET

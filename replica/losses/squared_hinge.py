@@ -25,6 +25,9 @@ class SquaredHinge(PiecewiseLoss):
         Where the loss reaches zero; finite, and above the maximum stability.
     """
 
+    proved = True
+    needs_rescaling = False
+
     margin: ArrayLike = 1.0
     parameter = "margin"
     range = ranges.MARGIN
