@@ -20,8 +20,8 @@ from replica.solver import (
     SHORTEST_STRIDE,
     Equations,
     Root,
+    amplification,
     follow,
-    inverses,
     newton,
     newton_step,
 )
@@ -392,29 +392,30 @@ def _observables(
     n = len(z)
     storage = channel.storage[which]
     error, lever = channel.generalization(z)
-    inverse = inverses(jacobian)
-    rounding = ROUNDING + weights.rounding
-    rounded = rounding * (np.abs(inverse).sum(axis=2) + 1)
+    rounded = (ROUNDING + weights.rounding) * (amplification(jacobian) + 1)
     # z itself is rounded: at log c = 17 an ulp is 3.6e-15
-    estimate = np.sum(np.abs(lever) * (np.abs(step) + rounded + np.spacing(np.abs(z))), axis=1)
+    estimate = (np.abs(lever) * (np.abs(step) + rounded + np.spacing(np.abs(z)))).sum(axis=1)
     slope = np.full(n, np.nan)
     if channel.loss.sharp:
         along = weights.along_scale(moments, jacobian)
-        slope = np.sum(lever * newton_step(along, jacobian), axis=1)
+        slope = (lever * newton_step(along, jacobian)).sum(axis=1)
+    estimate += 2.3e-16
+    if storage.any():
+        error[storage], slope[storage], estimate[storage] = 0.5, 0.0, 0.0
     merged = channel.merged(moments)
     loss = merged[:, m.LOSS]
     log_scale = weights.log_scale(z)
     if log_scale is not None:  # V(s D) from what the field of unit variance sees
         loss = loss * np.exp((1 + channel.loss.step_scaling) * log_scale)
     return Observables(
-        generalization_error=np.where(storage, 0.5, error),
+        generalization_error=error,
         train_loss=loss,
         train_error=merged[:, m.NEGATIVE],
         multiplier=weights.multiplier(count, merged[:, m.CURVED]),
         nu=weights.nu(channel, z, which, count, moments),
         degrees_of_freedom=count * merged[:, m.CURVED],
         replicon=weights.replicon(z, count, merged[:, m.CURVED2]),
-        slope=np.where(storage, 0.0, slope),
-        error_estimate=np.where(storage, 0.0, estimate + 2.3e-16),
+        slope=slope,
+        error_estimate=estimate,
         residual=np.abs(residuals).max(axis=1),
     )

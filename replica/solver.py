@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from replica.common.compiled import kernel
 
-__all__ = ["Equations", "Root", "follow", "inverses", "newton", "newton_step"]
+__all__ = ["Equations", "Root", "Walk", "amplification", "follow", "newton", "newton_step"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -81,18 +81,19 @@ def fill_steps(residuals, jacobian, out):
 
 
 @kernel(error_model="numpy")
-def fill_inverses(jacobian, out):
-    """The inverse of each Jacobian."""
+def fill_amplification(jacobian, out):
+    """Sums of the absolute values in the rows of the inverse of each Jacobian."""
     k = jacobian.shape[1]
     matrix = np.empty((k, k))
     column = np.empty(k)
+    out[:, :] = 0.0
     for i in range(len(jacobian)):
         for j in range(k):
             matrix[:, :] = jacobian[i]
             column[:] = 0.0
             column[j] = 1.0
             solve_linear(matrix, column)
-            out[i, :, j] = column
+            out[i] += np.abs(column)
 
 
 @kernel(error_model="numpy")
@@ -169,10 +170,10 @@ def newton_step(residuals: Array, jacobian: Array) -> Array:
     return out
 
 
-def inverses(jacobian: Array) -> Array:
-    """The inverses of the Jacobians; nan where they are singular."""
-    out = np.empty_like(jacobian)
-    fill_inverses(jacobian, out)
+def amplification(jacobian: Array) -> Array:
+    """sum_j |(J^-1)_kj| for each unknown k: what rounding of the residuals moves it by."""
+    out = np.empty(jacobian.shape[:2])
+    fill_amplification(jacobian, out)
     return out
 
 
@@ -195,7 +196,7 @@ def newton(equations: Equations, start: Array, tolerance: float, limit: int = 80
     n = len(z)
     iterations = np.zeros(n, dtype=np.int64)
     converged = np.zeros(n, dtype=bool)
-    work = np.flatnonzero(np.isfinite(z).all(axis=1))
+    (work,) = np.isfinite(z).all(axis=1).nonzero()
     merit = np.full(n, np.inf)
     last = z.copy()  # the last accepted iterate, and the step that led away from it
     step = np.zeros_like(z)

@@ -52,7 +52,7 @@ class NoiseMixture:
     @cached_property
     def storage(self) -> NDArray[np.bool_]:
         """Where the labels know nothing of the teacher."""
-        return ~np.any(self.signal > 0, axis=1)
+        return self.signal.max(axis=1) <= 0
 
     @cached_property
     def centre(self) -> Array:
@@ -67,7 +67,7 @@ class NoiseMixture:
     @cached_property
     def correlation(self) -> Array:
         """sum_k w_k / sqrt(1 + sigma_k^2): the pull of Hebb's rule, 1 without noise."""
-        return np.sum(self.signal / np.sqrt(1 + self.noise**2), axis=1)
+        return (self.signal / np.sqrt(1 + self.noise**2)).sum(axis=1)
 
 
 class LabelModel(abc.ABC):

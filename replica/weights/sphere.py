@@ -90,6 +90,15 @@ def fill(count, storage, flat, z, moments, residuals, jacobian):
             jacobian[i, 1, 1] = moments[i, m.PULLED_DB] / pull
 
 
+@kernel(error_model="numpy")
+def fill_along(moments, along):
+    """dF/dlog lam; without a signal there is no pull."""
+    for i in range(len(moments)):
+        along[i, 0] = moments[i, m.STEP_DL] / moments[i, m.STEP]
+        pull = moments[i, m.PULLED]
+        along[i, 1] = moments[i, m.PULLED_DL] / pull if pull > 0.0 else 0.0
+
+
 class Sphere(Weights):
     """Isotropic inputs, weights of norm sqrt(N)."""
 
@@ -131,16 +140,17 @@ class Sphere(Weights):
         merged = channel.merged(moments)
         if not channel.by_parts:
             return 1 - count * merged[:, m.CURVED]
-        c = np.where(channel.storage[which], 0.0, np.exp(z[:, 0]))
+        c = np.exp(z[:, 0])
+        c[channel.storage[which]] = 0.0
         return 1 / (1 + c * c) + count * merged[:, m.PUSHED]
 
     def replicon(self, z: Array, count: Array, curved2: Array) -> Array:
         return count * curved2
 
     def along_scale(self, moments: Array, jacobian: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            along = moments[:, [m.STEP_DL, m.PULLED_DL]] / moments[:, [m.STEP, m.PULLED]]
-        return np.where(np.isfinite(along), along, 0.0)  # storage: no pull
+        along = np.empty((len(moments), 2))
+        fill_along(moments, along)
+        return along
 
     def beyond(self, z: Array, multiplier: Array) -> Mask:
         return multiplier > 1
