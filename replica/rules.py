@@ -44,6 +44,8 @@ Indices = NDArray[np.intp]
 #: whose largest variance is 1: at both ends the slope of the error, of order 1/lam and of lam^2
 #: at the least, is still some thousand times its rounding.
 LARGEST_LOG_NORM, SMALLEST_LOG_NORM = 27.0, -13.0
+#: A slope of log eps that is rounding.
+LEVEL = 1e-14
 #: log of the largest norm that is solved.
 LAST_LOG_NORM = float(np.log(ranges.SHARPNESS.high))
 
@@ -473,7 +475,7 @@ def optimal_norm(
         # at the limit of convexity there is no penalty: what is left of it is rounding
         error[good], ridge[good] = best.error_estimate, np.where(unconstrained, 0.0, best.ridge)
     if isinstance(inputs, Clusters):
-        bayes = np.full(n, ndtr(-np.sqrt(inputs.nodes.distance)))
+        bayes = np.full(n, known_clusters(inputs))
     else:
         bayes = np.arctan2(1.0, _posterior_slope(flat, labels, inputs)) / np.pi
     shape = refusals.shape
@@ -487,6 +489,16 @@ def optimal_norm(
         error_estimate=shaped(error, shape),
         status=_status(refusals, status.tolist()),
     )
+
+
+def known_clusters(inputs: Clusters) -> float:
+    """The error of whoever knows both clusters, p Phi(-D - b) + (1 - p) Phi(-D + b).
+
+    b = log(p/(1 - p))/(2D) by the ratio of likelihoods, D^2 = <mu^2/omega>; no rule errs less.
+    """
+    distance, share = float(np.sqrt(inputs.nodes.distance)), inputs.positive
+    shift = (np.log(share) - np.log1p(-share)) / (2 * distance)
+    return float(share * ndtr(-distance - shift) + (1 - share) * ndtr(-distance + shift))
 
 
 @dataclass(frozen=True)
@@ -535,10 +547,16 @@ def _best_norm(
     unit = -0.5 * np.log(inputs.nodes.eigenvalue.max())
     bottom = np.full(len(alpha), SMALLEST_LOG_NORM + unit)
 
+    # with an intercept the error begins as the share of the rare cluster, by less than any power of
+    # lam below it: what is rounding there counts as falling
+    level = inputs.positive != 0.5 if isinstance(inputs, Clusters) else False
+
     def slope(log_lam: Array, index: Array) -> Array:
         at = index.astype(int)
         problem = _problem(alpha[at], np.exp(log_lam), labels[at], inputs)
-        return np.asarray(solve(problem).slope)
+        found = np.asarray(solve(problem).slope)
+        begins = level & (log_lam < unit) & (np.abs(found) < LEVEL)
+        return np.where(begins, -LEVEL, found)
 
     guess = _guessed_norm(alpha, inputs) + unit
     # far above the best norm the slope falls like one over lam

@@ -11,6 +11,7 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from scipy.special import ndtr
 
 import replica
 from replica import Clusters, MarchenkoPastur, PowerLaw, Spectrum, cli
@@ -311,6 +312,22 @@ def test_where_no_norm_is_too_large_no_ridge_is_best():
     rows = {row["rule"]: row for row in rows_of("--alpha", "20", "--label-flip", "0.05")}
     assert float(rows["optimum"]["lam"]) == limit
     assert float(rows["optimum"]["generalization_error"]) == found["generalization_error"]
+
+
+def test_the_optimum_of_unequal_clusters_is_not_lost_where_the_error_is_level(tables):
+    """Short weights name the frequent cluster always: the error is 0.2 to all digits."""
+    options = ("--alpha", "50", "--inputs", "clusters:clusters.csv", "--positive", "0.2")
+    found = record("optimum", *options)
+    *rows, known = rows_of(*options, "--points", "40")
+    errors = [float(row["generalization_error"]) for row in rows if row["status"] == "converged"]
+    assert found["generalization_error"] == min(errors) < 0.15
+    # the best threshold of the best direction, by brute force: parabolic in its step, 1e-4
+    distance = math.sqrt(0.81 + 0.09 / 0.5 + 0.04 / 0.1)
+    shift = np.linspace(-3, 3, 60001)
+    least = np.min(0.2 * ndtr(-distance - shift) + 0.8 * ndtr(-distance + shift))
+    assert float(known["generalization_error"]) == pytest.approx(least, rel=1e-8)
+    assert found["bayes_gap"] == pytest.approx(found["generalization_error"] / least - 1, abs=1e-7)
+    assert found["bayes_gap"] > 0
 
 
 def test_an_error_that_falls_to_maximum_stability_has_its_best_norm_there():
