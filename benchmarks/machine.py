@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import cores
+from replica.common import processors
 
 PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch")
 
@@ -45,7 +45,7 @@ def surroundings() -> dict[str, Any]:
     """Of a run about to begin; the load says how busy the machine already was."""
     return {
         "processor": processor(),
-        "cores": cores(),
+        "cores": processors.count(),
         "system": f"{platform.system()} {platform.machine()}",
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),

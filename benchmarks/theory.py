@@ -10,8 +10,9 @@ import mpmath
 from benchmarks import plain_scipy
 from benchmarks.plain_scipy import EASY
 from benchmarks.table import Part, Result, Row
-from benchmarks.timing import Sample, child, cores, seconds, side_by_side
+from benchmarks.timing import Sample, child, seconds, side_by_side
 from replica import logistic_teacher_student
+from replica.common import processors
 from replica.highprecision import Certificate, certify
 
 #: Where the plain code takes long: 1 - R is small, and lam has to be raised in steps.
@@ -88,7 +89,7 @@ def plane(repeats: int) -> Iterator[Result]:
             f"{done['largest_error_estimate']:.1e}"
         )
         if not count:
-            note += f"; {cores()} cores"
+            note += f"; {processors.count()} cores"
         yield row.measured(Sample.of(done["ours"]), Sample.of(done["theirs"]), note)
     before = f"{done['memory_before_mb']:.0f} MB before them, libraries and kernels"
     yield GRID_MEMORY.measured(Sample.of([done["memory_peak_mb"]]), note=before)

@@ -118,12 +118,6 @@ def threads(number: int | None) -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def cores() -> int:
-    """Those that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def child(*arguments: str, timeout: float = 600.0, **environment: str) -> dict[str, Any] | None:
     """Run `benchmarks.child` in a new process: its JSON and the wall time; None if too slow."""
     begin = time.perf_counter()

@@ -1,7 +1,8 @@
 """The fixed-norm perceptron, solved: from Hebb through the optimum to maximum stability.
 
-Start with `logistic_teacher_student(alpha, lam)`; `solve(Problem(...))` is the
-general door, `replica.highprecision.certify` checks a value in mpmath.
+Start with `logistic_teacher_student(alpha, lam)`; `solve(Problem(...))` takes any
+problem, `inputs=PowerLaw(...)` gives the inputs a covariance, and
+`replica.highprecision.certify` checks a value in mpmath.
 
 The names below are imported when they are asked for: neither the help of a command nor
 `replica.scaling` waits for the solver.

@@ -1,4 +1,4 @@
-r"""The saddle point of a problem: a channel joined with weights (docs/theory.md, sections 4 and 8).
+r"""The saddle point of a problem: a channel joined with weights (docs/theory.md, sections 4 and 9).
 
 Its unknowns have names. All problems share log c, with c = R / sqrt(1 - R^2), and log x (log kappa
 for maximum stability); weights and channels may bring more.

@@ -16,6 +16,7 @@ from scipy.special import erfcx, ndtr
 from replica.channel import moments as m
 from replica.channel.channel import CloudChannel, TeacherChannel
 from replica.equations import SaddlePointEquations
+from replica.inputs import Isotropic
 from replica.losses import HardMargin, Loss
 from replica.problem import Posed
 from replica.saddle_point import norm_at_ridge, solve_equations
@@ -32,6 +33,10 @@ Mask = NDArray[np.bool_]
 _LOG_C = 340.0
 #: Less noise than both of these leaves a capacity beyond 1e90, which counts as infinite.
 LEAST_NOISE, LEAST_FLIP = 1e-100, 1e-300
+#: A ridge that moves the norm of the unconstrained minimiser by about as much of itself.
+LEAST_RIDGE = 1e-14
+#: Least norm with an intercept, which grows like its inverse and takes the digits of the fields.
+LEAST_NORM = 1e-6
 #: A limit of convexity beyond this is reported as infinite.
 LARGEST_LIMIT = 1e12
 
@@ -91,8 +96,8 @@ def separability_capacity(labels: NoiseMixture) -> Array:
 def cloud_capacity(distance: float, positive: float) -> float:
     """Examples per mode up to which two clouds can be separated; D is their ``distance``.
 
-    Eqs. (13)-(14) for clouds at stability 0, u = (-kappa - t)+ with kappa = D R:
-    1 - R^2 = n A and R = n D B, an intercept balancing the two B.
+    Eq. (54): clouds at stability 0, u = (-kappa - t)+ with kappa = D R; 1 - R^2 = n A and
+    R = n D B per mode, an intercept balancing the two B.
     """
 
     def sums(kappa: float) -> tuple[float, float]:
@@ -128,7 +133,7 @@ def capacity(equations: SaddlePointEquations) -> Array:
     """The count up to which the examples can be learned without error.
 
     A spectrum of M modes has M times the capacity of isotropic inputs: at kappa = 0 every mode is
-    learned, nu = 0, and the equations are the isotropic ones at n/M (section 8).
+    learned, nu = 0, and the equations are the isotropic ones at n/M, eq. (51).
     """
     channel, total = equations.channel, 1.0
     if isinstance(equations.weights, SpectrumWeights):
@@ -161,14 +166,14 @@ def sharpness_limit(equations: SaddlePointEquations) -> Array:
     The parameter of the loss is ignored. At many examples the limit is about
     1/sqrt(alpha) for random labels and of order 1 for a teacher; it diverges at
     the capacity, and counts as infinite beyond `LARGEST_LIMIT`. A spectrum has the limit of
-    isotropic inputs at n/M, in units of its field's norm (section 8).
+    isotropic inputs at n/M, in units of its field's norm, eq. (51).
     """
     weights = equations.weights
-    if isinstance(equations.channel, CloudChannel) and isinstance(weights, SpectrumWeights):
-        return _limit_of_clouds(equations, weights)
     if isinstance(weights, SpectrumWeights):
         if not np.isfinite(weights.total):
             return np.full(len(equations), np.inf)
+        if isinstance(equations.channel, CloudChannel):
+            return _cloud_limit(equations)
         isotropic = dataclasses.replace(
             equations, weights=Sphere(), count=equations.count / weights.total
         )
@@ -208,25 +213,19 @@ def sharpness_limit(equations: SaddlePointEquations) -> Array:
     return result
 
 
-#: 1 - multiplier of a minimiser whose norm, once extrapolated, is the limit to the square of it.
-NEARLY_FREE = 1e-7
-#: A first ridge, in parts of n times the smallest eigenvalue: at V'' of order 1 much is learned.
-ROUGH_RIDGE = 1e-3
-
-
-def _limit_of_clouds(equations: SaddlePointEquations, weights: SpectrumWeights) -> Array:
-    """The norm of the unconstrained minimiser, extrapolated linearly from two small ridges."""
+def _cloud_limit(equations: SaddlePointEquations) -> Array:
+    """The same for two clouds: the norm that next to no ridge leaves, at n/M in one mode."""
+    weights = equations.weights
+    assert isinstance(weights, SpectrumWeights)
     result = np.full(len(equations), np.inf)
     which = np.flatnonzero(equations.count > capacity(equations))
     if len(which) == 0:
         return result
-    part = _at_sharpness(equations.select(which), np.ones(len(which)))
-    ridge = ROUGH_RIDGE * part.count * weights.nodes.eigenvalue.min()
-    ridge = ridge * np.minimum(NEARLY_FREE / norm_at_ridge(part, weights.nodes, ridge).lack, 1.0)
-    first, second = (norm_at_ridge(part, weights.nodes, factor * ridge) for factor in (1.0, 2.0))
-    limit = 2 * first.norm - second.norm
-    found = np.where(first.arrived & second.arrived, limit, np.nan)
-    result[which] = np.where(limit < LARGEST_LIMIT, found, np.inf)
+    count = equations.count[which] / weights.total
+    one = dataclasses.replace(equations.select(which), count=count)
+    found = norm_at_ridge(one, Isotropic().nodes, np.full(len(which), LEAST_RIDGE))
+    q = weights.inverse_variance_at_limit(np.exp(2 * found.unknowns[:, 0]))
+    result[which] = np.where(found.arrived, found.norm * np.sqrt(q), np.nan)
     return result
 
 
@@ -256,17 +255,23 @@ def refuse(loss: Loss, posed: Posed, which: Indices) -> None:
     equations = posed.equations(which, loss)
     refusals = posed.refusals
     if loss.hebbian and "intercept" in equations.unknowns:
-        name = posed.problem.loss.parameter
         refusals.refuse(
             which,
-            name or "loss",
-            "must be positive with clusters of unequal size: Hebb's rule has no intercept"
-            if name
-            else "must have a curvature with clusters of unequal size, whose intercept no straight "
-            "line fixes",
+            "lam" if posed.problem.loss.sharp else "loss",
+            "must not be Hebb's rule (lam = 0) for clusters of unequal size: no intercept balances "
+            "pushes that are all the same",
             posed.parameter[which],
         )
         return
+    if loss.sharp and "intercept" in equations.unknowns:
+        little = which[posed.parameter[which] < LEAST_NORM]
+        refusals.refuse(
+            little,
+            "lam",
+            f"must be at least {LEAST_NORM:g} for clusters of unequal size: the intercept grows "
+            "like 1/lam",
+            posed.parameter[little],
+        )
     if structured and loss.sharp:
         limit = sharpness_limit(equations)
         beyond = posed.parameter[which] >= limit

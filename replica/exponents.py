@@ -1,7 +1,7 @@
 r"""The exponents of the structured perceptron in closed form, and which inputs have given ones.
 
 Inputs of a power-law covariance, omega_k = k^-a and omega_k theta_k^2 ~ k^(-1-2ar), with the
-capacity a > 1 and the source r > 0. Derived in docs/theory.md, section 10: `scaling_exponents` is
+capacity a > 1 and the source r > 0. Derived in docs/theory.md, section 11: `scaling_exponents` is
 the map from (a, r) to exponents, `effective_spectrum` its inverse.
 """
 
@@ -115,6 +115,11 @@ def _regimes(codes: NDArray[np.int8], shape: tuple[int, ...]) -> Regime | NDArra
     return codes
 
 
+def _blocks(which: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Entries in blocks whose integrals are taken together; none for none."""
+    return np.array_split(which, len(which) // BLOCK + 1) if len(which) else []
+
+
 # ------------------------------------------------------------------- from inputs to exponents
 
 
@@ -144,7 +149,7 @@ class ScalingExponents:
     finite_optimum : bool or array
         Whether the smallest error is met at a finite norm. Where it is not, near a = 1 with
         r < 1/2, the error falls down to maximum stability, and gamma_2 is the exponent
-        of the norms at which the early law bends (eq. 93).
+        of the norms at which the early law bends (eq. 77).
     """
 
     capacity: FloatOrArray
@@ -163,7 +168,7 @@ class ScalingExponents:
 
 
 def scaling_exponents(capacity: ArrayLike, source: ArrayLike) -> ScalingExponents:
-    r"""Exponents of the fixed-norm perceptron with power-law inputs, eqs. (89), (97)-(102).
+    r"""Exponents of the fixed-norm perceptron with power-law inputs, eqs. (73), (81)-(86).
 
     gamma_1 = 2 min(r, 1), and
 
@@ -200,7 +205,7 @@ def scaling_exponents(capacity: ArrayLike, source: ArrayLike) -> ScalingExponent
     values, regime, law = _exponents(a, r)
     finite = np.ones(len(a), dtype=bool)
     island = np.flatnonzero((r < 0.5) & (a < ISLAND))
-    for part in np.array_split(island, len(island) // BLOCK + 1):
+    for part in _blocks(island):
         finite[part] = end_slope(a[part], r[part]) < 0
     values[:, bad] = np.nan
     regime[bad] = Regime.REFUSED
@@ -241,10 +246,10 @@ def _exponents(a: Array, r: Array) -> tuple[Array, NDArray[np.int8], NDArray[np.
     end = limited / (1 + limited)
     gamma_1 = 2 * m
     gamma_2 = np.select([one, early, late], [a / (2 * (1 + a * r)), a / 2 / width, both])
-    gamma_2 = np.where(two & ~one, 1 / (1 + 2 * m), gamma_2)  # eq. (100)
+    gamma_2 = np.where(two & ~one, 1 / (1 + 2 * m), gamma_2)  # eq. (84)
     gamma_meas = np.select([one, early], [end, a * m / width], both)
 
-    # eqs. (101) and (102): powers of the logarithm on the lines r = 1/2 and r = 1
+    # eqs. (85) and (86): powers of the logarithm on the lines r = 1/2 and r = 1
     share = a / (2 * (2 + a))
     gamma_1_log = np.where(unit, 0.5, 0.0)
     gamma_2_log = np.zeros_like(a)
@@ -293,7 +298,7 @@ HALVINGS = 70
 
 
 def end_kappa(a: Array, r: Array) -> Array:
-    """kappa/s of maximum stability in the scaling limit: the root of eq. (91)."""
+    """kappa/s of maximum stability in the scaling limit: the root of eq. (75)."""
     source, noise = np.maximum(1 - 2 * r, 0.0), 1 - 1 / a
     low = np.zeros_like(a)
     # A/G is at least kappa^2/3 and E at least kappa^2/6: beyond this the left side exceeds 1
@@ -307,7 +312,7 @@ def end_kappa(a: Array, r: Array) -> Array:
 
 
 def end_slope(a: Array, r: Array) -> Array:
-    """Slope of log eps in 1/(2 ell) at 0: a finite norm does better if negative (eq. 93)."""
+    """Slope of log eps in 1/(2 ell) at 0: a finite norm does better if negative (eq. 77)."""
     share, noise = np.minimum(2 * r, 1.0), 1 - 1 / a
     kappa = end_kappa(a, r)
     at = hard(kappa)
@@ -379,7 +384,7 @@ def effective_spectrum(
     gamma_1_error: ArrayLike = 0.0,
     gamma_2_error: ArrayLike = 0.0,
 ) -> EffectiveSpectrum:
-    r"""Capacity and source of the inputs whose perceptron has these exponents, eq. (103).
+    r"""Capacity and source of the inputs whose perceptron has these exponents, eq. (87).
 
     r = gamma_1/2, and a = 2 gamma_2/(1 - gamma_1 gamma_2) for gamma_1 <= 1. For 1 < gamma_1 <= 2
     it is 2 gamma_2/(1 - (2 gamma_1 - 1) gamma_2) where that is below 2, and
@@ -424,26 +429,21 @@ def effective_spectrum(
     regime = _regime_of_pair(g1, g2)
     inside = regime >= 0
     a, slope_1, slope_2 = _capacity_of_pair(g1, g2)
-    rows = np.stack(
-        [
-            np.where(inside, a, np.nan),
-            np.where((g1 > 0) & (g1 <= 2), g1 / 2, np.nan),
-            np.where(inside, np.hypot(slope_1 * error_1, slope_2 * error_2), np.nan),
-            error_1 / 2,
-            np.where(inside, slope_1 * error_1**2 / 2, np.nan),
-            np.full(len(a), np.nan),
-            np.full(len(a), np.nan),
-            np.full(len(a), np.nan),
-            np.full(len(a), np.nan),
-        ]
-    )
-    good = np.flatnonzero(~bad)
-    for part in np.array_split(good, len(good) // BLOCK + 1):
+    with np.errstate(invalid="ignore", over="ignore"):  # slopes outside, which are not looked at
+        error = np.where(inside, np.hypot(slope_1 * error_1, slope_2 * error_2), np.nan)
+        covariance = np.where(inside, slope_1 * error_1**2 / 2, np.nan)
+    rows = np.empty((len(SPECTRUM_ROWS), len(a)))
+    rows[0] = np.where(inside, a, np.nan)
+    rows[1] = np.where((g1 > 0) & (g1 <= 2), g1 / 2, np.nan)
+    rows[2], rows[3], rows[4] = error, error_1 / 2, covariance
+    rows[5] = rows[6] = _continued_capacity(g1, g2)
+    rows[7], rows[8] = np.isin(regime, PRODUCT_LAW), ~inside
+    blurred = np.flatnonzero(~bad & (error_1 + error_2 > 0))
+    for part in _blocks(blurred):
         pair = _Pair(g1[part], g2[part], error_1[part], error_2[part])
         rows[5, part], rows[6, part] = pair.quantile(LOW), pair.quantile(HIGH)
         rows[7, part], rows[8, part] = pair.product_law(), pair.outside()
-    law = np.isin(regime, (Regime.ONE_CURVE, Regime.EARLY_OPTIMUM, Regime.SATURATED_EARLY))
-    law |= regime == Regime.LINE_HALF
+    law = np.isin(regime, PRODUCT_LAW)
     rows[:, bad] = np.nan
     regime[bad] = Regime.REFUSED
     law[bad] = False
@@ -457,6 +457,13 @@ def effective_spectrum(
     )
 
 
+#: Where a pair must obey the product law.
+PRODUCT_LAW = (
+    Regime.ONE_CURVE,
+    Regime.LINE_HALF,
+    Regime.EARLY_OPTIMUM,
+    Regime.SATURATED_EARLY,
+)
 #: Rows of numbers in `effective_spectrum`.
 SPECTRUM_ROWS = (
     "capacity",
@@ -511,7 +518,7 @@ def _regime_of_pair(g1: Array, g2: Array) -> NDArray[np.int8]:
 
 
 def _capacity_of_pair(g1: Array, g2: Array) -> tuple[Array, Array, Array]:
-    """Capacity of eq. (103), with derivatives by gamma_1, gamma_2; nonsense outside the strips."""
+    """Capacity of eq. (87), with derivatives by gamma_1, gamma_2; nonsense outside the strips."""
     shallow = g1 <= 1
     early = ~shallow & (g2 <= 0.5)
     # in each strip 2/a = 1/gamma_2 - k, with k linear in gamma_1
@@ -524,6 +531,17 @@ def _capacity_of_pair(g1: Array, g2: Array) -> tuple[Array, Array, Array]:
     return np.where(on_two, 2.0, a), slope_1, slope_2
 
 
+def _continued_capacity(g1: Array, g2: Array) -> Array:
+    """Capacity of a pair, the strips continued beyond their ends: from 0 to inf, 2 in the gap."""
+    with np.errstate(divide="ignore"):
+        inverse = np.where(g2 > 0, 1 / g2, np.inf)
+        steep = np.minimum(g1, 2.0)
+        early, late = inverse + 1 - 2 * steep, inverse - 1
+        rate = np.where(g1 <= 1, inverse - g1, np.where(early > 1, early, np.minimum(late, 1.0)))
+        found: Array = np.where(rate > 0, 2 / rate, np.inf)
+    return found
+
+
 #: Panel edges about the middle of a normal density, or of a step, in its own widths: beyond the
 #: last 2 (1 - Phi(9)) = 2e-19 is left, and 16 nodes on each panel leave 1e-12.
 STEPS = np.array([-9.0, -6.0, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.0, 9.0])
@@ -534,7 +552,7 @@ QUANTILE_HALVINGS = 58
 
 @dataclass(frozen=True)
 class _Pair:
-    """Normal pairs (gamma_1, gamma_2), and the probabilities of the strips of eq. (103)."""
+    """Normal pairs (gamma_1, gamma_2), and the probabilities of the strips of eq. (87)."""
 
     g1: Array
     g2: Array

@@ -1,15 +1,15 @@
 r"""The three integrals of the scaling limit, where the measure of the fields is flat.
 
-Near the optimum the fields live on the scale s = pi eps -> 0: t = s tau, u = s v, lam' = ell/s, and
+Near the optimum the fields live on the scale s = pi eps -> 0: t = s z, u = s v, lam' = ell/s, and
 the Gaussian measure of t is the constant 1/sqrt(2 pi). With v the push of the logistic loss at ell,
 
-    A = (1/sqrt 2pi) int dtau 2H(-tau) v^2,    G = sqrt(2/pi) int Dz v(z),
-    E = 1 + (1/G)(1/sqrt 2pi) int dtau 2H(-tau) tau v                           [eq. (84)]
+    A = (1/sqrt 2pi) int dz 2H(-z) v^2,    G = sqrt(2/pi) int Dz v,
+    E = 1 + (1/G)(1/sqrt 2pi) int dz 2H(-z) z v                                 [eq. (67)]
 
 In y = 2 ell D and with the edge L = log(4 ell xi), 2 ell v = q = exp(L - softplus(y)) and
-2 ell tau = y - q, as in eq. (17): at fixed L one shape q, which ell only stretches. `soft` gives
-the integrals and their derivatives, `hard` those of maximum stability, v = (kappa - tau)+, in
-closed form, and `softened` how they change to first order in 1/(2 ell).
+2 ell z = y - q, as in eq. (17): at fixed L one shape q, which ell only stretches. `soft` gives
+the integrals and their derivatives, `hard` those of maximum stability, v = (kappa - z)+, in
+closed form, and `softened` how they change to first order in 1/(2 ell). The code calls z ``tau``.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _soft(log_ell: Array, edge: Array, order: int) -> Array:
 
 
 def hard(kappa: Array) -> Flat:
-    r"""The integrals of maximum stability, v = (kappa - tau)+; ``_edge`` is d/d kappa.
+    r"""The integrals of maximum stability, v = (kappa - z)+; ``_edge`` is d/d kappa.
 
     With E_n the mean of (kappa - z)+^n over a normal number z: G = sqrt(2/pi) E_1,
     A = sqrt(2/pi) E_3/3 and e = sqrt(2/pi) (kappa E_2/2 - E_3/3), by parts.
@@ -181,7 +181,7 @@ def softened(kappa: Array) -> tuple[Array, Array, Array]:
     r"""dA, dG and dE per 1/(2 ell) at fixed kappa, where ell -> inf and xi is large.
 
     There log q + q = L - Y, so that v = kappa - tau - log(kappa - tau)/(2 ell) up to the second
-    order, log(2 ell)/(2 ell) taken into kappa (eq. 93). For kappa > 0, as it is on every curve.
+    order, log(2 ell)/(2 ell) taken into kappa (eq. 77). For kappa > 0, as it is on every curve.
     """
     node, weight = _rule(20)
     # w = kappa - tau: in log w from exp(-40) on, where w log w is 2e-16, up to the window of the

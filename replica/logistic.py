@@ -134,7 +134,7 @@ def logistic_clusters(alpha: ArrayLike, lam: ArrayLike, *, inputs: Clusters) -> 
 
     Notes
     -----
-    Section 8 of docs/theory.md.
+    Sections 8 and 9 of docs/theory.md.
     """
     if not isinstance(inputs, Clusters):
         raise InvalidArgument("inputs", "must be Clusters", quoted(inputs))
@@ -200,9 +200,9 @@ def at_ridge(
 
 
 def _norm_at(equations: SaddlePointEquations, inputs: Inputs, ridge: Array) -> Array:
-    """The lam that a ridge leaves."""
+    """The lam that a ridge leaves: along the path from a ridge under which Hebb's rule is left."""
     found = norm_at_ridge(equations, inputs.nodes, ridge)
     if not found.arrived.all():
-        failed = np.flatnonzero(~found.arrived)[0]
-        raise ConvergenceError(f"the norm at ridge {ridge[failed]:.6g} was not reached", None)
+        failed = int(np.flatnonzero(~found.arrived)[0])
+        raise ConvergenceError(f"the norm at ridge {ridge[failed]:.6g} was not reached")
     return found.norm

@@ -167,9 +167,10 @@ class Margins:
         try:
             argument, entries = np.broadcast_arrays(argument, entries)
         except ValueError:
-            raise ValueError(
-                f"`{name}` must broadcast against the solution's shape {self.shape}; "
-                f"got shape {argument.shape}"
+            raise InvalidArgument(
+                name,
+                f"must broadcast against the solution's shape {self.shape}",
+                f"shape {argument.shape}",
             ) from None
         flat, values = entries.ravel(), argument.ravel()
         result = np.full(len(flat), np.nan)

@@ -3,7 +3,7 @@ r"""The master curve of the structured perceptron: the limit P -> infinity in sc
 Inputs of a power-law covariance, omega_k = k^-a and omega_k theta_k^2 ~ k^(-1-2ar). For r < 1/2
 early law, optimum and maximum stability are one curve, in units lam P^-a/2(1+ar) and
 eps P^ar/(1+ar); for r > 1/2 they separate, and the curve is that around the optimum. Derived in
-docs/theory.md, section 10; the integrals are those of `replica.flat`.
+docs/theory.md, section 11; the integrals are those of `replica.flat`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class StructuredMasterCurve:
         The early law eps = early_constant lam^-early_exponent, common to all P: unscaled eps, lam.
     small_lam_constant, small_lam_exponent : float
         The curve's own law at small lam. It is the early law but for r > 1/2 and a > 2, where a
-        second one, P^-1/2 lam^-(1/2-1/a), comes between early law and optimum (eq. 99).
+        second one, P^-1/2 lam^-(1/2-1/a), comes between early law and optimum (eq. 83).
     """
 
     capacity: float
@@ -96,13 +96,16 @@ def structured_master_curve(
 ) -> StructuredMasterCurve:
     r"""Error over norm as P -> infinity, for power-law inputs, in scaled units.
 
-    For r < 1/2 eqs. (87)-(88), with early law and maximum stability as its ends. For r > 1/2 and
+    For r < 1/2 eqs. (71)-(72), with early law and maximum stability as its ends. For r > 1/2 and
     a < 2, with lam = (pi/sqrt 24) k^(a/2),
 
-        (pi eps)^2 = V k^-b + (N/P) k^(1-a/2)                                       [eq. (96)]
+        (pi eps)^2 = V k^-b + (N/P) k^(1-a/2)                                       [eq. (80)]
 
-    around the optimum, which maximum stability is far above. For r > 1/2 and a > 2 eq. (98), from
+    around the optimum, which maximum stability is far above. For r > 1/2 and a > 2 eq. (82), from
     the second early law through the optimum to maximum stability.
+
+    At finite P the curve is approached like K^-min(1, 2ar) below r = 1/2 and, more slowly, like
+    K^-min(1, (2r-1)a) above, with the last learned mode K ~ P^(2 gamma_2/a) at the optimum.
 
     Parameters
     ----------
@@ -200,25 +203,25 @@ def _check(name: str, value: float, rule: arguments.Range) -> None:
 
 
 def _log_modes(a: float) -> float:
-    """The logarithm of I_0, I_0 = (pi/a)/sin(pi/a): g = I_0 K."""
+    """The logarithm of I_0 = (pi/a)/sin(pi/a), g = I_0 k_mu: eq. (68)."""
     # sin(pi/a) = sin(pi (1 - 1/a)) keeps its digits close to a = 1
     return math.log(math.pi / a) - math.log(math.sin(math.pi * (a - 1) / a))
 
 
 def _teacher(a: float, r: float) -> float:
-    """M of eq. (94): the norm of the teacher, sum theta_k^2 at unit field; r > 1/2."""
+    """The squared norm of the teacher, sum theta_k^2 at unit field, eq. (78); r > 1/2."""
     return float(zeta(1 + a * (2 * r - 1)) / zeta(1 + 2 * a * r))
 
 
 def _unlearned(a: float, r: float) -> float:
-    """The constant tau of eqs. (85), (94): sum p (1 - f) = tau K^-min(2r, 1)a."""
+    """The constant of E_tau h = constant k_mu^-min(2r, 1)a, eqs. (69) and (78)."""
     if r > 0.5:
         return _teacher(a, r)
     return math.pi / (a * float(zeta(1 + 2 * a * r)) * math.sin(2 * math.pi * r))
 
 
 def _bias(a: float, r: float) -> tuple[float, float]:
-    """V and b of eqs. (85), (94): the error of what is not learned, (pi eps)^2 = V K^-b."""
+    """V and b of eqs. (74), (78): the error of what is not learned, (pi eps)^2 = V k_mu^-b."""
     if r < 1:
         return (1 - 2 * r) * math.pi / (
             a * float(zeta(1 + 2 * a * r)) * math.sin(2 * math.pi * r)
@@ -231,13 +234,13 @@ def _bias(a: float, r: float) -> tuple[float, float]:
 
 
 def _noise(a: float, r: float) -> float:
-    """N of eq. (96): the error of what the examples leave open, (pi eps)^2 = (N/P) K^(1-a/2)."""
+    """N of eq. (80): the error that the examples leave, (pi eps)^2 = (N/P) k_mu^(1-a/2)."""
     share = (a - 1) * (2 * math.log(2) - 1) / a
     return math.exp(_log_modes(a)) * math.sqrt(12 * _teacher(a, r) / math.pi) * share
 
 
 def _early_law(a: float, r: float) -> tuple[float, float]:
-    """Constant and exponent of the early law, eqs. (90) and (95)."""
+    """Constant and exponent of the early law, eqs. (74) and (80)."""
     if r == 1:  # only with a > 2: its logarithm is not on the curve around the optimum
         return math.nan, 2.0
     V, b = _bias(a, r)
@@ -248,7 +251,7 @@ def _early_law(a: float, r: float) -> tuple[float, float]:
 
 
 def _second_law(a: float, r: float) -> tuple[float, float]:
-    """Constant and exponent of eq. (99), in scaled units: the error of eq. (96) without V."""
+    """Constant and exponent of eq. (83), in scaled units: the error of eq. (80) without V."""
     power = 0.5 - 1 / a
     return math.sqrt(_noise(a, r)) / math.pi * (math.sqrt(24) / math.pi) ** -power, power
 
@@ -257,7 +260,7 @@ def _second_law(a: float, r: float) -> tuple[float, float]:
 
 
 class _Explicit:
-    """Eq. (96) with lam = (pi/sqrt 24) k^(a/2)."""
+    """Eq. (80) with lam = (pi/sqrt 24) k^(a/2)."""
 
     def __init__(self, a: float, r: float):
         self.a = a
@@ -294,7 +297,7 @@ class _Explicit:
 
 
 def _condition(a: float, r: float, edge: Array, start: Array | None = None) -> Array:
-    """The logarithm of ell of eq. (87) at each L: safeguarded Newton, from a guess if given."""
+    """The logarithm of ell of eq. (71) at each L: safeguarded Newton, from a guess if given."""
     share, noise = 1 - min(2 * r, 1.0), 1 - 1 / a
     # small: ell -> e^(L/2) where E grows without bound; large: L = 2 ell kappa, kappa > 0.01
     low, high = np.minimum(edge / 2, 0.0) - 20, np.log1p(np.abs(edge)) + 7
@@ -328,11 +331,11 @@ def _log_end(a: float, r: float) -> tuple[float, float]:
 
 
 def _scaled(a: float, r: float, at: Flat) -> tuple[Array, Array]:
-    """Logarithms of eps and lam/ell, of eqs. (87)-(88) and (98)."""
+    """Logarithms of eps and lam/ell, of eqs. (71)-(72) and (82)."""
     share = min(2 * r, 1.0)
     log_I = _log_modes(a)
-    log_tau = math.log(_unlearned(a, r))
-    log_s = (log_tau - np.log(at.E) + a * share * (log_I - np.log(at.G))) / (2 + a * share)
+    log_theta = math.log(_unlearned(a, r))
+    log_s = (log_theta - np.log(at.E) + a * share * (log_I - np.log(at.G))) / (2 + a * share)
     log_k = log_s + np.log(at.G) - log_I
     log_lam = a / 2 * log_k + 0.5 * np.log(at.A / (a * at.G) + share * at.E)
     return log_s - math.log(math.pi), log_lam
@@ -374,7 +377,7 @@ class _Path:
         return condition, lam, error
 
     def _miss(self, at: Flat) -> Array:
-        """The condition of eq. (87)."""
+        """The condition of eq. (71)."""
         value: Array = (1 - self.share) * at.E - 1 + self.noise * at.A / at.G
         return value
 

@@ -3,7 +3,7 @@ r"""Endlessly many examples at a fixed norm: the early curve that all numbers of
 With inputs whose eigenvalues differ, the minimiser at norm lam does not find the teacher
 however many examples there are: short weights prefer directions of large variance. Its
 error as a function of lam is the early law of structured inputs. Derived in
-docs/theory.md, section 8.
+docs/theory.md, section 10.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TILT = 30.0
 LARGEST, BELOW = 640.0, 120.0
 #: Mahalanobis distance beyond which the error of clusters leaves the doubles.
 FARTHEST = 37.0
-#: A limit of the norm below this is zero: weights do not help at all against what is given.
+#: Where the mean loss grows with lam' already here, weights do not help at all.
 NO_NORM = 1e-8
 #: c = R/sqrt(1 - R^2) in place of infinity: terms of the order 1/c are then beyond rounding.
 NO_ANGLE = 1e18
@@ -73,9 +73,9 @@ class PopulationCurve(Record):
     field_norm : float
         lam' = lam sqrt(Q), the norm of the field that an example sees.
     input_variance : float
-        Q, the variance of the inputs along the unit student, eq. (63).
+        Q, the variance of the inputs along the unit student, eq. (60).
     overlap : float
-        R, the correlation of the student's field with the teacher's, eq. (63); for clusters
+        R, the correlation of the student's field with the teacher's, eq. (60); for clusters
         that with the best linear classifier.
     one_minus_overlap : float
         1 - R to full relative accuracy.
@@ -118,7 +118,7 @@ def population_curve(
 
     Given mu, with rho = omega/(mu + omega) and averages E over the signal of the spectrum,
     R^2 = (E rho)^2 / E rho^2 and Q = E rho^2 / E[rho^2/omega]; mu follows from the loss,
-    eqs. (63)-(66) of docs/theory.md.
+    eqs. (60)-(63) of docs/theory.md.
 
     Parameters
     ----------
@@ -299,7 +299,7 @@ def _checked_teacher(
 
 @dataclass(frozen=True)
 class _Sums:
-    """Averages over the signal at given mu, eq. (63), scaled so that mu -> inf is regular.
+    """Averages over the signal at given mu, eq. (60), scaled so that mu -> inf is regular.
 
     With v = mu/Omega and Omega = E omega: rho = q rho^, q = 1/(1 + v).
     """
@@ -392,7 +392,7 @@ class _Force:
 
 @dataclass(frozen=True)
 class _Averages:
-    """The loss at a norm of the field and an overlap: b, e and G^ of eqs. (61) and (65)."""
+    """The loss at a norm of the field and an overlap: b, e and G^ of eqs. (58) and (62)."""
 
     log_b: Array  # nan where b is not positive
     log_g: Array
@@ -618,7 +618,7 @@ class _ClusterChannel:
 
 @dataclass(frozen=True)
 class _Condition:
-    """Eq. (64) or (66) as a function of log v at given norms, v = mu/Omega."""
+    """Eqs. (61) or (63) as a function of log v at given norms, v = mu/Omega."""
 
     nodes: Nodes
     channel: _TeacherChannel | _ClusterChannel
@@ -632,7 +632,7 @@ class _Condition:
         with np.errstate(divide="ignore", invalid="ignore"):
             few = found.log_b + sums.log_q + sums.half_log_square - found.log_g
             many = np.log(found.e_over_b) + sums.half_log_square - sums.log_mixed
-        # The two are one equation, eqs. (64) and (66): the first cancels where most is learned,
+        # The two are one equation, eqs. (61) and (63): the first cancels where most is learned,
         # the second where little is. Their signs agree; an e or b that is not positive means
         # that the mean loss would fall with a shorter student.
         value = np.where(sums.learned > 0.5, many, few)
@@ -710,12 +710,25 @@ def _refuse(condition: _Condition, refusals: Refusals, which: Indices, least: fl
             f"{condition.nodes.smallest:.3g}, the smallest eigenvalue that this spectrum resolves",
             condition.lam[which[on]],
         )
-        which, part, sums, norm = which[~on], part[: np.sum(~on)], sums[~on], norm[~on]
+        keep = np.flatnonzero(~on)
+        which, part, sums, norm = which[keep], np.arange(len(keep)), sums[keep], norm[keep]
+    if len(which) == 0:
+        return
+    start = np.full(len(which), np.log(NO_NORM))
+    none = excess(start, part.astype(float)) <= 0
+    refusals.refuse(
+        which[none],
+        "lam",
+        "must be 0: the mean loss grows with the norm from there on",
+        condition.lam[which[none]],
+    )
+    keep = np.flatnonzero(~none)
+    which, part, sums, norm = which[keep], np.arange(len(keep)), sums[keep], norm[keep]
     if len(which) == 0:
         return
     root = elementwise.find_root(
         excess,
-        (np.full(len(which), -30.0), np.log(norm)),
+        (start[keep], np.log(norm)),
         args=(part.astype(float),),
         tolerances={"xatol": 1e-12},
     )
@@ -724,9 +737,7 @@ def _refuse(condition: _Condition, refusals: Refusals, which: Indices, least: fl
         refusals.refuse(
             np.array([point]),
             "lam",
-            f"must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean loss"
-            if limit > NO_NORM
-            else "must be 0: the mean loss grows with the norm from there on",
+            f"must be below {limit:.8g}, the norm of the unconstrained minimiser of the mean loss",
             condition.lam[[point]],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -14,6 +15,7 @@ from replica import existence, ranges
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, Range, quoted
 from replica.common.refusals import Refusals
+from replica.exponents import scaling_exponents
 from replica.inputs import Clusters, Inputs, Isotropic, PowerLaw
 from replica.losses import HardMargin, Linear, Logistic
 from replica.margins import Margins
@@ -38,8 +40,12 @@ __all__ = [
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-#: log lam of the largest norm at which an optimum is looked for.
-LARGEST_LOG_NORM = 27.0
+#: How far beyond a guess an optimum is looked for, in log lam, and the smallest log lam for inputs
+#: whose largest variance is 1: at both ends the slope of the error, of order 1/lam and of lam^2
+#: at the least, is still some thousand times its rounding.
+LARGEST_LOG_NORM, SMALLEST_LOG_NORM = 27.0, -13.0
+#: log of the largest norm that is solved.
+LAST_LOG_NORM = float(np.log(ranges.SHARPNESS.high))
 
 
 @dataclass(frozen=True)
@@ -92,15 +98,16 @@ class OptimalNorm(Record):
     alpha : float
         Examples per dimension.
     lam : float
-        The optimal norm; 0.8836 alpha at large alpha only.
+        The optimal norm; without noise, 0.8836 alpha for isotropic inputs at large alpha.
     overlap : float
         R there.
     generalization_error : float
         eps_opt.
     bayes_gap : float
-        eps_opt / eps_Bayes - 1: small (below 7e-4) but never zero.
+        eps_opt / eps_Bayes - 1: never zero; below 7e-4 for isotropic inputs without noise.
     ridge : float
-        Strength of the penalty whose minimiser has this norm, as in `Solution`.
+        Strength of the penalty whose minimiser has this norm, as in `Solution`; 0 at the limit of
+        convexity.
     error_estimate : float
         Of the relative error of ``generalization_error``, as in `Solution`.
     status : str
@@ -143,8 +150,10 @@ def _told_about_samples(alpha: object, name: str) -> None:
         )
 
 
-def _status(refusals: Refusals) -> Any:
-    words = [refusals.sentence(i) or CONVERGED for i in range(len(refusals.code))]
+def _status(refusals: Refusals, found: Sequence[str] | None = None) -> Any:
+    """Why an entry was refused, or else what was ``found`` of it."""
+    words = ([CONVERGED] * len(refusals.code)) if found is None else found
+    words = [refusals.sentence(i) or word for i, word in enumerate(words)]
     return shaped(np.array(words, dtype=object), refusals.shape)
 
 
@@ -291,7 +300,7 @@ def _information(log_a: Array, labels: NoiseMixture) -> Array:
 
 
 def _log_odds(inputs: Inputs, strength: Array) -> Array:
-    """log(Q/(1 - Q)), Q = <omega tau qh omega tau/(1 + qh omega tau)>, qh = ``strength``.
+    """Log-odds log(Q/(1 - Q)), Q = <omega tau qh omega tau/(1 + qh omega tau)>, qh = ``strength``.
 
     Q is what a Gaussian prior lets be known; of 1 - Q at 1e-18 no difference would be left.
     """
@@ -310,12 +319,15 @@ def _log_odds(inputs: Inputs, strength: Array) -> Array:
 
 
 def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
-    """A = sqrt(q/(1 - q)) of the posterior average, eq. (28) and section 8."""
+    """A = sqrt(q/(1 - q)) of the posterior average, eqs. (28) and (55)."""
     clean = (labels.signal.shape[1] == 1) & (labels.random == 0).all() & (labels.noise == 0).all()
     if clean and isinstance(inputs, Isotropic):
         return _noiseless_slope(alpha)
     result = np.zeros(len(alpha))
     which = np.flatnonzero(np.isfinite(alpha) & ~labels.storage)
+    result[np.isnan(alpha)] = np.nan
+    if len(which) == 0:
+        return result
 
     def excess(log_a: Array, index: Array) -> Array:
         at = which[index.astype(int)]
@@ -330,7 +342,6 @@ def _posterior_slope(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Arra
         tolerances={"xatol": 1e-15, "xrtol": 1e-15},
     )
     result[which] = np.exp(root.x)
-    result[np.isnan(alpha)] = np.nan
     return result
 
 
@@ -430,9 +441,10 @@ def optimal_norm(
     -------
     OptimalNorm
         ``lam``, the optimal norm (inf where the error falls up to maximum stability, or the limit
-        of convexity where it falls up to there); ``overlap``, ``generalization_error``, ``ridge``
-        and ``error_estimate`` (relative, of the error) there; ``bayes_gap``, by which
-        fraction that error exceeds the Bayes-optimal one; ``alpha`` and ``status``.
+        of convexity where it falls up to there; 0 where it rises from Hebb's rule on);
+        ``overlap``, ``generalization_error``, ``ridge`` and ``error_estimate`` (relative, of the
+        error) there; ``bayes_gap``, by which fraction that error exceeds the Bayes-optimal one;
+        ``alpha`` and ``status``.
 
         Mind the 2: lam is in units of sqrt(N) for the loss log(1 + exp(-2 Delta)).
         For the textbook loss log(1 + exp(-z)) the optimal norm of the weights is
@@ -452,11 +464,14 @@ def optimal_norm(
     good = np.flatnonzero(~refusals.bad)
     n = len(flat)
     lam, overlap, eps, error, ridge = (np.full(n, np.nan) for _ in range(5))
+    status = np.full(n, CONVERGED, dtype=object)
     if len(good):
-        lam[good] = _best_norm(flat[good], labels[good], inputs)
+        lam[good], unconstrained = _best_norm(flat[good], labels[good], inputs)
         best = solve(_problem(flat[good], lam[good], labels[good], inputs), require_convex=False)
         overlap[good], eps[good] = best.overlap, best.generalization_error
-        error[good], ridge[good] = best.error_estimate, best.ridge
+        status[good] = best.status
+        # at the limit of convexity there is no penalty: what is left of it is rounding
+        error[good], ridge[good] = best.error_estimate, np.where(unconstrained, 0.0, best.ridge)
     if isinstance(inputs, Clusters):
         bayes = np.full(n, ndtr(-np.sqrt(inputs.nodes.distance)))
     else:
@@ -470,7 +485,7 @@ def optimal_norm(
         ridge=shaped(ridge, shape),
         bayes_gap=shaped(eps / bayes - 1, shape),
         error_estimate=shaped(error, shape),
-        status=_status(refusals),
+        status=_status(refusals, status.tolist()),
     )
 
 
@@ -498,22 +513,45 @@ def _problem(alpha: Array, lam: Array, labels: NoiseMixture, inputs: Inputs) -> 
     return Problem(alpha, Logistic(lam), teacher, inputs)
 
 
-def _best_norm(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
-    """Where the slope of the error changes its sign."""
+def _guessed_norm(alpha: Array, inputs: Inputs) -> Array:
+    """Logarithm of the best norm, noiseless: about where the search begins."""
+    if isinstance(inputs, Isotropic):
+        return np.log(0.8836 * alpha + 0.35)
+    if isinstance(inputs, PowerLaw) and inputs.capacity > 1:
+        gamma_2 = float(scaling_exponents(inputs.capacity, inputs.source).gamma_2)
+        learned = alpha if inputs.modes is None else np.minimum(alpha, inputs.modes)
+        return gamma_2 * np.log(np.maximum(learned, 1.0))
+    return np.zeros(len(alpha))
+
+
+def _best_norm(
+    alpha: Array, labels: NoiseMixture, inputs: Inputs
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Where the slope of the error changes its sign; whether that is the limit of convexity."""
     posed = pose(_problem(alpha, np.ones(len(alpha)), labels, inputs))
     everyone = np.arange(len(alpha))
     limit = existence.sharpness_limit(posed.equations(everyone))
-    top = np.minimum(np.log(limit) - 1e-9, LARGEST_LOG_NORM)
+    # norms go like one over the root of the variance
+    unit = -0.5 * np.log(inputs.nodes.eigenvalue.max())
+    bottom = np.full(len(alpha), SMALLEST_LOG_NORM + unit)
 
     def slope(log_lam: Array, index: Array) -> Array:
         at = index.astype(int)
         problem = _problem(alpha[at], np.exp(log_lam), labels[at], inputs)
         return np.asarray(solve(problem).slope)
 
-    guess = np.log(0.8836 * alpha + 0.35) if isinstance(inputs, Isotropic) else np.zeros(len(alpha))
+    guess = _guessed_norm(alpha, inputs) + unit
+    # far above the best norm the slope falls like one over lam
+    top = np.maximum(guess, unit) + LARGEST_LOG_NORM
+    top = np.minimum(np.minimum(top, LAST_LOG_NORM), np.log(limit) - 1e-9)
     guess = np.minimum(guess, top - 0.05)
     bracket = elementwise.bracket_root(
-        slope, guess - 0.02, guess + 0.02, xmax=top, args=(everyone.astype(float),)
+        slope,
+        guess - 0.02,
+        guess + 0.02,
+        xmin=bottom,
+        xmax=top,
+        args=(everyone.astype(float),),
     )
     root = elementwise.find_root(
         slope,
@@ -522,8 +560,12 @@ def _best_norm(alpha: Array, labels: NoiseMixture, inputs: Inputs) -> Array:
         tolerances={"xatol": 1e-13, "fatol": 0.0},
     )
     lam = np.where(root.success, np.exp(root.x), np.nan)
+    unconstrained = np.zeros(len(alpha), dtype=bool)
     ends = np.flatnonzero(~root.success)
-    if len(ends):  # the error falls all the way to the end of the path
+    if len(ends):  # the error falls all the way to the end of the path, or rises from its beginning
         falling = slope(top[ends], everyone[ends].astype(float)) < 0
+        rising = slope(bottom[ends], everyone[ends].astype(float)) > 0
+        lam[ends[rising & ~falling]] = 0.0
         lam[ends[falling]] = np.where(np.isfinite(limit), limit, np.inf)[ends[falling]]
-    return lam
+        unconstrained[ends[falling]] = np.isfinite(limit)[ends[falling]]
+    return lam, unconstrained

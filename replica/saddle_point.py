@@ -324,22 +324,24 @@ class AtRidge:
     ----------
     norm : (n,) array
         lam.
-    lack : (n,) array
-        1 - multiplier.
+    unknowns : (n, k) array
+        Of `FixedRidge`, whose scale is lam'.
     arrived : (n,) array of bool
         Where the path did not stop short.
     """
 
     norm: Array
-    lack: Array
+    unknowns: Array
     arrived: Mask
 
 
 def norm_at_ridge(equations: SaddlePointEquations, nodes: Nodes, ridge: Array) -> AtRidge:
-    """The norm that a ridge leaves: along the path from a ridge under which Hebb's rule is left.
+    """The norm that a ridge leaves: along the path from one under which Hebb's rule is left.
 
-    The parameter of the loss must be 1.
+    The loss must have a norm; it is looked for, whatever its parameter.
     """
+    channel = dataclasses.replace(equations.channel, parameter=np.ones(len(equations)))
+    equations = dataclasses.replace(equations, channel=channel)
     weights = FixedRidge(nodes, np.log(ridge))
     fixed = dataclasses.replace(equations, weights=weights)
     start, first = weights.gentle_start(equations.channel, equations.count)
@@ -351,9 +353,7 @@ def norm_at_ridge(equations: SaddlePointEquations, nodes: Nodes, ridge: Array) -
         TOLERANCE,
     )
     log_lam = weights.log_norm(equations.channel, equations.count, walk.unknowns)
-    mu = np.exp(walk.unknowns[:, LOG_MU, None])
-    lack = np.sum(nodes.count * mu / (mu + nodes.eigenvalue), axis=1) / weights.total
-    return AtRidge(np.exp(log_lam), lack, walk.arrived)
+    return AtRidge(np.exp(log_lam), walk.unknowns, walk.arrived)
 
 
 def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[Array, Observables]:
@@ -415,6 +415,6 @@ def _observables(
         degrees_of_freedom=count * merged[:, m.CURVED],
         replicon=weights.replicon(z, count, merged[:, m.CURVED2]),
         slope=np.where(storage, 0.0, slope),
-        error_estimate=np.where(storage, 0.0, estimate + 2.3e-16),
+        error_estimate=np.where(storage, 0.0, estimate + channel.rounded(z)),
         residual=np.abs(residuals).max(axis=1),
     )

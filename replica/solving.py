@@ -31,7 +31,7 @@ RUNAWAY = 20.0
 def solve(problem: Problem, *, require_convex: bool = True) -> Solution:
     """Solve the replica-symmetric saddle-point equations at fixed norm.
 
-    Finds R and x of docs/theory.md eqs. (13)-(14), or of section 8 for structured inputs, for one
+    Finds R and x of docs/theory.md eqs. (13)-(14), or of section 9 for structured inputs, for one
     problem or for all the entries of a broadcast array of problems, on all processors.
 
     Parameters

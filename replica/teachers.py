@@ -152,7 +152,7 @@ class LogisticTeacher(LabelModel):
     def parameters(self) -> dict[str, tuple[ArrayLike, arguments.Range]]:
         shape = arguments.numbers("slope", self.slope).shape
         if shape != ():
-            raise ValueError(f"`slope` must be one number; got shape {shape}")
+            raise InvalidArgument("slope", "must be one number", f"shape {shape}")
         return {"slope": (self.slope, ranges.SLOPE)}
 
     def with_parameters(self, values: dict[str, Array]) -> LabelModel:

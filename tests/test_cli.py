@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import replica
-from replica import cli, highprecision, rules
+from replica import cli, highprecision
 from replica.cli.path import COLUMNS
 
 #: Section 6 of docs/theory.md: alpha = 5, lam = 4.5, from a 34-digit calculation.
@@ -59,7 +59,7 @@ def test_solve_json_is_the_librarys_record_to_the_last_bit(lam):
     record = strict_json(result.stdout)
     solution = replica.logistic_teacher_student(5.0, float(lam))
     for name, value in solution.to_dict().items():
-        if name != "log_c":
+        if name not in ("log_c", "log_mu"):
             assert record[name] == as_json(value), name
     assert record["margin_mean"] == solution.margins.mean()
     assert record["margin_var"] == solution.margins.var()
@@ -194,7 +194,14 @@ def test_path_holds_the_exact_ends_the_optimum_and_the_bound():
 def test_noisy_path_keeps_refused_rows_with_their_reason():
     arguments = ["--alpha", "5", "--label-flip", "0.1", "--points", "30", "-o", "-"]
     rows = rows_of(run("path", *arguments).stdout)
-    assert {row["rule"] for row in rows} == {"hebb", "path", "max_stability"}
+    assert {row["rule"] for row in rows} == {
+        "hebb", "path", "optimum", "max_stability", "bayes_optimal"
+    }  # fmt: skip
+    best = replica.optimal_norm(5.0, label_flip=0.1)
+    assert [float(row["lam"]) for row in rows if row["rule"] == "optimum"] == [best.lam]
+    *rows, bayes = rows
+    known = replica.bayes_optimal(5.0, label_flip=0.1).generalization_error
+    assert float(bayes["generalization_error"]) == known < best.generalization_error
     limit = replica.convexity_limit(5.0, label_flip=0.1)
     for row in rows:
         solved = float(row["lam"]) <= limit
@@ -354,7 +361,7 @@ def test_a_solver_that_stops_short_is_exit_code_1(monkeypatch):
     def fail(*_, **__):
         raise replica.ConvergenceError("stopped at `lam`\n too soon", solution)
 
-    monkeypatch.setattr(rules, "logistic_teacher_student", fail)
+    monkeypatch.setattr(replica, "logistic_teacher_student", fail)
     result = run("solve", "--alpha", "5", "--lam", "1")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: stopped at `lam` too soon\n"
@@ -374,7 +381,7 @@ def test_a_bug_is_not_dressed_up_as_bad_input(monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(rules, "logistic_teacher_student", fail)
+    monkeypatch.setattr(replica, "logistic_teacher_student", fail)
     assert isinstance(run("solve", "--alpha", "5", "--lam", "1").exception, ZeroDivisionError)
 
 
@@ -382,7 +389,7 @@ def test_interrupted_leaves_with_130(monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rules, "logistic_teacher_student", interrupt)
+    monkeypatch.setattr(replica, "logistic_teacher_student", interrupt)
     result = run("solve", "--alpha", "5", "--lam", "1")
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
 
@@ -412,6 +419,8 @@ def test_output_that_knows_no_greek_gets_plain_letters(arguments):
 
 
 def test_the_path_has_a_column_for_every_number_worth_plotting():
-    skipped = {"alpha", "stability", "residual", "iterations", "margins", "log_c", "problem"}
+    skipped = {"alpha", "stability", "residual", "iterations", "margins", "problem", "outcome"}
+    unknowns = {"log_c", "log_mu"}
     fields = {field.name for field in dataclasses.fields(replica.Solution)}
-    assert set(COLUMNS) - {"rule", "margin_mean", "margin_var"} == fields - skipped
+    told = {"rule", "margin_mean", "margin_var", "status"}
+    assert set(COLUMNS) - told == fields - skipped - unknowns

@@ -25,7 +25,7 @@ import replica.cli
 import validation.__main__
 from deepnorm import datasets, networks, norms
 from deepnorm.cli import common
-from replica import rules
+from replica import exponents, rules
 from replica.common import terminal
 from replica.scaling import SyntheticLaw, synthetic_curves
 from validation import figures, stamp
@@ -207,6 +207,8 @@ def test_names_complete():
     deep, draw = deepnorm.cli.main, validation.__main__.main
     assert completed(replica.cli.main, "so") == ["solve"]
     assert completed(replica.cli.main, "path", "--lab") == ["--label-flip", "--label-noise"]
+    assert completed(replica.cli.main, "solve", "--inputs", "po") == ["power-law:"]
+    assert completed(replica.cli.main, "exponents", "--gamma-1") == ["--gamma-1", "--gamma-1-error"]
     assert completed(deep, "sweep", "--model", "vit") == [
         name for name in networks.NAMES if name.startswith("vit")
     ]
@@ -284,6 +286,8 @@ def outputs(place, target):
         ("replica", "path", "--alpha", "5", "--points", "3", "-o", target),
         ("replica", *SOLVE, "--json", target),
         ("replica", "rules", "--alpha", "5", "--json", target),
+        ("replica", "optimum", "--alpha", "5", "--json", target),
+        ("replica", "exponents", "--capacity", "3", "--source", "0.3", "--json", target),
         (*fit, "--json", target),
         (*fit, "--report", target),
         ("deepnorm", "norm", *weights, "--json", target),
@@ -291,7 +295,7 @@ def outputs(place, target):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(8))
 def test_a_full_disk_is_1(which, place):
     group, *arguments = outputs(place, "/dev/full")[which]
     result = CliRunner().invoke(GROUPS[group], [str(word) for word in arguments])
@@ -300,12 +304,14 @@ def test_a_full_disk_is_1(which, place):
     assert last == "Error: cannot write /dev/full: No space left on device"
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(8))
 def test_an_output_that_cannot_be_is_1_before_anything_is_computed(
     which, place, tmp_path, monkeypatch
 ):
-    for name in ("logistic_teacher_student", "hebb"):
-        monkeypatch.setattr(rules, name, None)
+    for name in ("logistic_teacher_student", "optimal_norm"):
+        monkeypatch.setattr(replica, name, None)
+    monkeypatch.setattr(rules, "hebb", None)
+    monkeypatch.setattr(exponents, "scaling_exponents", None)
     for target, reason in (
         (tmp_path, "it is a directory"),
         (tmp_path / "no" / "where", f"there is no folder {tmp_path / 'no'}"),

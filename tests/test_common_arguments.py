@@ -24,7 +24,7 @@ from replica.common.arguments import (
 NO_NUMBERS = ["5", b"5", None, 5j, np.complex64(5), np.timedelta64(5), object(), [5.0], {}]
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_none_anywhere(value):
     assert as_double(value) is None
     for read in (number, whole, lambda name, value: number(name, value, POSITIVE)):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounding import gamma
 from torch import nn
 
 from deepnorm.norms import NormTracker, lanczos, maps, measure, spectral_complexity
@@ -16,6 +17,9 @@ from deepnorm.norms.trace import named_tensors, trace
 ASKED, REACHED = 1e-6, 1e-8
 #: Of row norms: sums of a few hundred squares in double precision.
 ROWS = 1e-12
+#: Of the ends of a bracket, and of a sigma that they enclose: norms of products of fewer than a
+#: thousand numbers each.
+ENDS = gamma(2000)
 
 
 def dense_twin(function, shape):
@@ -78,6 +82,11 @@ def layers(draw):
     return layer.double(), (inputs, *size)
 
 
+#: torch says once in a process that an even kernel costs a copy.
+OF_EVEN_KERNELS = "ignore:Using padding='same'"
+
+
+@pytest.mark.filterwarnings(OF_EVEN_KERNELS)
 @settings(max_examples=150)
 @given(layers())
 def test_convolutions_are_the_matrices_that_they_are(case):
@@ -92,8 +101,8 @@ def test_convolutions_are_the_matrices_that_they_are(case):
     sigma = float(torch.linalg.matrix_norm(matrix, 2))
     found = measure.sigma_cold(use.map, weight)
     assert found.value == pytest.approx(sigma, rel=REACHED, abs=1e-12)
-    assert found.lower <= sigma * (1 + 1e-13)
-    assert found.upper >= sigma * (1 - 1e-13)
+    assert found.lower <= sigma * (1 + ENDS)
+    assert found.upper >= sigma * (1 - ENDS)
     warm, _ = measure.sigma_warm(use.map, weight, None, 0)
     assert warm == pytest.approx(sigma, rel=ASKED, abs=1e-12)
     average, total = use.map.norm_21(weight)
@@ -103,6 +112,7 @@ def test_convolutions_are_the_matrices_that_they_are(case):
     assert use.map.rows == len(rows)
 
 
+@pytest.mark.filterwarnings(OF_EVEN_KERNELS)
 @settings(max_examples=40)
 @given(layers(), st.integers(0, 99))
 def test_the_transpose_of_a_map_is_its_transpose(case, seed):
@@ -127,7 +137,7 @@ def test_a_three_dimensional_convolution_too():
     found = measure.sigma_cold(use.map, weight)
     sigma = float(torch.linalg.matrix_norm(matrix, 2))
     assert found.value == pytest.approx(sigma, rel=REACHED)
-    assert found.upper >= sigma
+    assert found.upper >= sigma * (1 - ENDS)
     rows = torch.linalg.vector_norm(matrix, dim=1).mean()
     assert float(use.map.norm_21(weight)[0]) == pytest.approx(float(rows), rel=ROWS)
 
@@ -244,7 +254,8 @@ def test_an_iteration_that_was_stopped_says_so(monkeypatch):
     found = measure.sigma_cold(use.map, weight)
     assert "stopped at a relative error" in found.method
     sigma = float(torch.linalg.matrix_norm(dense_twin(layer, (2, 14, 14)), 2))
-    assert found.lower <= sigma <= found.upper
+    assert found.lower <= sigma * (1 + ENDS)
+    assert found.upper >= sigma * (1 - ENDS)
 
 
 def test_a_large_dense_matrix_is_bracketed(monkeypatch):
@@ -253,7 +264,8 @@ def test_a_large_dense_matrix_is_bracketed(monkeypatch):
     found = measure.sigma_cold(maps.Dense((40, 30)), weight)
     sigma = float(torch.linalg.matrix_norm(weight, 2))
     assert found.value == pytest.approx(sigma, rel=REACHED)
-    assert found.lower <= sigma <= found.upper
+    assert found.lower <= sigma * (1 + ENDS)
+    assert found.upper >= sigma * (1 - ENDS)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -21,6 +21,8 @@ from replica import (
     Square,
     SquaredHinge,
     Teacher,
+    logistic_clusters,
+    logistic_teacher_student,
 )
 from replica.common.arguments import InvalidArgument
 from replica.inputs import Clusters, Isotropic, MarchenkoPastur, PowerLaw, Spectrum
@@ -57,7 +59,7 @@ def cut(scales, reach=12):
 
 
 class Twin:
-    """Eqs. (63), (64) as they stand, V'' integrated and nothing by parts."""
+    """Eqs. (60), (61) as they stand, V'' integrated and nothing by parts."""
 
     def __init__(self, loss, lam, inputs, flip=0.0, sigma=0.0):
         self.force, self.curvature, self.kinks = LOSSES[loss]
@@ -148,7 +150,7 @@ def test_digits_and_error_estimate(loss, lam, inputs, noise):
     names = {"flip": "label_flip", "sigma": "label_noise"}
     given = {names[name]: value for name, value in noise.items()}
     found = population_curve(lam, inputs=inputs, loss=loss, **given)
-    # eq. (64) cancels to 1e-12 at the longest norm, as its two sides tend to 1
+    # eq. (61) cancels to 1e-12 at the longest norm, as its two sides tend to 1
     with mp.workdps(32):
         exact = Twin(loss, lam, inputs, **noise).error(mp.mpf(found.log_mu))
         error = abs(mp.mpf(found.generalization_error) / exact - 1)
@@ -197,7 +199,7 @@ def test_it_minimises_the_mean_loss(loss, lam, flip):
     )  # fmt: skip
     overlap, value = mean_loss(np.array([1.0, *best.x]), lam, loss, flip)
     assert found.overlap == pytest.approx(overlap, abs=30 * FLAT**0.5)
-    # and the weights of eq. (62) are no worse
+    # and the weights of eq. (59) are no worse
     mu, omega = np.exp(found.log_mu), np.array(OMEGA)
     again, least = mean_loss(omega * np.sqrt(POWER) / (mu + omega), lam, loss, flip)
     assert again == pytest.approx(found.overlap, rel=20 * EPS)
@@ -241,7 +243,7 @@ def test_power_law_of_the_norm(capacity, source):
 
 
 def early_constant(capacity, source):
-    """C of eq. (71), by scipy."""
+    """C of eq. (74), by scipy."""
     a, r = capacity, source
 
     def force(z):
@@ -268,7 +270,7 @@ def early_constant(capacity, source):
 
 @pytest.mark.parametrize(("capacity", "source"), [(1.5, 0.3), (3.0, 0.15), (2.0, 0.25), (1.2, 0.4)])
 def test_constant_of_the_power_law_in_closed_form(capacity, source):
-    """The early law of structured inputs, eq. (71)."""
+    """The early law of structured inputs, eq. (74)."""
     lam = np.array([1e4, 1e6, 1e8])
     found = population_curve(lam, inputs=PowerLaw(capacity, source))
     ratio = found.generalization_error * lam ** (2 * source) / early_constant(capacity, source)
@@ -282,10 +284,28 @@ def test_digits_that_finite_numbers_of_examples_tend_to():
     np.testing.assert_allclose(found.generalization_error, [0.1234, 0.0755], atol=2e-4)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "lam"),
+    [(PowerLaw(1.5, 0.3), 1.0), (PowerLaw(3.0, 0.7), 4.0), (LIST, 2.0), (MarchenkoPastur(0.5), 1.0),
+     (CLUSTERS, 0.7), (Clusters(OMEGA, MEANS, positive=0.2), 0.7)],
+)  # fmt: skip
+def test_it_is_where_the_full_equations_end(inputs, lam):
+    """Two codes that share no integral: what is left of their difference falls like 1/P."""
+    limit = population_curve(lam, inputs=inputs)
+    solve = logistic_clusters if isinstance(inputs, Clusters) else logistic_teacher_student
+    P = 10.0 ** np.array([5, 6, 7])
+    full = solve(P, lam, inputs=inputs)
+    scaled = P * (full.generalization_error / limit.generalization_error - 1)
+    # P times the relative error of both, and a tenth of the next order, 1/P^2
+    known = P[2] * (limit.error_estimate + full.error_estimate.max())
+    assert abs(scaled[2] - scaled[1]) < 0.15 * abs(scaled[1] - scaled[0]) + known
+    assert known < 1e-3 * abs(scaled[2])
+
+
 @settings(max_examples=8)
 @given(st.floats(0.2, 20))
 def test_the_right_model_is_unconstrained_at_its_own_slope(slope):
-    """Logistic labels, logistic loss: 2 lam' = slope where the norm no longer pays, eq. (67)."""
+    """Logistic labels, logistic loss: 2 lam' = slope where the norm no longer pays, eq. (64)."""
     nodes = LIST.nodes
     limit = slope / 2 * np.sqrt(nodes.signal @ (1 / nodes.eigenvalue))
     teacher = LogisticTeacher(slope)
@@ -298,7 +318,7 @@ def test_the_right_model_is_unconstrained_at_its_own_slope(slope):
 
 @pytest.mark.parametrize("positive", [0.5, 0.2])
 def test_clusters_end_in_the_discriminant_of_fisher(positive):
-    """Logistic loss without a bound on the norm is Bayes-optimal, section 8."""
+    """Logistic loss without a bound on the norm is Bayes-optimal, section 10."""
     inputs = Clusters(OMEGA, MEANS, positive=positive)
     distance = np.sqrt(np.sum(np.square(MEANS) / OMEGA))
     limit = distance * np.sqrt(inputs.nodes.signal @ (1 / np.array(OMEGA)))

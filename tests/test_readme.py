@@ -1,4 +1,4 @@
-"""The README's example prints what the README says."""
+"""Examples of the README, and of the page on structured inputs, print what stands beside them."""
 
 import contextlib
 import doctest
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "structured.md").read_text(encoding="utf-8")
 
 
 def words(text):
@@ -18,20 +20,24 @@ def words(text):
     return [f"{float(p):.9e}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", p) else p for p in parts]
 
 
-EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.S)
+EXAMPLES = [
+    example
+    for text in (README, PAGE)
+    for example in re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.S)
+]
 
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES)
-def test_an_example_prints_what_the_readme_says(code, output):
+def test_an_example_prints_what_stands_beside_it(code, output):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
+        exec(compile(code, "an example", "exec"), {})
     assert words(printed.getvalue()) == words(output)
     assert len(words(output)) > 4
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6 + 5
 
 
 def test_files_that_the_readme_names_exist():
@@ -39,7 +45,7 @@ def test_files_that_the_readme_names_exist():
         assert (Path(__file__).parents[1] / target).exists(), target
 
 
-@pytest.mark.parametrize("name", ["general", "losses", "rules"])
+@pytest.mark.parametrize("name", ["logistic", "losses.smooth", "population", "solving"])
 def test_examples_in_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(f"replica.{name}"))
     assert tried > 0

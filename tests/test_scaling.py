@@ -27,8 +27,8 @@ P = 1000.0 * 2.0 ** np.arange(7)
 #: Standard errors within which an estimate from one set of curves has to lie: p = 6e-5, and
 #: the seeds of these tests are fixed.
 FAR = 4.0
-#: Repetitions: an error bar good to 10%.
-FEW = 50
+#: Repetitions: an error bar good to 13%.
+FEW = 30
 #: Noiseless curves, a fit that is exact: what is left is where the fit stops.
 EXACT = 1e-4
 

@@ -1,12 +1,12 @@
 """Certificates of problems with structured inputs."""
 
+import dataclasses
 import math
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
 import pytest
-from structured_digits import ENDLESS, ROUND, STRUCTURED, THREE, TWO, UNEQUAL
+from structured_digits import CLOSE, ENDLESS, ROUND, STRUCTURED, THREE, TWO, UNEQUAL
 
 from replica import (
     HardMargin,
@@ -26,6 +26,8 @@ from validation import soak
 
 #: How far off a start may be: what the doors promise.
 OFF = 1e-3
+#: What the project promises of the float solver, of the generalization error and of the rest.
+BUDGET, LOOSE = 1e-12, 1e-11
 #: Digits of the sums below; they work with 10 more.
 SUM_DIGITS = 30
 
@@ -38,10 +40,10 @@ def start(row, off=OFF):
         "stability": None if row.stability is None else float(row.stability) * (1 + off),
         "log_q": math.log(float(row.input_variance)),
         "log_mu": math.inf,
-        "intercept": None if row.intercept is None else float(row.intercept) + off,
+        "intercept": float(row.intercept) + off,
     }
-    if float(row.multiplier) > 0:
-        guess["log_mu"] = math.log(float(row.nu) / float(row.multiplier)) - off
+    if float(row.degrees_of_freedom) > 0:
+        guess["log_mu"] = math.log(float(row.nu) / float(row.degrees_of_freedom)) - off
     guess["log_c"] += off * max(1, abs(guess["log_c"]))
     guess["log_x"] -= off * max(1, abs(guess["log_x"]))
     guess["log_q"] += off
@@ -70,16 +72,11 @@ def agree(found, wanted, digits=30, *, scale=1):
 
 QUICK = (
     "two levels",
-    "thousand modes",
-    "clusters, unequal",
     "power law, P = 1e8, lam = 30",
     "steep power law",
-    "flat power law",
-    "both",
     "random labels",
     "hard edge",
     "linear",
-    "hinge",
     "maximum stability, P = 1e8",
     "maximum stability, clusters",
 )
@@ -96,14 +93,29 @@ def test_digits_come_back_from_a_perturbed_start(row):
     found = saddle_point(
         row.count, row.loss, row.teacher, inputs=row.inputs, **start(row), digits=15
     )
-    names = ("generalization_error", "one_minus_overlap", "input_variance", "nu", "multiplier")
+    names = ("generalization_error", "one_minus_overlap", "input_variance", "nu", "ridge")
     with mpmath.workdps(30):
-        # The multiplier is good to 10^-digits of nu + g, the others relatively.
         bound = mpmath.mpf(10) ** -15
         for name in names:
             wanted = mpmath.mpf(getattr(row, name))
-            room = wanted if name != "multiplier" else wanted + mpmath.mpf(row.nu)
-            assert abs(getattr(found, name) - wanted) <= bound * room, name
+            assert abs(getattr(found, name) - wanted) <= bound * wanted, name
+        # g = 0 of Hebb's rule; beta = 0 of most.
+        for name in ("degrees_of_freedom", "intercept"):
+            wanted = mpmath.mpf(getattr(row, name))
+            assert abs(getattr(found, name) - wanted) <= bound * abs(wanted), name
+
+
+@pytest.mark.parametrize("row", STRUCTURED, ids=lambda row: row.name)
+def test_the_error_estimate_of_the_float_solver_covers_its_error(row):
+    solution = solve(Problem(row.count, row.loss, row.teacher, row.inputs))
+    with mpmath.workdps(30):
+        wanted = mpmath.mpf(row.generalization_error)
+        error = abs(solution.generalization_error / wanted - 1)
+        assert error <= solution.error_estimate
+        assert error <= BUDGET
+        for name in ("one_minus_overlap", "input_variance", "degrees_of_freedom"):
+            wanted = mpmath.mpf(getattr(row, name))
+            assert abs(getattr(solution, name) - wanted) <= LOOSE * wanted, name
 
 
 # ------------------------------------------------------------------------------ sums
@@ -118,10 +130,8 @@ def power_law(context, a, r, modes=None, level=0):
     return PowerLaw(context, context.mpf(a), context.mpf(r), modes, SUM_DIGITS, level)
 
 
-@pytest.mark.parametrize(
-    ("a", "r"), [("1.5", "0.3"), ("1.01", "0.02"), ("2", "0.5"), ("3", "1"), ("20", "5")]
-)
-@pytest.mark.parametrize("mu", ["1e-30", "1e-12", "1e-4", "0.01", "1", "1e6"])
+@pytest.mark.parametrize(("a", "r"), [("1.5", "0.3"), ("1.01", "0.02"), ("2", "0.5"), ("20", "5")])
+@pytest.mark.parametrize("mu", ["1e-30", "1e-4", "0.01", "1", "1e6"])
 def test_tails_do_not_depend_on_where_they_start(a, r, mu):
     context = workspace(SUM_DIGITS + 10)
     nu, one = context.mpf(mu), context.one
@@ -206,7 +216,6 @@ def isotropic_guess(solution):
 @pytest.mark.parametrize(
     "inputs",
     [
-        Spectrum([1.0]),
         Spectrum([1.0, 1.0], teacher=[1.0, 7.0], weights=[0.25, 0.75]),
         Spectrum([4.0, 4.0], teacher=[3.0, 0.0], weights=[0.5, 0.5]),
     ],
@@ -216,7 +225,7 @@ def test_equal_eigenvalues_are_isotropic_at_the_norm_of_the_field(inputs):
     variance = float(inputs.eigenvalues[0])
     plain = logistic_teacher_student(2.0, 1.5)
     guess = isotropic_guess(plain)
-    wanted = saddle_point(2, Logistic(1.5), Teacher(), **guess, inputs=Isotropic())
+    wanted = saddle_point(2, Logistic(1.5), Teacher(), **guess, inputs=Isotropic(), digits=20)
     multiplier = float(wanted.multiplier)
     found = saddle_point(
         2,
@@ -226,16 +235,18 @@ def test_equal_eigenvalues_are_isotropic_at_the_norm_of_the_field(inputs):
         log_mu=math.log(variance * (1 - multiplier) / multiplier) + OFF,
         log_q=math.log(variance) - OFF,
         **guess,
+        digits=20,
     )
-    with mpmath.workdps(40):
-        assert abs(found.nu / variance - wanted.nu) <= mpmath.mpf(10) ** -29
-        assert abs(found.field_norm - wanted.field_norm) <= mpmath.mpf(10) ** -29
-    agree(found.__class__(**(vars(found) | {"nu": wanted.nu})), wanted, digits=29, scale=variance)
+    with mpmath.workdps(30):
+        assert abs(found.nu / variance - wanted.nu) <= mpmath.mpf(10) ** -19
+        assert abs(found.field_norm - wanted.field_norm) <= mpmath.mpf(10) ** -19
+    agree(found.__class__(**(vars(found) | {"nu": wanted.nu})), wanted, digits=19, scale=variance)
 
 
 def test_splitting_a_mode_changes_nothing():
     halves = Spectrum([1.6, 0.4, 0.4], weights=[0.5, 0.25, 0.25])
-    agree(certificate("two levels", inputs=halves), certificate("two levels", inputs=TWO))
+    whole, split = (certificate("two levels", 20, inputs=inputs) for inputs in (TWO, halves))
+    agree(split, whole, 20)
 
 
 def test_even_clusters_have_no_intercept():
@@ -251,7 +262,7 @@ def test_even_clusters_have_no_intercept():
         **(start(row) | {"intercept": 0.0}),
         digits=25,
     )
-    assert even.intercept is None
+    assert even.intercept == 0
     with mpmath.workdps(30):
         assert 0 < found.intercept < 100 * mpmath.mpf(2) ** -40
         # By symmetry the error changes in second order.
@@ -278,7 +289,7 @@ def test_unequal_clusters_mirrored_are_the_same_problem():
 def test_hebb_in_closed_form():
     # u = x: K = n sqrt(2/pi) x, g = 0, and c^2 follows from sums of powers.
     found = certificate("linear", 30)
-    assert found.multiplier == 0
+    assert found.degrees_of_freedom == 0
     with mpmath.workdps(50):
         a, r, n = mpmath.mpf(ENDLESS.capacity), mpmath.mpf(ENDLESS.source), 1000
         b, zeta = 1 + 2 * a * r, mpmath.zeta
@@ -301,7 +312,7 @@ def modes_of(inputs):
 
 
 def free_energy(problem, point):
-    """Eq. (80) of docs/theory.md for the squared hinge, whose envelope is explicit."""
+    """Eq. (36) of docs/theory.md for the squared hinge, whose envelope is explicit."""
     n, margin, inputs = problem
     chi, Q, m, beta, chi_hat, Q_hat, m_hat, nu = point
     root = mpmath.sqrt(Q)
@@ -326,21 +337,19 @@ def free_energy(problem, point):
 
 
 def unknowns_of(found, inputs):
-    """All unknowns of eq. (80); m_hat and chi_hat from the derivatives by m_hat and nu'."""
+    """All unknowns of eq. (36); m_hat and chi_hat from the derivatives by m_hat and nu'."""
     p, omega, tau = modes_of(inputs)
     s = mpmath.sqrt(found.input_variance)
     chi = s * mpmath.exp(found.log_x)
-    nu, Q_hat = found.nu / chi, found.multiplier / chi
+    nu, Q_hat = found.nu / chi, found.degrees_of_freedom / chi
     m = found.overlap * mpmath.sqrt(tau.sum()) * s
     d = nu + Q_hat * omega
     m_hat = m / (tau * omega / d).sum()
     chi_hat = (1 - m_hat**2 * (tau * omega / d**2).sum()) / (p * omega / d**2).sum()
-    beta = found.intercept or mpmath.mpf(0)
+    beta = found.intercept / s
     return [chi, found.input_variance, m, beta, chi_hat, Q_hat, m_hat, nu]
 
 
-#: As `UNEQUAL`, with clouds that overlap.
-CLOSE = Clusters([2.0, 1.0, 0.3], [0.5, -0.8, 0.2], weights=[0.2, 0.3, 0.5], positive=0.3)
 CLOSE_GUESS = {
     "log_c": 0.2,
     "log_x": 0.1,
@@ -380,7 +389,7 @@ def test_a_certificate_is_a_stationary_point_of_the_free_energy(inputs, guess):
 
 @pytest.mark.parametrize(
     "name",
-    ["three levels", "clusters, isotropic", "power law, P = 1e3, lam = 30", "Marchenko-Pastur"],
+    ["clusters that overlap", "power law, P = 1e3, lam = 30"],
 )
 def test_twenty_digits_agree_with_thirty(name):
     short, long = certificate(name, 20), certificate(name, 30)
@@ -388,20 +397,20 @@ def test_twenty_digits_agree_with_thirty(name):
     agree(short, long, digits=20)
 
 
-def test_certify_reads_the_inputs_of_a_solution():
-    row = STRUCTURED[0]
-    guess = start(row, 1e-9)
-    problem = SimpleNamespace(
-        alpha=row.count, loss=row.loss, teacher=row.teacher, inputs=row.inputs
+@pytest.mark.parametrize("name", ["three levels", "clusters that overlap", "steep power law"])
+def test_certify_tells_how_far_off_the_float_is(name):
+    row = next(row for row in STRUCTURED if row.name == name)
+    solution = solve(Problem(row.count, row.loss, row.teacher, row.inputs))
+    wrong = dataclasses.replace(
+        solution, generalization_error=solution.generalization_error * (1 + 1e-9)
     )
-    solution = SimpleNamespace(
-        problem=problem,
-        generalization_error=float(row.generalization_error) * (1 + 1e-9),
-        input_variance=float(row.input_variance),
-        **{k: v for k, v in guess.items() if k != "log_q"},
-    )
-    found = certify(solution, 15)
-    assert found.relative_error == pytest.approx(1e-9, rel=1e-6)
+    found = certify(wrong, 15)
+    assert found.relative_error == pytest.approx(1e-9, rel=1e-4)
+    # A hundred units in the last place: these are well-conditioned.
+    for quantity in ("field_norm", "input_variance", "multiplier", "degrees_of_freedom", "ridge"):
+        ours, theirs = getattr(found, quantity), getattr(solution, quantity)
+        assert abs(theirs - ours) <= 100 * 2**-52 * ours, quantity
+    assert abs(solution.intercept - found.intercept) <= 100 * 2**-52
 
 
 def test_a_users_loss_on_a_spectrum():

@@ -13,7 +13,6 @@ import csv
 import io
 import math
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -46,7 +45,7 @@ from replica import (
     convexity_limit,
     solve,
 )
-from replica.common import processors
+from replica.common import interruption, processors
 from replica.highprecision import CertificationError, certify
 from replica.inputs import Inputs
 from replica.losses import Loss
@@ -148,12 +147,10 @@ def _noiseless(loss: type[Any]) -> Draw:
 def _noisy(flips: bool, noise: bool) -> Draw:
     def draw(rng: np.random.Generator) -> Problem:
         alpha = _log(rng, 1e-3, 1e8)
-        teacher = {
-            "label_flip": 0.5 * _log(rng, 1e-6, 1) if flips else 0.0,
-            "label_noise": _log(rng, 1e-3, 1e2) if noise else 0.0,
-        }
-        lam = _below(float(convexity_limit(alpha, **teacher)), 1e6, rng)
-        return Problem(alpha, Logistic(lam), Teacher(**teacher))
+        flip = 0.5 * _log(rng, 1e-6, 1) if flips else 0.0
+        teacher = Teacher(flip, _log(rng, 1e-3, 1e2) if noise else 0.0)
+        lam = _below(float(convexity_limit(alpha, teacher=teacher)), 1e6, rng)
+        return Problem(alpha, Logistic(lam), teacher)
 
     return draw
 
@@ -348,7 +345,7 @@ def _compared(
             small=float(abs(solution.one_minus_overlap / proof.one_minus_overlap - 1)),
             log_x=float(abs(found - true) / max(1, abs(true)) / condition(solution.problem)),
             variance=float(abs(solution.input_variance / proof.input_variance - 1)),
-            claimed=solution.error_estimate,
+            claimed=float(solution.error_estimate),
         )
 
 
@@ -490,13 +487,8 @@ def workers(count: int | None) -> Iterator[Executor | None]:
         yield None
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=interruption.ignore)
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C goes to all processes of a terminal; the first one says when to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

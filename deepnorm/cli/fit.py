@@ -14,6 +14,7 @@ import click
 
 from deepnorm.cli.common import CONVENTIONS, WORDS, Suggested, drawing_quietly, library, pairs
 from deepnorm.cli.runs import of_runs
+from replica.common.errors import InvalidArgument
 from replica.common.progress import bar
 from replica.common.start import require_memory
 from replica.common.terminal import (
@@ -233,6 +234,8 @@ def _read(path: str, columns: dict[str, str], percent: bool) -> Curves:
 
     try:
         return read_curves(path, columns=columns, percent=percent)
+    except InvalidArgument:
+        raise
     except ValueError as error:
         raise ValueError(_in_a_shell(str(error))) from error
 

@@ -1,4 +1,4 @@
-"""The door of `deepnorm.norms`: arguments are read and refused here."""
+"""Arguments of `deepnorm.norms`, read and refused here."""
 
 from __future__ import annotations
 

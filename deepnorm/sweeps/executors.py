@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import torch
 
 from replica.common.arguments import InvalidArgument
-from replica.common.interruption import held_back
+from replica.common.interruption import held_back, ignore
 
 __all__ = [
     "Executor",
@@ -171,7 +171,7 @@ def slurm_executor(
 
 def _begin(parent: int, counter: Any, device: str) -> None:
     """The first thing that a worker does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore()
     keep_memory()
     with counter.get_lock():
         number = counter.value

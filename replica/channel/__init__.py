@@ -4,6 +4,6 @@ A channel joins a loss with the measure of the field (labels of a teacher, or tw
 gives the averages over training examples at any overlap.
 """
 
-from replica.channel.channel import Averages, Channel, CloudChannel, TeacherChannel
+from replica.channel.channel import Averages, Centre, Channel, CloudChannel, TeacherChannel
 
-__all__ = ["Averages", "Channel", "CloudChannel", "TeacherChannel"]
+__all__ = ["Averages", "Centre", "Channel", "CloudChannel", "TeacherChannel"]

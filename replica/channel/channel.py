@@ -29,6 +29,8 @@ SQRT_2_OVER_PI = np.sqrt(2.0 / np.pi)
 LOG_C, LOG_X = 0, 1
 #: Below this share of the pull, G is what rounding leaves of R sqrt(2/pi) B - E_W[t u].
 FAINT = 1e-12
+#: Doublings of a bracket for the intercept: 2^120 lies beyond any norm that is allowed.
+LONGEST_BRACKET = 120
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,23 @@ class Averages:
 
 
 @dataclass(frozen=True)
+class Centre:
+    """The push of examples at the centre of their cloud, over x.
+
+    Attributes
+    ----------
+    push, square : (n,) arrays
+        Averages of -V' and of its square.
+    intercept : (n,) array
+        Where both labels are pushed alike.
+    """
+
+    push: Array
+    square: Array
+    intercept: Array
+
+
+@dataclass(frozen=True)
 class Channel(abc.ABC):
     """A loss and the labels of n points.
 
@@ -71,13 +90,16 @@ class Channel(abc.ABC):
     loss: Loss
     parameter: Array
 
-    #: Names of the unknowns that belong to the channel alone.
-    unknowns = ("log_c",)
     #: Whether E_W[t u] = R sqrt(2/pi) B - G: by parts, with a teacher.
     by_parts = True
 
     def __len__(self) -> int:
         return len(self.parameter)
+
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """Names of the unknowns that belong to the channel alone."""
+        return ("log_c",)
 
     @abc.abstractmethod
     def select(self, which: Indices) -> Self:
@@ -92,6 +114,19 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def hebb_pull(self) -> Array:
         """The pull at u = 1, that of Hebb's rule."""
+
+    def hebb(self, log_scale: Array) -> Centre:
+        """Where the loss is a straight line: what an example of margin 0 gets."""
+        pull = self._pull(log_scale, np.zeros(len(self)))
+        return Centre(pull, pull**2, np.zeros(len(self)))
+
+    def _pull(self, log_scale: Array, margin: Array) -> Array:
+        """-U' of the loss as the field sees it, at given margins."""
+        if self.loss.hard:
+            return np.ones(len(margin))
+        zero = np.zeros(len(margin))
+        parameter, b = self.loss.scaled(self.parameter, zero, log_scale)
+        return -self.loss.with_parameter(parameter).derivative(margin) * np.exp(b)
 
     @abc.abstractmethod
     def moments(
@@ -121,6 +156,10 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def generalization(self, z: Array) -> tuple[Array, Array]:
         """The generalization error (m,) and dlog of it/dz (m, k)."""
+
+    def rounded(self, z: Array) -> Array:
+        """What rounding does to the generalization error, relatively, at exact unknowns."""
+        return np.full(len(z), 2.3e-16)
 
     @abc.abstractmethod
     def fields(self, z: Array, which: Indices) -> Fields:
@@ -239,7 +278,7 @@ class TeacherChannel(Channel):
 
 @dataclass(frozen=True)
 class CloudChannel(Channel):
-    """Labels that are those of two clouds, x = y mu + noise (docs/theory.md, section 8).
+    """Labels that are those of two clouds, x = y mean + noise, eqs. (42)-(43) and (53).
 
     R stands for kappa/D, the margin of a cloud's centre over the largest one that any
     direction gives.
@@ -258,7 +297,7 @@ class CloudChannel(Channel):
     by_parts = False
 
     @property
-    def unknowns(self) -> tuple[str, ...]:  # type: ignore[override]
+    def unknowns(self) -> tuple[str, ...]:
         return ("log_c",) if self.positive == 0.5 else ("log_c", "intercept")
 
     def select(self, which: Indices) -> CloudChannel:
@@ -343,6 +382,11 @@ class CloudChannel(Channel):
             if sign:
                 slope[:, -1] -= sign * density
         return error, slope / error[:, None]
+
+    def rounded(self, z: Array) -> Array:
+        """Of Phi(-shift): two ulp of a shift, and of the exponent shift^2/2, count shift^2 fold."""
+        largest = np.max([shift**2 for _, _, shift in self.shifts(z)], axis=0)
+        return 4.5e-16 * (1 + largest)
 
     def fields(self, z: Array, which: Indices) -> Fields:
         parts = [(fraction, shift) for fraction, _, shift in self.shifts(z)]

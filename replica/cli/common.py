@@ -13,7 +13,20 @@ from replica.common.terminal import refusal
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["alpha_option", "convert", "letters", "library", "number", "teacher_options"]
+    from replica.inputs import Inputs
+
+__all__ = [
+    "alpha_option",
+    "clouds_have_no_teacher",
+    "convert",
+    "count_option",
+    "headline",
+    "letters",
+    "library",
+    "number",
+    "rounded",
+    "teacher_options",
+]
 
 #: Digits in tables: what a double holds, up to its last bit.
 DIGITS = 15
@@ -21,6 +34,14 @@ Command = Callable[..., None]
 
 alpha_option = click.option(
     "--alpha", type=float, required=True, metavar="A", help="Examples per dimension P/N; positive."
+)
+#: The same where the inputs may have structure.
+count_option = click.option(
+    "--alpha",
+    type=float,
+    required=True,
+    metavar="A",
+    help="Examples per dimension P/N; their number P where the inputs count modes. Positive.",
 )
 
 
@@ -83,3 +104,67 @@ def letters(console: Console) -> Callable[[str, str], str]:
 def number(value: float, digits: int = DIGITS) -> str:
     """So many digits, without zeros at the end."""
     return f"{value:.{digits}g}"
+
+
+def rounded(error: float) -> str:
+    """An error, of which two digits are enough."""
+    return number(error, 2)
+
+
+def headline(
+    at: dict[str, str],
+    asked: dict[str, Any],
+    inputs: Inputs,
+    letter: Callable[[str, str], str],
+    alpha: float,
+) -> str:
+    """The problem in one line: "Logistic loss at alpha = 5, ..., labels of a noiseless teacher".
+
+    Parameters
+    ----------
+    at : dict of str to str
+        What else is given, by its symbol.
+    asked : dict
+        The options of the inputs and of the labels.
+    inputs : Inputs
+        What the option means.
+    letter : callable
+        Of `letters`.
+    alpha : float
+    """
+    from replica.inputs import Clusters, Isotropic
+
+    count = letter("α", "alpha") if inputs.nodes.density else "P"
+    given = [f"{name} = {value}" for name, value in ({count: number(alpha)} | at).items()]
+    if not isinstance(inputs, Isotropic):
+        given.append(f"inputs {asked['inputs']}")
+    if isinstance(inputs, Clusters):
+        given.append(f"labels of the clusters, a share {number(inputs.positive)} positive")
+    elif asked.get("storage"):
+        given.append("random labels")
+    elif asked["label_flip"] or asked["label_noise"]:
+        given.append("labels of a noisy teacher")
+        if asked["label_flip"]:
+            given.append(f"flipped with probability {number(asked['label_flip'])}")
+        if asked["label_noise"]:
+            given.append(f"field noise {number(asked['label_noise'])}")
+    else:
+        given.append("labels of a noiseless teacher")
+    return f"Logistic loss at {', '.join(given)}"
+
+
+def clouds_have_no_teacher(inputs: Inputs, asked: dict[str, Any]) -> None:
+    """Refuse options of a teacher, or random labels, beside clusters.
+
+    Raises
+    ------
+    UsageError
+    """
+    from replica.inputs import Clusters
+
+    if isinstance(inputs, Clusters) and any(
+        asked.get(name) for name in ("storage", "label_flip", "label_noise")
+    ):
+        raise click.UsageError(
+            "clusters bring their own labels: leave out --storage, --label-flip and --label-noise"
+        )

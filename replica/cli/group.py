@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from replica.cli.exponents import exponents
+from replica.cli.optimum import optimum
 from replica.cli.path import path
 from replica.cli.rules import rules
 from replica.cli.solve import solve
@@ -15,10 +17,13 @@ Examples:
   replica solve --alpha 5 --lam inf --certify 30  # thirty digits
   replica path --alpha 5 -o path.csv              # the whole curve
   replica rules --alpha 5                         # the classical rules
+  replica optimum --alpha 1e4 --inputs power-law:1.5,0.3
+  replica exponents --capacity 1.5 --source 0.3
 
 \b
 Norms: the loss is log(1 + exp(-2 lam Delta)) on the sphere |w|^2 = N. The
-textbook loss log(1 + exp(-z)) at weight norm |w| has lam = |w|/(2 sqrt(N)).
+textbook loss log(1 + exp(-z)) at weight norm |w| has lam = |w|/(2 sqrt(N)),
+and lam = |w|/2 where the inputs count modes.
 """
 
 
@@ -31,5 +36,5 @@ def main() -> None:
     """
 
 
-for command in (solve, path, rules, completion(main, "replica")):
+for command in (solve, path, optimum, rules, exponents, completion(main, "replica")):
     main.add_command(command)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from replica.cli.common import alpha_option, library, teacher_options
+from replica.cli.common import clouds_have_no_teacher, count_option, library, teacher_options
+from replica.cli.inputs import INPUTS, inputs_options, read_inputs
 from replica.common.terminal import FILE, Command, check_outputs, write, written
+
+if TYPE_CHECKING:
+    from replica import Teacher
+    from replica.inputs import Inputs
 
 __all__ = ["COLUMNS", "path"]
 
@@ -19,12 +24,15 @@ Examples:
   replica path --alpha 5 -o path.csv
   replica path --alpha 5 --from 0.01 --to 100 --points 50 -o -
   replica path --alpha 5 --label-flip 0.05 -o noisy.csv
+  replica path --alpha 1e4 --inputs power-law:1.5,0.3 --to 1e4 -o -
 """
 
 #: The columns, in order.
 COLUMNS = (
     "rule",
     "lam",
+    "field_norm",
+    "input_variance",
     "overlap",
     "one_minus_overlap",
     "generalization_error",
@@ -33,16 +41,19 @@ COLUMNS = (
     "train_loss",
     "train_error",
     "multiplier",
+    "degrees_of_freedom",
+    "ridge",
     "replicon",
     "slope",
+    "intercept",
     "margin_mean",
     "margin_var",
     "status",
 )
 
 
-@click.command(cls=Command, epilog=EXAMPLES)
-@alpha_option
+@click.command(cls=Command, epilog=EXAMPLES + INPUTS)
+@count_option
 @click.option(
     "-o",
     "--output",
@@ -77,6 +88,7 @@ COLUMNS = (
     metavar="N",
     help="Number of norms, evenly spaced in log lam.",
 )
+@inputs_options
 @teacher_options
 def path(
     alpha: float,
@@ -84,15 +96,16 @@ def path(
     low: float,
     high: float,
     points: int,
+    inputs: str,
+    positive: float | None,
     label_flip: float,
     label_noise: float,
 ) -> None:
     """Write the whole curve at one alpha as CSV.
 
-    The column `rule` says what a row is: hebb (lam = 0), path, optimum (the best norm),
-    max_stability (lam = inf) or bayes_optimal (no norm: the best that any rule can do). Rows
-    are in order of lam. The optimum and the Bayes-optimal rule are known for a noiseless
-    teacher only; with noise their rows are left out.
+    The column `rule` says what a row is: hebb (lam = 0), path, optimum (the best norm, unless
+    it is one of the ends), max_stability (lam = inf) or bayes_optimal (no norm: the best that
+    any rule can do; for clusters that are known). Rows are in order of lam.
 
     The first line names the columns. Numbers have full precision; infinities are "inf" and
     numbers that do not exist are empty. A norm without a solution (noisy labels, beyond the
@@ -112,7 +125,13 @@ def path(
             param_hint="'--to'",
         )
     check_outputs(output)
-    rows = _rows(alpha, low, high, points, label_flip, label_noise)
+    from replica import Teacher
+
+    with library():
+        spread = read_inputs(inputs, positive)
+        noise = {"label_flip": label_flip, "label_noise": label_noise}
+        clouds_have_no_teacher(spread, noise)
+        rows = _rows(alpha, low, high, points, Teacher(**noise), spread)
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
@@ -124,36 +143,52 @@ def path(
 
 
 def _rows(
-    alpha: float, low: float, high: float, points: int, label_flip: float, label_noise: float
+    alpha: float, low: float, high: float, points: int, teacher: Teacher, inputs: Inputs
 ) -> list[dict[str, str]]:
     """The rows, in order of lam."""
     import numpy as np
 
-    from replica import bayes_optimal, logistic_teacher_student, optimal_norm
+    from replica import logistic_teacher_student, optimal_norm
+    from replica.losses import Logistic
+    from replica.problem import Problem, pose
 
-    noiseless = label_flip == 0 and label_noise == 0
-    noise = {"label_flip": label_flip, "label_noise": label_noise}
-    with library():
-        # one scalar first: a bad alpha or noise is refused, not marked in every row
-        logistic_teacher_student(alpha, 0.0, **noise)
-        named = [("hebb", 0.0), *(("path", lam) for lam in np.geomspace(low, high, points))]
-        if noiseless:
-            named.append(("optimum", optimal_norm(alpha).lam))
-        named.append(("max_stability", math.inf))
-        named.sort(key=lambda row: row[1])
-        curve = logistic_teacher_student(alpha, [lam for _, lam in named], **noise)
-        table = {
-            "rule": [name for name, _ in named],
-            **curve.to_dict(),
-            "margin_mean": np.asarray(curve.margins.mean()).tolist(),
-            "margin_var": np.asarray(curve.margins.var()).tolist(),
-        }
-        best = bayes_optimal(alpha).to_dict() if noiseless else None
+    # one scalar first: a bad alpha or noise is refused, not marked in every row
+    posed = pose(Problem(alpha, Logistic(0.0), teacher, inputs))
+    named = [("hebb", 0.0), *(("path", lam) for lam in np.geomspace(low, high, points))]
+    learnable = not posed.labels.storage[0]  # random labels have neither optimum nor bound
+    if learnable:
+        best = optimal_norm(alpha, teacher=teacher, inputs=inputs)
+        # the error may fall up to maximum stability, or rise from Hebb's rule on: both have rows
+        named += [("optimum", best.lam)] if 0 < best.lam < math.inf else []
+    named.append(("max_stability", math.inf))
+    named.sort(key=lambda row: row[1])
+    curve = logistic_teacher_student(
+        alpha, [lam for _, lam in named], teacher=teacher, inputs=inputs
+    )
+    table = {
+        "rule": [name for name, _ in named],
+        **curve.to_dict(),
+        "margin_mean": np.asarray(curve.margins.mean()).tolist(),
+        "margin_var": np.asarray(curve.margins.var()).tolist(),
+    }
     rows = [{name: _cell(table[name][i]) for name in COLUMNS} for i in range(len(named))]
-    if best is not None:
-        known = {name: _cell(best[name]) for name in COLUMNS if name in best}
-        rows.append({"rule": "bayes_optimal", **known})
+    if learnable:
+        rows.append({"rule": "bayes_optimal", **_bayes(alpha, teacher, inputs)})
     return rows
+
+
+def _bayes(alpha: float, teacher: Teacher, inputs: Inputs) -> dict[str, str]:
+    """What is known of the best that any rule can do."""
+    from scipy.special import ndtr
+
+    from replica import bayes_optimal
+    from replica.inputs import Clusters
+
+    if isinstance(inputs, Clusters):
+        error = float(ndtr(-math.sqrt(inputs.nodes.distance)))
+        return {"generalization_error": _cell(error), "status": "converged"}
+    best = bayes_optimal(alpha, teacher=teacher, inputs=inputs).to_dict()
+    return {name: _cell(best[name]) for name in COLUMNS if name in best}
 
 
 def _cell(value: Any) -> str:

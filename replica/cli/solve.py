@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replica.cli.common import (
-    alpha_option,
+    clouds_have_no_teacher,
     convert,
+    count_option,
+    headline,
     letters,
     library,
     number,
+    rounded,
     teacher_options,
 )
+from replica.cli.inputs import INPUTS, inputs_options, read_inputs
 from replica.common.terminal import (
     Command,
     check_outputs,
@@ -39,6 +43,7 @@ Examples:
   replica solve --alpha 5 --lam 1 --label-flip 0.1 --json
   replica solve --alpha 0.4 --lam 1 --storage
   replica solve --alpha 5 --lam inf --certify 30 --json point.json
+  replica solve --alpha 1000 --lam 3 --inputs power-law:1.5,0.3
 """
 #: Certified numbers, in words.
 CERTIFIED = {
@@ -50,8 +55,8 @@ CERTIFIED = {
 }
 
 
-@click.command(cls=Command, epilog=EXAMPLES)
-@alpha_option
+@click.command(cls=Command, epilog=EXAMPLES + INPUTS)
+@count_option
 @click.option(
     "--lam",
     type=float,
@@ -59,6 +64,7 @@ CERTIFIED = {
     metavar="L",
     help="The norm: 0 is Hebb, inf is maximum stability.",
 )
+@inputs_options
 @teacher_options
 @click.option("--storage", is_flag=True, help="Random labels: the storage problem.")
 @click.option(
@@ -71,6 +77,8 @@ CERTIFIED = {
 def solve(
     alpha: float,
     lam: float,
+    inputs: str,
+    positive: float | None,
     label_flip: float,
     label_noise: float,
     storage: bool,
@@ -80,23 +88,32 @@ def solve(
     """Solve one point.
 
     Prints the generalization error with its error estimate, the overlap with the teacher,
-    the margins and what else the saddle point tells. In JSON every number has full precision;
-    certified digits are strings.
+    the margins and what else the saddle point tells: the ridge whose minimiser has this norm, with
+    scikit-learn's C, and for inputs with structure the norm lam' of the field and the variance Q
+    of the inputs along the weights. In JSON every number has full precision; certified digits
+    are strings.
     """
     if storage and (label_flip or label_noise):
         raise click.UsageError("--storage has no teacher: leave out --label-flip and --label-noise")
     check_outputs(json_to)
     from replica import logistic_storage, logistic_teacher_student
 
+    asked = {
+        "inputs": inputs,
+        "storage": storage,
+        "label_flip": label_flip,
+        "label_noise": label_noise,
+    }
     with library():
+        spread = read_inputs(inputs, positive)
+        clouds_have_no_teacher(spread, asked)
         if storage:
-            solution = logistic_storage(alpha, lam)
+            solution = logistic_storage(alpha, lam, inputs=spread)
         else:
             solution = logistic_teacher_student(
-                alpha, lam, label_flip=label_flip, label_noise=label_noise
+                alpha, lam, label_flip=label_flip, label_noise=label_noise, inputs=spread
             )
     certificate = None if certify is None else _certify(solution, certify)
-    asked = {"storage": storage, "label_flip": label_flip, "label_noise": label_noise}
     if json_to is not None:
         write_json(_record(solution, asked, certificate), json_to)
     if json_to != "-":
@@ -136,6 +153,7 @@ def _record(
     atom = solution.margins.atom
     record = {
         **solution.to_dict(),
+        "C": solution.C,
         "margin_mean": solution.margins.mean(),
         "margin_var": solution.margins.var(),
         "atom_position": atom.position,
@@ -162,37 +180,53 @@ def _record(
 
 def _print(solution: Solution, asked: dict[str, Any]) -> None:
     """A table of one solution: what it is, its symbol, its value."""
+    from replica.inputs import Clusters, Isotropic
+
     console = terminal()
     letter = letters(console)
     eps = letter("ε", "eps")
     margins = solution.margins
-    error = solution.generalization_error * solution.error_estimate
-    estimate = f"{_rounded(error)} (relative {_rounded(solution.error_estimate)})"
+    found: dict[str, Any] = {**solution.to_dict(), "C": solution.C}
+    relative = found["error_estimate"]
+    error = found["generalization_error"] * relative
+    estimate = f"{rounded(error)} (relative {rounded(relative)})"
+    teacher = "best direction" if isinstance(solution.problem.inputs, Clusters) else "teacher"
     lines: list[tuple[str, str, float | str]] = [
-        ("generalization error", eps, solution.generalization_error),
+        ("generalization error", eps, found["generalization_error"]),
         ("its error, estimated", letter("±", "+-"), estimate),
-        ("overlap with the teacher", "R", solution.overlap),
-        ("one minus overlap", "1 - R", solution.one_minus_overlap),
+        (f"overlap with the {teacher}", "R", found["overlap"]),
+        ("one minus overlap", "1 - R", found["one_minus_overlap"]),
     ]
-    if math.isinf(solution.lam):
+    if not isinstance(solution.problem.inputs, Isotropic):
+        lines += _structure(found, letter)
+    if math.isinf(found["lam"]):
         lines += [
-            ("stability: the smallest margin", letter("κ", "kappa"), solution.stability),
+            ("stability: the smallest margin", letter("κ", "kappa"), found["stability"]),
             ("fraction of margins there", "", float(margins.atom.weight)),
         ]
     else:
-        lines.append((letter("log of x = β(1 - q)", "log of beta(1 - q)"), "log x", solution.log_x))
+        lines.append((letter("log of x = β(1 - q)", "log of beta(1 - q)"), "log x", found["log_x"]))
     lines += [
         ("mean margin", letter("⟨Δ⟩", "<D>"), float(margins.mean())),
         ("variance of the margins", letter("Var Δ", "Var D"), float(margins.var())),
-        ("training loss", "V", solution.train_loss),
-        ("training error", "", solution.train_error),
-        ("multiplier (convex below 1)", "", solution.multiplier),
-        ("replicon (stable below 1)", "", solution.replicon),
+        ("training loss", "V", found["train_loss"]),
+        ("training error", "", found["train_error"]),
     ]
-    if not (asked["storage"] or math.isnan(solution.slope)):
+    if math.isfinite(solution.problem.inputs.nodes.total):  # endlessly many modes are never learned
+        lines.append(("multiplier (convex below 1)", "", found["multiplier"]))
+    lines.append(("replicon (stable below 1)", "", found["replicon"]))
+    if 0 < found["ridge"] < math.inf:
+        lines += [
+            ("ridge whose minimiser this is", "r", found["ridge"]),
+            ("scikit-learn's C = 1/r", "C", found["C"]),
+        ]
+    if not (asked["storage"] or math.isnan(found["slope"])):
         gamma, lam = letter("γ₁", "gamma_1"), letter("λ", "lam")
-        lines.append((f"local exponent: {eps} ~ {lam}^-{gamma}", gamma, -solution.slope))
-    console.print(_headline(solution, asked, letter), soft_wrap=True)
+        lines.append((f"local exponent: {eps} ~ {lam}^-{gamma}", gamma, -found["slope"]))
+    limit = {0.0: " (Hebb)", math.inf: " (maximum stability)"}.get(found["lam"], "")
+    at = {letter("λ", "lam"): number(found["lam"]) + limit}
+    inputs = solution.problem.inputs
+    console.print(headline(at, asked, inputs, letter, found["alpha"]), soft_wrap=True)
     console.print()
     table(
         console,
@@ -205,27 +239,19 @@ def _print(solution: Solution, asked: dict[str, Any]) -> None:
     )
 
 
-def _rounded(error: float) -> str:
-    """An error, of which two digits are enough."""
-    return number(error, 2)
-
-
-def _headline(solution: Solution, asked: dict[str, Any], letter: Callable[[str, str], str]) -> str:
-    """The problem in one line."""
-    if asked["storage"]:
-        labels = "random labels"
-    elif asked["label_flip"] or asked["label_noise"]:
-        labels = "labels of a noisy teacher"
-        if asked["label_flip"]:
-            labels += f", flipped with probability {number(asked['label_flip'])}"
-        if asked["label_noise"]:
-            labels += f", field noise {number(asked['label_noise'])}"
-    else:
-        labels = "labels of a noiseless teacher"
-    limit = {0.0: " (Hebb)", math.inf: " (maximum stability)"}.get(solution.lam, "")
-    alpha, lam = letter("α", "alpha"), letter("λ", "lam")
-    at = f"{alpha} = {number(solution.alpha)}, {lam} = {number(solution.lam)}{limit}"
-    return f"Logistic loss at {at}, {labels}"
+def _structure(
+    found: dict[str, Any], letter: Callable[[str, str], str]
+) -> list[tuple[str, str, float | str]]:
+    """What isotropic inputs do not have."""
+    lines: list[tuple[str, str, float | str]] = [
+        ("variance along the weights", "Q", found["input_variance"]),
+    ]
+    if 0 < found["lam"] < math.inf:
+        lines.append(("norm of the field", letter("λ'", "lam'"), found["field_norm"]))
+    lines.append(("degrees of freedom", "g", found["degrees_of_freedom"]))
+    if found["intercept"]:
+        lines.append(("intercept, in units of the margin", "b", found["intercept"]))
+    return lines
 
 
 def _certificate_lines(certificate: Certificate, letter: Callable[[str, str], str]) -> list[str]:

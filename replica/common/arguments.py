@@ -89,8 +89,8 @@ NO_NUMBERS = (
 BYTES_OF_NUMBER, BYTES_OF_SOLUTION = 100, 1300
 #: Fewer entries fit anywhere, and nobody is asked.
 MANY = 10**5
-#: Types of the commonest arguments, read at once if they are doubles.
-PLAIN = (float,)
+#: Integers below this are doubles.
+EXACT = 2**53
 
 
 def as_double(value: object) -> float | None:
@@ -121,10 +121,9 @@ def numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     Booleans count as 0 and 1, as they do in Python. Of pandas objects the values
     are read, in their order, and the index is not.
     """
-    if type(value) in PLAIN:
-        plain = float(value)  # type: ignore[arg-type]
-        if plain == value:
-            return np.array(plain + 0.0)  # -0 is 0: 1/lam is never -inf
+    plain: object = value
+    if type(plain) is float or (type(plain) is int and abs(plain) < EXACT):
+        return np.array(plain + 0.0)  # -0 is 0: 1/lam is never -inf
     try:
         if isinstance(value, np.ma.MaskedArray | bytearray):
             raise TypeError
@@ -249,10 +248,11 @@ def number(name: str, value: object, *rules: Range) -> float:
         raise
     if values.ndim:
         raise InvalidArgument(name, rules[0].words if rules else "must be a number", quoted(value))
+    result = float(values)
     for rule in rules:
-        if not rule.holds(values):
+        if not rule.allows(result):
             raise InvalidArgument(name, rule.words, quoted(value))
-    return float(values)
+    return result
 
 
 def whole(

@@ -22,7 +22,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache, cached_property
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -37,7 +37,7 @@ from numba.core.serialize import dumps
 
 from replica.common.files import read_regular, replace_regular
 
-__all__ = ["kernel", "notice"]
+__all__ = ["kernel"]
 
 
 def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -308,12 +308,3 @@ class _Waiting(event.Listener):  # type: ignore[misc]
 
 
 _waiting = _Waiting()
-
-
-@contextmanager
-def notice(kernel: Any) -> Iterator[bool]:
-    """Around a call of ``kernel``; yields whether it is the first one in this process.
-
-    A caller with a lot of work does a small part first: all its threads would wait, otherwise.
-    """
-    yield not getattr(kernel, "signatures", True)  # a plain function if numba is switched off

@@ -8,7 +8,8 @@ be finished nor an import that must not be halved. Four answers, each a context:
 - `interruptible`, inside of it, is Python's own way, for what cleans up after itself.
 - `terminable` takes SIGTERM, with which batch systems announce the end, as Ctrl-C.
 
-And `held_back` keeps Ctrl-C from a process that is being started, for good.
+And `held_back` keeps Ctrl-C from a process that is being started, for good; `ignore` is what such
+a process does itself.
 
 Only the main thread is told of signals: elsewhere all of this does nothing.
 """
@@ -30,6 +31,7 @@ __all__ = [
     "Interrupted",
     "Interruption",
     "held_back",
+    "ignore",
     "interruptible",
     "leaving_at_once",
     "restoring",
@@ -187,6 +189,11 @@ def terminable() -> contextlib.AbstractContextManager[object]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def ignore() -> None:
+    """Leave Ctrl-C, which reaches all processes of a terminal, to whoever started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

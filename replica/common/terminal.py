@@ -143,7 +143,8 @@ class Commands(click.Group):
             click.echo("Interrupted.", err=True)
             ctx.exit(interruption.CODE)
         except click.ClickException as error:
-            error.message = printable(cut(error.message, LONGEST_MESSAGE))  # type: ignore[misc]
+            lines = cut(error.message, LONGEST_MESSAGE).split("\n")
+            error.message = "\n".join(map(printable, lines))  # type: ignore[misc]
             raise
 
 

@@ -5,7 +5,7 @@ and sums over nodes of a spectrum. This package shares neither its formulas nor 
 nor its nodes: it integrates over t, finds each proximal point by a root solve, takes all
 equations from the free energy alone, and sums every spectrum by itself.
 
-**Free energy** (eq. 80 of docs/theory.md). Modes k have the weight p, the eigenvalue omega and
+**Free energy** (eq. 36 of docs/theory.md). Modes k have the weight p, the eigenvalue omega and
 the signal tau: p omega theta^2 / sum for a teacher, p mean^2 / omega for clusters; isotropic
 inputs are one mode with p = omega = tau = 1. Up to a sign that moves no stationary point::
 

@@ -1,4 +1,4 @@
-"""The two doors, `certify` and `saddle_point`, and the record that they return."""
+"""`certify` and `saddle_point`, and the record that they return."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsInt
 import mpmath
 import numpy as np
 
-from replica.common.arguments import quoted
+from replica.common.arguments import InvalidArgument, quoted
 from replica.highprecision.precision import CertificationError, Mpf, number, public, workspace
 from replica.highprecision.reading import read
 from replica.highprecision.root import find_root, newton_step, size
@@ -55,19 +55,19 @@ class Certificate:
         The smallest margin at unit norm of the weights, for maximum stability only.
     input_variance : mpf
         Q = <omega w^2> at unit norm of the weights; 1 for isotropic inputs.
-    field_norm : mpf
-        Norm of the student times sqrt(Q), where its norm is the ``lam`` of the loss, or else 1.
-    multiplier : mpf
-        g = n E[1 - D0']; relatively good while it is above 10^-15 of the terms whose difference
-        it is, which matters next to Hebb's rule only.
+    field_norm : mpf or None
+        lam sqrt(Q), the norm of the student's field; None for a loss without lam.
+    multiplier, degrees_of_freedom : mpf
+        g = n E[1 - D0'] over the number of modes (0 if there is no end of them), and g itself;
+        relatively good while g is above 10^-15 of the terms whose difference it is, which
+        matters next to Hebb's rule only.
     nu : mpf
         Multiplier of the norm, 1 = <omega/(nu + g omega)>: 1 - g for isotropic inputs.
         The problem is convex while it is positive.
-    ridge : mpf or None
-        nu/(s x): without a constraint, sum V + ridge |w|^2/2 has its minimum at unit norm
-        (|w|^2 = N of a density); None for maximum stability.
-    intercept : mpf or None
-        Of clusters of unequal fractions, in units of the field.
+    ridge : mpf
+        Strength of the penalty ridge |w|^2/2 whose minimiser has this norm, as in `Solution`.
+    intercept : mpf
+        Of clusters of unequal fractions, in units of the margin; else 0.
     digits : int
         Digits asked for.
     error : mpf
@@ -89,11 +89,12 @@ class Certificate:
     digits: int
     error: Mpf
     input_variance: Mpf
-    field_norm: Mpf
+    field_norm: Mpf | None
     multiplier: Mpf
+    degrees_of_freedom: Mpf
     nu: Mpf
-    ridge: Mpf | None
-    intercept: Mpf | None
+    ridge: Mpf
+    intercept: Mpf
     relative_error: Mpf | None = None
 
     def __str__(self) -> str:
@@ -130,17 +131,20 @@ def certify(solution: Solution, digits: int = 30, *, loss: Loss | None = None) -
         If the digits could not be reached from this start.
     """
     if not hasattr(solution, "log_c") or not hasattr(solution, "problem"):
-        raise ValueError(f"`solution` must be a Solution; got {quoted(solution)}")
+        raise InvalidArgument("solution", "must be a Solution", quoted(solution))
     if np.ndim(solution.log_c) != 0:
-        raise ValueError(
-            "`solution` must be one point (take solution[i] of an array); "
-            f"got shape {np.shape(solution.log_c)}"
+        raise InvalidArgument(
+            "solution",
+            "must be one point (take solution[i] of an array)",
+            f"shape {np.shape(solution.log_c)}",
         )
     problem = solution.problem
     if isinstance(problem.loss, SmoothLoss) != isinstance(loss, SmoothLoss):
-        raise ValueError(
-            "`loss` must be given for a SmoothLoss, as a SmoothLoss whose functions take "
-            f"mpmath numbers, and for no other loss; got {loss!r} for {problem.loss!r}"
+        raise InvalidArgument(
+            "loss",
+            "must be given for a SmoothLoss, as a SmoothLoss whose functions take mpmath numbers, "
+            "and for no other loss",
+            f"{loss!r} for {problem.loss!r}",
         )
     certificate = saddle_point(
         problem.alpha,
@@ -206,7 +210,8 @@ def saddle_point(
         The guess of kappa; takes the place of ``log_x`` for `HardMargin`.
     log_mu, log_q, intercept : float, optional
         Guesses for structured inputs: log(nu/g), infinite for Hebb's rule; log of
-        ``input_variance``; and, for clusters of unequal fractions, the intercept.
+        ``input_variance``; and, for clusters of unequal fractions, the intercept in units of
+        the margin.
     digits : int
         Relative digits wanted, from 5 to 200.
 
@@ -219,7 +224,7 @@ def saddle_point(
     """
     given: object = digits
     if not isinstance(given, SupportsInt) or digits not in range(5, 201):
-        raise ValueError(f"`digits` must be an integer from 5 to 200; got {quoted(digits)}")
+        raise InvalidArgument("digits", "must be an integer from 5 to 200", quoted(digits))
     digits = int(digits)
     guess = {
         "log_c": log_c,
@@ -254,8 +259,7 @@ def _certificate(system: System, z: Sequence[Mpf], error: Mpf, digits: int) -> C
     ctx, task = system.context, system.task
     at = system.unknowns(z)
     p = system.point(at)
-    second = at[task.second]
-    Q = p.scale * p.scale
+    second, scale = at[task.second], p.scale
     nu = ctx.exp(at["log_nu"]) if "log_nu" in at else 1 - p.g
     numbers = {
         "alpha": system.alpha,
@@ -264,21 +268,34 @@ def _certificate(system: System, z: Sequence[Mpf], error: Mpf, digits: int) -> C
         "one_minus_overlap": p.s2 / (1 + p.R),
         "generalization_error": system.generalization_error(at),
         "log_x": ctx.inf if task.hard else second,
-        "multiplier": p.g,
+        "input_variance": scale * scale,
+        "multiplier": p.g if system.spectrum is None else p.g / system.spectrum.count,
+        "degrees_of_freedom": p.g,
         "nu": nu,
-        "input_variance": Q,
+        "ridge": _ridge(system, nu, scale, second),
+        "intercept": at.get("intercept", ctx.zero) * scale,
         # Never below what the rounding of the last digits allows.
         "error": max(error, ctx.mpf(10) ** -(digits + GUARD_DIGITS)),
     }
     optional = {
         "parameter": task.parameter,
-        "stability": ctx.exp(second) * p.scale if task.hard else None,
-        "ridge": None if task.hard else nu / (p.scale * ctx.exp(second)),
-        "intercept": at.get("intercept"),
-        "field_norm": ctx.mpf(task.norm) * p.scale,
+        "stability": ctx.exp(second) * scale if task.hard else None,
+        "field_norm": None if task.norm is None else ctx.mpf(task.norm) * scale,
     }
     return Certificate(
         **{name: public(value) for name, value in numbers.items()},
         **{k: None if v is None else public(ctx.mpf(v)) for k, v in optional.items()},
         digits=digits,
     )
+
+
+def _ridge(system: System, nu: Mpf, scale: Mpf, second: Mpf) -> Mpf:
+    """nu/chi for V at unit norm; for ell(z) = lam V(D) at z = rate lam D it is 1/(rate^2 lam)."""
+    ctx, task = system.context, system.task
+    if task.hard:
+        return ctx.zero
+    found = nu / (scale * ctx.exp(second))
+    if task.norm is None:
+        return found
+    lam = ctx.mpf(task.norm)
+    return found / (task.loss.rate**2 * lam) if lam else ctx.inf

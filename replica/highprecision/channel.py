@@ -22,6 +22,7 @@ class Averages(NamedTuple):
     square: Mpf  # E[u^2]
     pull: Mpf  # -x times the derivative of the mean envelope by R, or by kappa
     moment: Mpf  # E[t u]
+    balance: Mpf  # E[u; positive]/E[u; negative]; 1 where there is nothing to balance
 
 
 class _Level(NamedTuple):
@@ -137,7 +138,7 @@ class TeacherChannel(Channel):
             if slope:
                 pull = pull - weight * t * slope * xM
         norm = ctx.sqrt(2 * ctx.pi)
-        return Averages(square / norm, pull / ctx.pi, moment / norm)
+        return Averages(square / norm, pull / ctx.pi, moment / norm, ctx.one)
 
 
 class ClusterChannel(Channel):
@@ -147,21 +148,20 @@ class ClusterChannel(Channel):
         super().__init__(context, rule)
         self.distance = distance
         self.fractions = [(1, context.mpf(positive)), (-1, 1 - context.mpf(positive))]
-        self.means: list[Mpf] = []  # of the push, in either cluster, where last asked
 
     def averages(self, proximal: ProximalMap, R: Mpf, s2: Mpf, intercept: Mpf | None) -> Averages:
         """E[u^2], E[u], E[t u], each over t and over the clusters."""
         kappa = self.distance * R
-        total = [self.context.zero] * 3
-        self.means = []
-        sides = [(1, self.context.one)] if intercept is None else self.fractions
-        for y, fraction in sides:
-            part = self.side(y, proximal, kappa + y * (intercept or 0))
-            total = [a + fraction * b for a, b in zip(total, part, strict=True)]
-            self.means.append(fraction * part[1])
-        return Averages(*total)
+        if intercept is None:
+            return Averages(*self.side(1, proximal, kappa), balance=self.context.one)
+        parts = []
+        for y, share in self.fractions:
+            part = self.side(y, proximal, kappa + y * intercept)
+            parts.append([share * v for v in part])
+        square, pull, moment = (a + b for a, b in zip(*parts, strict=True))
+        return Averages(square, pull, moment, parts[0][1] / parts[1][1])
 
-    def side(self, key: int, proximal: ProximalMap, center: Mpf) -> list[Mpf]:
+    def side(self, key: int, proximal: ProximalMap, center: Mpf) -> tuple[Mpf, Mpf, Mpf]:
         """The same of one cluster, whose fields are center + t."""
         ctx, radius = self.context, self.rule.radius
         middle = float(center)
@@ -173,9 +173,13 @@ class ClusterChannel(Channel):
             rate=found.rate,
             edge=found.edge - middle,
         )
-        # Where u ends for good nothing is left; where it decays, the bulk of a far cluster may
-        # lie. A push that only few examples feel comes from t near -center.
-        high = radius if found.rate else min(radius, found.end - middle)
+        # Right of its edge u falls like exp(-rate f), while the Gaussian may grow by
+        # exp((center - edge)^2/2) on the way to the bulk of the cluster.
+        reach = found.end
+        if found.rate:
+            reach += max(0.0, middle - found.edge) ** 2 / (2 * found.rate)
+        high = min(radius, reach - middle)
+        # A push that few examples feel comes from t near -center.
         low = -radius - max(0.0, middle)
         panels = self.panels(key, low, high, structure, proximal, center)
         square = mean = moment = ctx.zero
@@ -187,4 +191,4 @@ class ClusterChannel(Channel):
             square = square + mass * u
             moment = moment + mass * t
         norm = ctx.sqrt(2 * ctx.pi)
-        return [square / norm, mean / norm, moment / norm]
+        return square / norm, mean / norm, moment / norm

@@ -6,6 +6,8 @@ from typing import Any
 
 import mpmath
 
+from replica.common.arguments import InvalidArgument
+
 Mpf = Any  # mpmath's numbers and contexts are untyped
 Context = Any
 
@@ -35,5 +37,5 @@ def number(context: Context, name: str, value: Any, *, finite: bool = False) -> 
         result = context.nan
     if context.isnan(result) or (finite and context.isinf(result)):
         kind = "finite number" if finite else "number"
-        raise ValueError(f"`{name}` must be one {kind}; got {value!r}")
+        raise InvalidArgument(name, f"must be one {kind}", repr(value))
     return result

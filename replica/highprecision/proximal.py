@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replica import losses
+from replica.common.arguments import InvalidArgument
 from replica.highprecision.precision import CertificationError, Context, Mpf, public
 from replica.highprecision.quadrature import Structure
 from replica.highprecision.reading import Task
@@ -70,9 +71,10 @@ def proximal_map(context: Context, task: Task, second: Mpf, scale: Mpf = 1) -> P
             return share * gap, share * gap * gap / 2
 
         return _Piecewise(square) if two_sided else _Piecewise(square, target)
-    raise ValueError(
-        "`loss` must be one of replica's losses, or a SmoothLoss with functions that take "
-        f"mpmath numbers; got {loss!r}"
+    raise InvalidArgument(
+        "loss",
+        "must be one of replica's losses, or a SmoothLoss with functions that take mpmath numbers",
+        repr(loss),
     )
 
 
@@ -193,9 +195,10 @@ class _SmoothMap(ProximalMap):
             except (TypeError, AttributeError) as failure:  # NumPy's functions end here
                 value = failure
             if not hasattr(value, "_mpf_") and not isinstance(value, int):
-                raise ValueError(
-                    "`loss` must have functions that take and return mpmath numbers; got "
-                    f"{value!r} from {self.loss.name}"
+                raise InvalidArgument(
+                    "loss",
+                    "must have functions that take and return mpmath numbers",
+                    f"{value!r} from {self.loss.name}",
                 )
             return self.context.mpf(value)
 

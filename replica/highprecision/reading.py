@@ -26,12 +26,12 @@ SpectrumFactory = Callable[[Context, int, int], Spectral]
 
 @dataclass(frozen=True)
 class Task:
-    """A problem that went through the door, with floats to start from."""
+    """A problem whose arguments were checked, with floats to start from."""
 
     alpha: Mpf
     loss: Loss  # of an interpolating loss, the limit itself where it is meant
     parameter: Mpf | None
-    norm: Mpf  # of the weights: lam, or 1 for a loss without
+    norm: Mpf | None  # lam, of a loss that has one
     levels: tuple[tuple[Mpf, Mpf], ...]  # (w_k, sigma_k) that carry signal
     spectrum: SpectrumFactory | None  # None: isotropic
     positive: Mpf | None  # share of the positive cluster; None: a teacher
@@ -76,7 +76,7 @@ def read(
         mixture = zip(posed.labels.signal[0].tolist(), posed.labels.noise[0].tolist(), strict=True)
         levels = [(context.mpf(w), context.mpf(sigma)) for w, sigma in mixture]
     levels = [(w, sigma) for w, sigma in levels if w != 0 and context.isfinite(sigma)]
-    norm = parameter if loss.sharp else context.one
+    norm = parameter if loss.sharp else None
     if loss.sharp and parameter == 0:
         loss = Linear()
     elif loss.sharp and context.isinf(parameter):
@@ -91,7 +91,7 @@ def read(
     if isinstance(loss, HardMargin):
         kappa = finite("stability")
         if not kappa > 0:
-            raise ValueError(f"`stability` must be positive; got {guess['stability']!r}")
+            raise InvalidArgument("stability", "must be positive", repr(guess["stability"]))
         start["log_stability"] = math.log(kappa)
     else:
         start["log_x"] = finite("log_x")
@@ -99,7 +99,8 @@ def read(
         return Task(alpha, loss, parameter, norm, tuple(levels), None, None, start)
     spectrum = factory(inputs)
     start["log_q"] = finite("log_q")
-    if "log_stability" in start:  # of the unit field
+    scale = math.exp(start["log_q"] / 2)
+    if "log_stability" in start:  # the unknowns are in units of the field
         start["log_stability"] -= start["log_q"] / 2
     # log mu = inf is Hebb's rule, g = 0
     q = math.exp(-float(number(context, "log_mu", guess["log_mu"])))
@@ -114,7 +115,7 @@ def read(
             )
         positive = context.mpf(inputs.positive)
         if positive != 0.5:
-            start["intercept"] = finite("intercept")
+            start["intercept"] = finite("intercept") / scale
     return Task(
         alpha, loss, parameter, norm, tuple(levels), spectrum, positive, start, float(nu) * q
     )

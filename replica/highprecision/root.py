@@ -1,4 +1,4 @@
-"""The root: Newton's steps with finite differences, then Broyden's at full precision."""
+"""The root: Newton's steps with finite differences and Broyden's updates."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ Jacobian = list[list[Mpf]]
 #: Relative step of the finite differences. The rough residuals, good to 1e-18, add a noise
 #: of 1e-10 to a truncation of about the step.
 _STEP = 1e-8
+#: A step that leaves less than this of the residual does not ask for a new Jacobian: a choice.
+_GOOD = 0.1
 
 
 def find_root(
@@ -22,15 +24,16 @@ def find_root(
 ) -> tuple[list[Mpf], Jacobian]:
     """Unknowns after a full step below the tolerance, and the Jacobian of that step.
 
-    A Jacobian that is given is updated by Broyden's rule; without one it is
-    computed anew at every iterate. Steps are halved until the residual falls.
+    Steps are halved until the residual falls, and each updates the Jacobian by Broyden's
+    rule. Where none was given it is computed, and anew where its step was a bad one.
     """
-    update = jacobian is not None
+    given = jacobian is not None
+    fresh = False
     z = [system.context.mpf(v) for v in start]
     residual = system.residual(z)
     for _ in range(60):
-        if jacobian is None or not update:
-            jacobian = _differences(system, z, residual)
+        if jacobian is None:
+            jacobian, fresh = _differences(system, z, residual), True
         full = newton_step(system, jacobian, residual)
         # At most 1, or 30% of log x (which may be in the thousands) or log kappa: a choice.
         limits = [
@@ -50,8 +53,11 @@ def find_root(
                     break
             factor = factor / 2
         else:
-            break
-        if update:
+            if given or fresh:
+                break
+            jacobian = None
+            continue
+        if given or _largest(there) < _GOOD * _largest(residual):
             # The residual was to shrink to (1 - factor) of itself; the rest is the Jacobian's.
             excess = [b - (1 - factor) * a for a, b in zip(residual, there, strict=True)]
             square = sum(d * d for d in step)
@@ -59,6 +65,9 @@ def find_root(
                 [j + e * d / square for j, d in zip(row, step, strict=True)]
                 for row, e in zip(jacobian, excess, strict=True)
             ]
+            fresh = False
+        else:
+            jacobian = None
         z, residual = trial, there
     names = system.task.start
     raise CertificationError(

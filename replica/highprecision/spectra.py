@@ -31,10 +31,12 @@ class Spectral(abc.ABC):
     """One spectrum with its signal, in one precision.
 
     The signal of a mode is p omega theta^2 / sum for a teacher, p mean^2 / omega for
-    clusters; ``power`` is its sum, 1 for a teacher.
+    clusters; ``power`` is its sum, 1 for a teacher, and ``count`` the sum of the weights
+    of modes that have a variance.
     """
 
     power: Mpf
+    count: Mpf
 
     @abc.abstractmethod
     def moments(self, nu: Mpf, g: Mpf) -> Moments:
@@ -56,6 +58,7 @@ class Modes(Spectral):
         self.weights = [context.mpf(v) for v in weights]
         self.signal = [context.mpf(v) for v in signal]
         self.power = context.fsum(self.signal)
+        self.count = context.fsum(self.weights)
 
     def moments(self, nu: Mpf, g: Mpf) -> Moments:
         """Mode by mode."""
@@ -85,6 +88,7 @@ class MarchenkoPastur(Spectral):
         self.context = context
         self.ratio = context.mpf(ratio)
         self.power = context.one
+        self.count = min(context.one, 1 / self.ratio)
 
     def moments(self, nu: Mpf, g: Mpf) -> Moments:
         """From T, S and their derivatives."""
@@ -136,6 +140,7 @@ class PowerLaw(Spectral):
         self.first = digits + 10 + 7 * level
         self._powers: dict[int, tuple[Mpf, Mpf]] = {}
         self.power = context.one
+        self.count = context.inf if modes is None else context.mpf(modes)
         (norm,) = self.sums(context.zero, [(self.b, 0)])
         self.norm = norm
 

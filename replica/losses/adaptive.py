@@ -82,14 +82,16 @@ def check(loss: Loss, *, kinks: bool = False) -> None:
                 for f in (loss.value, loss.derivative, loss.curvature)
             )
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                "`V`, `dV` and `d2V` must take a float64 array and return one of its shape; "
-                f"got {error}"
+            raise InvalidArgument(
+                "V",
+                "must take a float64 array and return one of its shape, as dV and d2V",
+                f"{error}",
             ) from error
         if not v.shape == dv.shape == d2v.shape == (3, len(margin)):
-            raise ValueError(
-                "`V`, `dV` and `d2V` must return an array of the shape they are given; "
-                f"got shapes {v.shape[1:]}, {dv.shape[1:]}, {d2v.shape[1:]} for {margin.shape}"
+            raise InvalidArgument(
+                "V",
+                "must return an array of the shape that it is given, as dV and d2V",
+                f"shapes {v.shape[1:]}, {dv.shape[1:]}, {d2v.shape[1:]} for {margin.shape}",
             )
         for which, values in (("V", v), ("dV", dv), ("d2V", d2v)):
             # an exponential may overflow on one side, but not everywhere

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replica.common.arguments import InvalidArgument, quoted, show
+from replica.common.arguments import InvalidArgument, as_double, quoted, show
 
 __all__ = ["Curves", "curves_from_table", "read_curves"]
 
@@ -216,7 +216,7 @@ def read_curves(
     except InvalidArgument as error:
         if error.argument != "table":  # what was asked for, not what is in the file
             raise
-        raise ValueError(f"{path} {error.rule}") from None
+        raise ValueError(f"{path}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -416,16 +416,17 @@ def _texts(cells: Sequence[Any]) -> Array | None:
 
 def _number(cell: Any) -> float:
     """A cell as a number; nan if it is missing or no number."""
+    if isinstance(cell, bool | np.bool_):  # a mark, which nobody counts
+        return math.nan
     try:
         if isinstance(cell, str):
             return math.nan if "_" in cell else float(cell)  # Python reads "1_0" as 10
-        if isinstance(cell, bool) or not isinstance(cell, numbers.Real | Decimal):
-            return math.nan
-        return float(cell)
-    except (ValueError, TypeError):  # TypeError: numpy counts spans of time among the numbers
+        found = as_double(cell)
+    except ValueError:
         return math.nan
     except OverflowError:  # an integer beyond 1e308
         return math.inf
+    return math.nan if found is None else found
 
 
 def _missing(cell: Any) -> bool:

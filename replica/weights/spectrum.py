@@ -1,7 +1,7 @@
-r"""Inputs with a covariance: sums over its spectrum, and the equations of docs/theory.md.
+r"""Inputs with a covariance: sums over its spectrum, and eqs. (45)-(49) of docs/theory.md.
 
 Unknowns beside a = log c and b = log x are log mu, with mu = nu/g the eigenvalue down to which
-modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega).
+modes are learned, and log s = log(Q)/2. Every sum is over rho = omega/(mu + omega), eq. (44).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.channel import Channel
+from replica.channel import Centre, Channel
 from replica.channel import moments as m
 from replica.common.compiled import kernel
 from replica.dual import Dual
@@ -150,26 +150,35 @@ class SpectrumWeights(Weights):
         )
 
     def start(self, channel: Channel, count: Array) -> Array:
-        """Hebb's rule, in closed form, with mu from G at Hebb's push."""
+        """Hebb's rule in closed form, eq. (50), with mu from G at Hebb's push.
+
+        The push is -x V' at the centre of each cloud, taken as the same for all its examples.
+        """
         p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
         mean, square = np.sum(p * omega), np.sum(p * omega**2)
         learned = np.sum(tau * omega)
         spread = np.sum(tau * (omega - learned) ** 2) / learned**2
-        with np.errstate(divide="ignore"):
-            push = mean / (channel.hebb_pull * learned)  # n x / R
         stored = channel.storage
-        c = 1 / np.sqrt(spread + push**2 * square / mean**2 / count)
-        overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
-        free = 1 / np.sqrt(count * square / mean**2)  # x without a signal
-        x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
-        log_s = -0.5 * np.log(count * x**2 / mean + overlap2 / learned)
         z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
+
+        def at(log_scale: Array) -> tuple[Centre, Array, Array, Array]:
+            """The push, c, x and log s where the field's scale decides about the push."""
+            centre = channel.hebb(log_scale)
+            with np.errstate(divide="ignore"):
+                push = mean / (channel.hebb_pull * centre.push * learned)  # n x / R
+            c = 1 / np.sqrt(spread + push**2 * centre.square * square / mean**2 / count)
+            overlap2 = np.where(stored, 0.0, c**2 / (1 + c**2))
+            free = 1 / np.sqrt(count * centre.square * square / mean**2)  # x without a signal
+            x = np.where(stored, free, np.sqrt(overlap2) * np.where(stored, 1.0, push) / count)
+            step = count * x**2 * centre.square
+            return centre, c, x, -0.5 * np.log(step / mean + overlap2 / learned)
+
+        *_, log_s = at(np.zeros(len(count)))
+        centre, c, x, z[:, LOG_S] = at(log_s)
         z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
-        parameter, b = channel.loss.scaled(channel.parameter, np.log(x), log_s)
-        with np.errstate(all="ignore"):
-            guess = channel.loss.first_guess(parameter, np.exp(b), np.zeros(len(b)))
-        z[:, LOG_X] = np.log(x) + np.where(np.isfinite(guess), guess - b, 0.0)
-        z[:, LOG_S] = log_s
+        z[:, LOG_X] = np.log(x)
+        if len(channel.unknowns) > 1:
+            z[:, -1] = centre.intercept
         everyone = np.arange(len(count))
         moments = channel.moments(z, everyone, order=12, columns=m.COUPLED, log_scale=z[:, LOG_S])
         curved = channel.merged(moments)[:, m.CURVED]
@@ -188,7 +197,8 @@ class SpectrumWeights(Weights):
     def filled(self, z: Array) -> Array:
         """<omega>/mu over the number of modes."""
         mean = np.sum(self.nodes.count * self.nodes.eigenvalue)
-        return mean / self.total * np.exp(-z[:, LOG_MU])
+        with np.errstate(divide="ignore"):  # of endlessly many modes nothing is filled
+            return np.exp(np.log(mean / self.total) - z[:, LOG_MU])
 
     @property
     def total(self) -> float:
@@ -196,7 +206,7 @@ class SpectrumWeights(Weights):
         return float(np.sum(self.nodes.count)) if np.isfinite(self.nodes.total) else np.inf
 
     def inverse_variance_at_limit(self, c2: Array) -> Array:
-        """1/Q where nu = 0: <1/omega>/(M (1 + c^2)) + R^2 E_tau[1/omega]."""
+        """1/Q where nu = 0, eq. (51): <1/omega>/(M (1 + c^2)) + R^2 E_tau[1/omega]."""
         p, omega, tau = self.nodes.count, self.nodes.eigenvalue, self.nodes.signal
         spread = np.sum(p / omega) / self.total
         return (spread + c2 * np.sum(tau / omega)) / (1 + c2)
@@ -253,7 +263,7 @@ class SpectrumWeights(Weights):
         unknown: Dual,
         traces: Traces,
     ) -> Dual:
-        """N G = <rho>; where few of the modes are unlearned, what by parts is the same.
+        """Eq. (47), n G = <rho>; where little is left to learn eq. (49), the same by parts.
 
         1 - R^2 + n E_W[t u] E_tau rho/<rho> = E_tau h; ``unknown`` is 1 - R^2.
         """
@@ -289,7 +299,7 @@ class SpectrumWeights(Weights):
         overlap2: Dual,
         z: Array,
     ) -> Dual:
-        """1/Q = n A <rho^2/omega>/<rho>^2 + R^2 E_tau[rho^2/omega]/(E_tau rho)^2."""
+        """1/Q = n A <rho^2/omega>/<rho>^2 + R^2 E_tau[rho^2/omega]/(E_tau rho)^2, eq. (48)."""
         return (step * traces.noise.exp() + overlap2 * traces.signal.exp()).log() + Dual.unknown(
             z, LOG_S
         ) * 2.0
@@ -322,7 +332,7 @@ class FixedRidge(SpectrumWeights):
         overlap2: Dual,
         z: Array,
     ) -> Dual:
-        """Ridge = nu/(rate^2 lam' x), nu = mu <rho>."""
+        """Ridge = nu/(rate^2 lam' x), nu = mu <rho>: eq. (52)."""
         log_nu = Dual.unknown(z, LOG_MU) + traces.degrees
         log_rate = 2.0 * float(np.log(channel.loss.rate))
         return log_nu - b - Dual.unknown(z, LOG_S) - (log_rate + self.log_ridge[which])

@@ -580,6 +580,8 @@ def test_threads_measure_one_model_at_the_same_time():
 
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_other_processes_find_the_same(method):
+    if method == "fork" and torch.get_num_threads() > 1:
+        pytest.skip("a team of OpenMP threads does not survive a fork: torch waits for it for ever")
     expected = measured()
     with guard(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fork of a process with threads is warned about

@@ -98,20 +98,20 @@ def test_a_damaged_cache_is_made_anew(kernels, tmp_path, kind, ending):
 
 def test_the_guard_of_the_cache(monkeypatch):
     """In this process: what cannot be read is forgotten, what cannot be written is not."""
-    from replica.kernels import softplus
+    from replica.channel.moments import average
 
-    cache = softplus._cache
+    cache = average._cache
     flushed = []
     monkeypatch.setattr(cache, "flush", lambda: flushed.append(True))
     monkeypatch.setattr(cache, "_load_overload", lambda *a: pickle.loads(b""))
-    assert cache.load_overload(softplus.signatures, softplus.targetctx) is None
+    assert cache.load_overload(average.signatures, average.targetctx) is None
     assert flushed
 
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "_save_overload", full)
-    cache.save_overload(softplus.signatures, None)
+    cache.save_overload(average.signatures, None)
 
 
 def test_a_file_in_place_of_the_cache_folder(tmp_path):
@@ -159,10 +159,12 @@ def test_a_process_killed_while_it_compiles(tmp_path):
 
 
 @pytest.mark.parametrize("flags", [("-X", "dev", "-W", "error"), ("-O",), ("-OO",), ("-B",)])
-def test_flags_of_the_interpreter(flags):
-    """-OO takes the docstrings, which nothing may need."""
+@pytest.mark.parametrize("interpreted", [pytest.param("0", marks=pytest.mark.slow), "1"])
+def test_flags_of_the_interpreter(flags, interpreted):
+    """-OO takes the docstrings, which nothing may need; other bytes are other kernels."""
     code = SOLVE + "\nimport perceptron as p\nprint(p.hebb_rule(p.teacher_student(10, 2.0)).norm)"
-    assert float(python(code, *flags)[0].split()[0]) == EPS
+    found, _ = python(code, *flags, NUMBA_DISABLE_JIT=interpreted)
+    assert float(found.split()[0]) == EPS
 
 
 def test_isolated_without_home_and_elsewhere(tmp_path):

@@ -24,6 +24,8 @@ FIGURES: dict[str, str] = {
     "figure6": "As the norm grows the mean margin falls and the lower edge rises",
     "figure8": "The exponents of the paper, by its authors' recipe",
     "figure9": "The predicted exponent of the test error beside the measured one",
+    "structured": "With power-law inputs the fixed-norm perceptron has the laws of deep networks",
+    "phase_diagram": "Where the product law of exponents must hold, and where nine networks lie",
     "mnist_curves": "Early learning curves of a small CNN on MNIST under three norms",
     "mnist_collapse": "Its learning curves in units of their optimum",
     "mnist_elbows": "Its learning curves in units of their elbow",
@@ -40,6 +42,7 @@ FIGURES: dict[str, str] = {
 ATTACHMENTS: dict[str, tuple[str, ...]] = {
     "agreement": (".csv",),
     "mnist_tables": (".csv",),
+    "phase_diagram": (".csv",),
     "tables": (".csv",),
 }
 #: Figures of the paper's own learning curves, which a folder of data has to hold.
