@@ -399,7 +399,7 @@ def _observables(
     if channel.loss.sharp:
         along = weights.along_scale(moments, jacobian)
         slope = (lever * newton_step(along, jacobian)).sum(axis=1)
-    estimate += 2.3e-16
+    estimate += channel.rounded(z)
     if storage.any():
         error[storage], slope[storage], estimate[storage] = 0.5, 0.0, 0.0
     merged = channel.merged(moments)

@@ -21,18 +21,24 @@ from typing import Any
 
 import mpmath
 import numpy as np
+from numpy.typing import NDArray
 
 from replica import (
+    Clusters,
     Exponential,
     HardMargin,
     Hinge,
+    Isotropic,
     Linear,
     Logistic,
     LogisticTeacher,
+    MarchenkoPastur,
+    PowerLaw,
     Problem,
     RandomLabels,
     SmoothLoss,
     Solution,
+    Spectrum,
     Square,
     SquaredHinge,
     Teacher,
@@ -41,6 +47,7 @@ from replica import (
 )
 from replica.common import interruption, processors
 from replica.highprecision import CertificationError, certify
+from replica.inputs import Inputs
 from replica.losses import Loss
 from replica.teachers import LabelModel
 
@@ -50,6 +57,8 @@ __all__ = ["KINDS", "Point", "draw", "points", "read", "sound", "summary", "tabl
 DIGITS = 18
 #: What the solver promises of every number compared, over the whole range that is drawn from.
 BUDGET = 1e-12
+#: The numbers of a `Point` that are summed up.
+NUMBERS = ("error", "small", "log_x", "variance", "claimed")
 #: Draws of one point before it counts as "refused".
 TRIES = 20
 
@@ -68,7 +77,8 @@ OWN_IN_MPMATH = SmoothLoss(
     name="two exponentials",
 )
 
-Draw = Callable[[np.random.Generator], tuple[float, Loss, LabelModel]]
+Array = NDArray[np.float64]
+Draw = Callable[[np.random.Generator], Problem]
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,8 @@ class Point:
     log_x : float
         Error of log x, or of log kappa for maximum stability, relative to max(1, its size) and
         to its `condition`.
+    variance : float
+        Relative error of Q, the variance of the inputs along the student's direction.
     claimed : float
         The solver's own ``error_estimate``, of which ``error`` should stay below.
     """
@@ -107,6 +119,7 @@ class Point:
     error: float = math.nan
     small: float = math.nan
     log_x: float = math.nan
+    variance: float = math.nan
     claimed: float = math.nan
 
 
@@ -125,53 +138,138 @@ def _below(limit: float, highest: float, rng: np.random.Generator) -> float:
 
 
 def _noiseless(loss: type[Any]) -> Draw:
-    def draw(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
-        return _log(rng, 1e-3, 1e8), loss(_log(rng, 1e-6, 1e6)), Teacher()
+    def draw(rng: np.random.Generator) -> Problem:
+        return Problem(_log(rng, 1e-3, 1e8), loss(_log(rng, 1e-6, 1e6)))
 
     return draw
 
 
 def _noisy(flips: bool, noise: bool) -> Draw:
-    def draw(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+    def draw(rng: np.random.Generator) -> Problem:
         alpha = _log(rng, 1e-3, 1e8)
         flip = 0.5 * _log(rng, 1e-6, 1) if flips else 0.0
         teacher = Teacher(flip, _log(rng, 1e-3, 1e2) if noise else 0.0)
         lam = _below(float(convexity_limit(alpha, teacher=teacher)), 1e6, rng)
-        return alpha, Logistic(lam), teacher
+        return Problem(alpha, Logistic(lam), teacher)
 
     return draw
 
 
-def _storage(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+def _storage(rng: np.random.Generator) -> Problem:
     alpha = _log(rng, 1e-2, 1e4) if rng.random() < 0.8 else 2 * (1 - _log(rng, 1e-8, 1e-1))
     lam = _below(float(convexity_limit(alpha, label_flip=0.5)), 1e4, rng)
-    return alpha, Logistic(lam), RandomLabels()
+    return Problem(alpha, Logistic(lam), RandomLabels())
 
 
-def _hard(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+def _hard(rng: np.random.Generator) -> Problem:
     if rng.random() < 0.5:
-        return _log(rng, 1e-3, 1e8), HardMargin(), Teacher()
-    return _log(rng, 1e-2, 1.999), HardMargin(), RandomLabels()
+        return Problem(_log(rng, 1e-3, 1e8), HardMargin())
+    return Problem(_log(rng, 1e-2, 1.999), HardMargin(), RandomLabels())
 
 
 def _margin(loss: type[Any]) -> Draw:
-    def draw(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
+    def draw(rng: np.random.Generator) -> Problem:
         flip = 0.5 * _log(rng, 1e-3, 1) if rng.random() < 0.5 else 0.0
-        return _log(rng, 1e-2, 1e4), loss(_log(rng, 1e-1, 1e1)), Teacher(label_flip=flip)
+        return Problem(_log(rng, 1e-2, 1e4), loss(_log(rng, 1e-1, 1e1)), Teacher(label_flip=flip))
 
     return draw
 
 
-def _linear(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
-    return _log(rng, 1e-3, 1e8), Linear(), Teacher(0.5 * _log(rng, 1e-6, 1), _log(rng, 1e-3, 1e2))
+def _linear(rng: np.random.Generator) -> Problem:
+    teacher = Teacher(0.5 * _log(rng, 1e-6, 1), _log(rng, 1e-3, 1e2))
+    return Problem(_log(rng, 1e-3, 1e8), Linear(), teacher)
 
 
-def _sigmoid(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
-    return _log(rng, 1e-2, 1e4), Logistic(_log(rng, 1e-3, 1e1)), LogisticTeacher(_log(rng, 0.1, 30))
+def _sigmoid(rng: np.random.Generator) -> Problem:
+    teacher = LogisticTeacher(_log(rng, 0.1, 30))
+    return Problem(_log(rng, 1e-2, 1e4), Logistic(_log(rng, 1e-3, 1e1)), teacher)
 
 
-def _own(rng: np.random.Generator) -> tuple[float, Loss, LabelModel]:
-    return _log(rng, 1e-2, 1e4), OWN, Teacher(label_noise=_log(rng, 1e-3, 1e1))
+def _own(rng: np.random.Generator) -> Problem:
+    return Problem(_log(rng, 1e-2, 1e4), OWN, Teacher(label_noise=_log(rng, 1e-3, 1e1)))
+
+
+# --------------------------------------------------------------------- structured inputs
+
+
+def _teacher(rng: np.random.Generator) -> LabelModel:
+    """Noiseless in two of five."""
+    kinds: list[Callable[[], LabelModel]] = [
+        Teacher,
+        Teacher,
+        lambda: Teacher(label_flip=0.5 * _log(rng, 1e-6, 1)),
+        lambda: Teacher(label_noise=_log(rng, 1e-3, 1e1)),
+        RandomLabels,
+    ]
+    return kinds[int(rng.integers(len(kinds)))]()
+
+
+def _posed(
+    rng: np.random.Generator, count: float, inputs: Inputs, best: float, field: float
+) -> Problem:
+    """Any loss and teacher; ``best`` is a guess of the optimal norm, ``field`` that of a field."""
+    teacher = Teacher() if isinstance(inputs, Clusters) else _teacher(rng)
+    if rng.random() < 0.6:
+        limit = float(np.asarray(convexity_limit(count, teacher=teacher, inputs=inputs)))
+        return Problem(count, Logistic(_below(limit, 1e4 * best, rng)), teacher, inputs)
+    margin = field * _log(rng, 1e-1, 1e1)
+    losses: list[Callable[[], Loss]] = [
+        lambda: Exponential(_log(rng, 1e-3, 1e2) * best),
+        lambda: Hinge(margin),
+        lambda: SquaredHinge(margin),
+        lambda: Square(margin),
+        HardMargin,
+    ]
+    return Problem(count, losses[int(rng.integers(len(losses)))](), teacher, inputs)
+
+
+def _modes(rng: np.random.Generator) -> tuple[Array, Array, float]:
+    """Eigenvalues over up to six decades, weights, and how many directions they are."""
+    size = int(_log(rng, 1, 51))
+    eigenvalues = _log(rng, 1e-2, 1e2) * 10 ** (rng.uniform(0, 6) * rng.uniform(-1, 0, size))
+    if size == 1 or rng.random() < 0.5:
+        share = rng.uniform(0.1, 1, size)
+        return eigenvalues, share / share.sum(), 1.0
+    counts = np.floor(10 ** rng.uniform(0, 2, size))
+    return eigenvalues, counts, float(counts.sum())
+
+
+def _spectrum(rng: np.random.Generator) -> Problem:
+    eigenvalues, weights, total = _modes(rng)
+    power = 10 ** rng.uniform(-4, 0, len(eigenvalues))
+    power[1:] *= rng.random(len(power) - 1) < 0.8  # some directions tell nothing
+    field = float(np.sqrt(weights @ eigenvalues / weights.sum()))
+    per_mode = _log(rng, 5e-2, 1e5)
+    inputs = Spectrum(eigenvalues, power, weights)
+    return _posed(rng, per_mode * total, inputs, (1 + per_mode) / field, field)
+
+
+def _power_law(endless: bool) -> Draw:
+    def draw(rng: np.random.Generator) -> Problem:
+        a, r, count = 1 + _log(rng, 0.05, 5), _log(rng, 0.02, 2), _log(rng, 1, 1e8)
+        modes = None if endless else int(_log(rng, 1, 1e5))
+        best = count ** (a / (2 * (1 + a * min(r, 0.5))))  # section 8 of the theory
+        field = count ** (-a / (2 + a) * min(2 * r, 1)) + 1e-3
+        return _posed(rng, count, PowerLaw(a, r, modes), best, field)
+
+    return draw
+
+
+def _marchenko_pastur(rng: np.random.Generator) -> Problem:
+    ratio = _log(rng, 1e-2, 1e2) if rng.random() < 0.8 else 1.0
+    count = _log(rng, 5e-2, 1e5) / max(1.0, ratio)
+    return _posed(rng, count, MarchenkoPastur(ratio), 1 + count, 1.0)
+
+
+def _clusters(rng: np.random.Generator) -> Problem:
+    eigenvalues, weights, total = _modes(rng)
+    mean = rng.standard_normal(len(eigenvalues)) * np.sqrt(eigenvalues)
+    # a distance of the clouds between 0.1 and 3
+    mean *= _log(rng, 0.1, 3.0) / np.sqrt(np.sum(weights * mean**2 / eigenvalues))
+    positive = 0.5 if rng.random() < 0.5 else float(rng.uniform(0.05, 0.95))
+    field = float(np.sqrt(weights @ eigenvalues / weights.sum()))
+    inputs = Clusters(eigenvalues, mean, weights, positive)
+    return _posed(rng, _log(rng, 0.1, 1e3) * total, inputs, 1 / field, field)
 
 
 #: How often each kind is drawn, of the sum of them all, and how.
@@ -189,6 +287,11 @@ KINDS: dict[str, tuple[int, Draw]] = {
     "square": (2, _margin(Square)),
     "linear": (1, _linear),
     "one of our own": (1, _own),
+    "list of modes": (2, _spectrum),
+    "power law": (2, _power_law(endless=True)),
+    "finite power law": (1, _power_law(endless=False)),
+    "Marchenko-Pastur": (1, _marchenko_pastur),
+    "clusters": (1, _clusters),
 }
 
 
@@ -203,10 +306,13 @@ def draw(number: int, seed: int) -> Point:
     kind = names[int(rng.choice(len(names), p=weight / weight.sum()))]
     words, refused = "", 0
     for refused in range(TRIES):
-        alpha, loss, teacher = KINDS[kind][1](rng)
-        words = f"alpha={alpha!r}, {getattr(loss, 'name', loss)}, {teacher!r}"
+        problem = KINDS[kind][1](rng)
+        loss = problem.loss
+        words = f"alpha={problem.alpha!r}, {getattr(loss, 'name', loss)}, {problem.teacher!r}"
+        if not isinstance(problem.inputs, Isotropic):
+            words += f", {problem.inputs!r}"
         try:
-            solution = solve(Problem(alpha, loss, teacher))
+            solution = solve(problem)
         except ValueError:
             continue
         except RuntimeError as error:
@@ -238,6 +344,7 @@ def _compared(
             error=float(abs(solution.generalization_error / proof.generalization_error - 1)),
             small=float(abs(solution.one_minus_overlap / proof.one_minus_overlap - 1)),
             log_x=float(abs(found - true) / max(1, abs(true)) / condition(solution.problem)),
+            variance=float(abs(solution.input_variance / proof.input_variance - 1)),
             claimed=float(solution.error_estimate),
         )
 
@@ -345,7 +452,7 @@ def summary(found: Iterable[Point]) -> list[dict[str, Any]]:
                 "failed": sum(point.outcome.startswith("not ") for point in drawn),
                 **{
                     name: max((getattr(point, name) for point in sound), default=math.nan)
-                    for name in ("error", "small", "log_x", "claimed")
+                    for name in NUMBERS
                 },
                 "underestimated": sum(point.error > point.claimed for point in sound),
             }
@@ -357,17 +464,17 @@ def sound(point: Point) -> bool:
     """Whether a point is as promised: within the budget and its own estimate, or refused."""
     if point.outcome != "certified":
         return point.outcome == "refused"
-    return max(point.error, point.small, point.log_x) <= BUDGET and point.error <= point.claimed
+    worst = max(getattr(point, name) for name in NUMBERS[:-1])
+    return worst <= BUDGET and point.error <= point.claimed
 
 
 def table(found: Iterable[Point]) -> list[list[str]]:
     """The summary in words: titles, then a row for each kind."""
     counts = ("points", "refused", "underestimated")
-    numbers = ("error", "small", "log_x", "claimed")
-    titles = ["problem", "points", "refused", "too small", "error", "1 - R", "log x", "claimed"]
+    titles = ["problem", *counts[:2], "too small", "error", "1 - R", "log x", "Q", "claimed"]
     rows = [titles]
     for row in summary(found):
-        digits = [f"{row[name]:.1e}" for name in numbers]
+        digits = [f"{row[name]:.1e}" for name in NUMBERS]
         rows.append([row["kind"], *(str(row[name]) for name in counts), *digits])
     return rows
 

@@ -157,6 +157,10 @@ class Channel(abc.ABC):
     def generalization(self, z: Array) -> tuple[Array, Array]:
         """The generalization error (m,) and dlog of it/dz (m, k)."""
 
+    def rounded(self, z: Array) -> Array:
+        """What rounding does to the generalization error, relatively, at exact unknowns."""
+        return np.full(len(z), 2.3e-16)
+
     @abc.abstractmethod
     def fields(self, z: Array, which: Indices) -> Fields:
         """The distribution of the field at a solution."""
@@ -378,6 +382,11 @@ class CloudChannel(Channel):
             if sign:
                 slope[:, -1] -= sign * density
         return error, slope / error[:, None]
+
+    def rounded(self, z: Array) -> Array:
+        """Of Phi(-shift): two ulp of a shift, and of the exponent shift^2/2, count shift^2 fold."""
+        largest = np.max([shift**2 for _, _, shift in self.shifts(z)], axis=0)
+        return 4.5e-16 * (1 + largest)
 
     def fields(self, z: Array, which: Indices) -> Fields:
         parts = [(fraction, shift) for fraction, _, shift in self.shifts(z)]
