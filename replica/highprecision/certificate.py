@@ -156,19 +156,13 @@ def certify(solution: Solution, digits: int = 30, *, loss: Loss | None = None) -
         stability=solution.stability,
         log_mu=getattr(solution, "log_mu", None),
         log_q=_logarithm(getattr(solution, "input_variance", None)),
-        intercept=_in_units_of_the_field(solution),
+        intercept=getattr(solution, "intercept", None),
         digits=digits,
     )
     context = workspace(certificate.digits + GUARD_DIGITS)
     theirs = number(context, "solution", solution.generalization_error)
     relative = abs(theirs / certificate.generalization_error - 1)
     return dataclasses.replace(certificate, relative_error=public(relative))
-
-
-def _in_units_of_the_field(solution: Solution) -> float | None:
-    """The intercept of a solution, which has it in units of the margin."""
-    intercept = getattr(solution, "intercept", None)
-    return intercept and intercept / math.sqrt(solution.input_variance)
 
 
 def _logarithm(value: float | None) -> float | None:
