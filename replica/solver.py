@@ -42,24 +42,27 @@ class Root:
     converged: NDArray[np.bool_]
 
 
+# Elements one by one: a slice that is assigned costs a second of compilation.
+
+
 @kernel(error_model="numpy")
-def solve_linear(matrix, right):
-    """Gauss's elimination with pivoting, in place: ``right`` becomes the solution, or nan."""
+def solve_linear(jacobian, i, right, matrix):
+    """Gauss's elimination with pivoting: ``right`` becomes the solution of system i, or nan."""
     k = len(right)
+    for row in range(k):
+        for column in range(k):
+            matrix[row, column] = jacobian[i, row, column]
     for column in range(k):
         pivot = column
         for row in range(column + 1, k):
             if abs(matrix[row, column]) > abs(matrix[pivot, column]):
                 pivot = row
-        if matrix[pivot, column] == 0.0:
-            right[:] = np.nan
-            return
         if pivot != column:
             for j in range(k):
                 matrix[column, j], matrix[pivot, j] = matrix[pivot, j], matrix[column, j]
             right[column], right[pivot] = right[pivot], right[column]
         for row in range(column + 1, k):
-            factor = matrix[row, column] / matrix[column, column]
+            factor = matrix[row, column] / matrix[column, column]  # nan where it is singular
             for j in range(column + 1, k):
                 matrix[row, j] -= factor * matrix[column, j]
             right[row] -= factor * right[column]
@@ -67,33 +70,39 @@ def solve_linear(matrix, right):
         for j in range(row + 1, k):
             right[row] -= matrix[row, j] * right[j]
         right[row] /= matrix[row, row]
+    for row in range(k):  # all or nothing
+        if not abs(right[row]) < np.inf:
+            for j in range(k):
+                right[j] = np.nan
 
 
 @kernel(error_model="numpy")
 def fill_steps(residuals, jacobian, out):
     """The Newton step of each system."""
     k = residuals.shape[1]
-    matrix = np.empty((k, k))
+    matrix, right = np.empty((k, k)), np.empty(k)
     for i in range(len(residuals)):
-        matrix[:, :] = jacobian[i]
-        out[i] = -residuals[i]
-        solve_linear(matrix, out[i])
+        for j in range(k):
+            right[j] = -residuals[i, j]
+        solve_linear(jacobian, i, right, matrix)
+        for j in range(k):
+            out[i, j] = right[j]
 
 
 @kernel(error_model="numpy")
 def fill_amplification(jacobian, out):
     """Sums of the absolute values in the rows of the inverse of each Jacobian."""
     k = jacobian.shape[1]
-    matrix = np.empty((k, k))
-    column = np.empty(k)
-    out[:, :] = 0.0
+    matrix, right = np.empty((k, k)), np.empty(k)
     for i in range(len(jacobian)):
-        for j in range(k):
-            matrix[:, :] = jacobian[i]
-            column[:] = 0.0
-            column[j] = 1.0
-            solve_linear(matrix, column)
-            out[i] += np.abs(column)
+        for row in range(k):
+            out[i, row] = 0.0
+        for column in range(k):
+            for row in range(k):
+                right[row] = 1.0 if row == column else 0.0
+            solve_linear(jacobian, i, right, matrix)
+            for row in range(k):
+                out[i, row] += abs(right[row])
 
 
 @kernel(error_model="numpy")
@@ -115,8 +124,7 @@ def advance(
 ):
     """One round: accept or halve, take the next step; returns how many systems stay at work."""
     k = z.shape[1]
-    matrix = np.empty((k, k))
-    new = np.empty(k)
+    matrix, new = np.empty((k, k)), np.empty(k)
     keep = 0
     for row in range(left):
         i = work[row]
@@ -126,20 +134,20 @@ def advance(
             size += residuals[row, j] * residuals[row, j]
             new[j] = -residuals[row, j]
         size = np.sqrt(size)
-        matrix[:, :] = jacobian[row]
-        solve_linear(matrix, new)
-        if not np.isfinite(new).all():
+        solve_linear(jacobian, row, new, matrix)
+        if not abs(new[0]) < np.inf:
             size = np.inf
         # Near the root rounding decides which residual is larger: accept.
         better = size < merit[i] or size < ROUNDED
         if not better and halvings[i] < most_halvings:
-            step[i] *= 0.5
             halvings[i] += 1
-            z[i] = last[i] + step[i]
+            for j in range(k):
+                step[i, j] *= 0.5
+                z[i, j] = last[i, j] + step[i, j]
             work[keep] = i
             keep += 1
             continue
-        if not np.isfinite(size):
+        if not abs(size) < np.inf:
             continue  # lost
         longest = 0.0
         small = True
@@ -148,13 +156,13 @@ def advance(
             longest = max(longest, abs(new[j]) / scale)
             if not abs(new[j]) <= tolerance * scale:
                 small = False
-        if longest > longest_step:
-            new *= longest_step / longest
-        last[i] = z[i]
-        step[i] = new
+        shrink = longest_step / longest if longest > longest_step else 1.0
         merit[i] = size
         halvings[i] = 0
-        z[i] += new
+        for j in range(k):
+            last[i, j] = z[i, j]
+            step[i, j] = new[j] * shrink
+            z[i, j] += step[i, j]
         if small:
             converged[i] = True
         else:

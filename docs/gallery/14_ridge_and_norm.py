@@ -20,7 +20,7 @@ back = logistic_teacher_student(float(P), theory.lam, inputs=INPUTS)
 print("ridge to norm and back, relative:", np.abs(back.ridge / RIDGE - 1).max())
 
 # %%
-# The inputs count modes: fields are w.x, and the penalised weights have |w| = 2 lam. The error of
+# The inputs count modes: fields are w.x, and the penalised weights have norm 2 lam. The error of
 # weights is the angle between two fields, which needs no test set.
 
 k = np.arange(1, INPUTS.modes + 1.0)

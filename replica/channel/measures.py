@@ -53,7 +53,8 @@ def stretch(left, right, narrow, graded, out, n):
                 n += 1
             out[n] = left
             n += 1
-            out[m:n] = out[m:n][::-1].copy()
+            for j in range((n - m) // 2):  # ascending
+                out[m + j], out[n - 1 - j] = out[n - 1 - j], out[m + j]
             return n - 1 if abs(out[n - 1] - right) < 1e-9 else n
         while size < REACH * (1.0 - 1e-9):
             out[n] = size

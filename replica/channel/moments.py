@@ -76,10 +76,8 @@ def average(start, nodes, weights, centre, origin, loss, columns, moving, out):
     ``moving``: 1 where the push depends on the scale of the margin, else 0.
     """
     for i in range(len(start) - 1):
-        if start[i] == start[i + 1]:
-            out[i, :] = np.nan
-            continue
-        out[i, :] = 0.0
+        for column in range(columns):
+            out[i, column] = 0.0 if start[i] < start[i + 1] else np.nan
         for j in range(start[i], start[i + 1]):
             u, slope = nodes[PUSH, j], nodes[SLOPE, j]
             mass, pull = weights[MASS, j], weights[PULL, j]

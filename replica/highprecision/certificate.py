@@ -65,7 +65,7 @@ class Certificate:
         Multiplier of the norm, 1 = <omega/(nu + g omega)>: 1 - g for isotropic inputs.
         The problem is convex while it is positive.
     ridge : mpf
-        Strength of the penalty ridge |w|^2/2 whose minimiser has this norm, as in `Solution`.
+        Strength of the penalty ridge \|w\|^2/2 whose minimiser has this norm, as in `Solution`.
     intercept : mpf
         Of clusters of unequal fractions, in units of the margin; else 0.
     digits : int

@@ -629,7 +629,7 @@ def test_any_configuration_is_taken_or_refused(name, value):
 def test_the_hash_of_a_configuration_does_not_change():
     """It names files: another hash would do every run again."""
     assert Run(**changed()).digest[:12] == "56f64fe4cafc"
-    same = changed(P=np.int64(50), learning_rate="0.001", conventions=["eq2", "bartlett"])
+    same = changed(P=np.int64(50), learning_rate=np.float64(0.001), conventions=["eq2", "bartlett"])
     assert Run(**same).digest == Run(**changed()).digest
 
 

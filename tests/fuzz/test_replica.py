@@ -139,7 +139,7 @@ def test_numbers_in_other_clothes(door):
         for argument in (given_, value):
             try:
                 with guard(), np.errstate(all="ignore"), pytest.MonkeyPatch.context() as patch:
-                    patch.setattr("replica.common.arguments.warnings.warn", lambda *a, **k: None)
+                    patch.setattr("replica.common.refusals.warnings.warn", lambda *a, **k: None)
                     answers[argument is value] = numbers_of(call(argument))
             except ValueError as error:
                 check_refusal(error, name)
