@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import sys
@@ -77,6 +78,63 @@ def grid(cores: int, repeats: int) -> dict[str, Any]:
     }
 
 
+#: Number of examples and norm at which the plain code starts from Hebb's rule, or nearly.
+STRUCTURED_EASY = [(100.0, 0.5), (100.0, 1.0), (500.0, 1.0), (500.0, 3.0)]
+
+
+def structured(modes: int, repeats: int) -> dict[str, Any]:
+    """100 x 100 points of P and lam at a = 1.5, r = 0.3; a list of so many modes, 0 for no end.
+
+    Theirs are easy points with as many modes, one by one; a thousand where ours have no end.
+    """
+    import numpy as np
+
+    import replica
+    from benchmarks import plain_structured
+    from benchmarks.timing import side_by_side
+
+    P, lam = np.logspace(1, 6, 100)[:, None], np.logspace(-2, 3, 100)
+    inputs: Any = replica.PowerLaw(1.5, 0.3)
+    if modes:
+        k = np.arange(1.0, modes + 1)
+        inputs = replica.Spectrum(k**-1.5, teacher=k**-0.4)
+    plain_modes = plain_structured.power_law(1.5, 0.3, modes or 1000)
+    replica.logistic_teacher_student(P[::2], lam[::40], inputs=inputs)
+    before = peak_mb()
+    solution: Any = None
+
+    def ours(_: int) -> None:
+        nonlocal solution
+        solution = None
+        solution = replica.logistic_teacher_student(P, lam, inputs=inputs)
+
+    off = []
+
+    def theirs(_: int) -> None:
+        for at in STRUCTURED_EASY:
+            found = plain_structured.solve(*at, plain_modes)
+            off.append(math.nan if found is None else found.generalization_error)
+
+    ours(0)
+    peak = peak_mb()
+    found = side_by_side({"ours": ours, "theirs": theirs}, repeats, warm=False)
+    exact = [
+        replica.logistic_teacher_student(
+            *at, inputs=replica.PowerLaw(1.5, 0.3, modes=modes or 1000)
+        ).generalization_error
+        for at in STRUCTURED_EASY
+    ]
+    differ = [abs(value / exact[i % len(exact)] - 1) for i, value in enumerate(off)]
+    return {
+        "ours": found["ours"].times(1 / solution.overlap.size).values,
+        "theirs": found["theirs"].times(1 / len(STRUCTURED_EASY)).values,
+        "unsolved": int(np.sum(~solution.converged)),
+        "largest_error_estimate": float(np.nanmax(solution.error_estimate)),
+        "largest_difference": float(np.max(differ)),
+        "memory_mb": peak - before,
+    }
+
+
 def plain(alpha: str, lam: str) -> dict[str, Any]:
     """One point of the plain code, which may take for ever."""
     from benchmarks.plain_scipy import solve
@@ -107,6 +165,7 @@ TASKS = {
     "start": start,
     "grid": lambda cores, repeats: grid(int(cores), int(repeats)),
     "plain": plain,
+    "structured": lambda modes, repeats: structured(int(modes), int(repeats)),
     "sigma": sigma,
 }
 

@@ -58,6 +58,17 @@ ERROR = Row("relative error over the plane", unit="")
 SHARE = Row("  as a part of its estimate: a bound if below 1", unit="")
 CERTIFICATE = Row(f"certificate of {DIGITS} digits")
 
+STRUCTURED = {
+    1000: Row(
+        "1000 modes, a point of 100 x 100, P 10 to 1e6, lam 0.01 to 1000",
+        "plain scipy, easy points",
+        short=True,
+    ),
+    4000: Row("the same, 4000 modes", "plain scipy, easy points"),
+    0: Row("the same, a power law without end", "plain scipy, 1000 modes, easy points", short=True),
+}
+STRUCTURED_MEMORY = Row("memory of these 10,000 points with 4000 modes, over 1000", unit="")
+
 
 def error_of(value: float, exact: Certificate) -> float:
     """Relative error, in more digits than either number has."""
@@ -149,6 +160,25 @@ def hopeless(repeats: int) -> Iterator[Result]:
     verdict = "no answer" if not answers else f"{answers} of {len(said)} answered"
     note = f"largest error {max(errors):.0e}; theirs {', '.join(said)}"
     yield NO_ANSWER.measured(Sample.of(ours), verdict, note)
+
+
+@PART.measures(*STRUCTURED.values(), STRUCTURED_MEMORY)
+def structured(repeats: int) -> Iterator[Result]:
+    """Inputs with a covariance, all cores; theirs in the same process, one by one."""
+    memory = {}
+    for modes, row in STRUCTURED.items():
+        done = child("structured", str(modes), str(min(repeats, MOST)))
+        assert done is not None
+        memory[modes] = done["memory_mb"]
+        note = (
+            f"{processors.count()} cores; {done['unsolved']} unsolved, error estimate at most "
+            f"{done['largest_error_estimate']:.1e}; theirs is off by "
+            f"{done['largest_difference']:.0e}"
+        )
+        yield row.measured(Sample.of(done["ours"]), Sample.of(done["theirs"]), note)
+    ratio = memory[4000] / memory[1000]
+    note = f"{memory[1000]:.0f} MB for 1000 modes, {memory[0]:.0f} MB without end"
+    yield STRUCTURED_MEMORY.measured(Sample.of([ratio]), note=note)
 
 
 @PART.measures(ERROR, SHARE, CERTIFICATE)

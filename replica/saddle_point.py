@@ -35,6 +35,8 @@ Mask = NDArray[np.bool_]
 
 #: Nodes a panel of the check that also gives the error estimate.
 CHECK_ORDER = 28
+#: Nodes a panel on the way along a path: good to its tolerance.
+COARSE_ORDER = 10
 #: Newton stops after a step this small; being quadratic it then stands far below 1e-14.
 TOLERANCE = 1e-8
 #: A check that moves log c by more than this asks for panels of half the width.
@@ -203,6 +205,7 @@ def _along_path(
         first,
         np.ones(n),
         TOLERANCE,
+        on_the_way=lambda scale: equations.at_scale(np.log(scale)).system(COARSE_ORDER),
         stop=_stop_beyond(equations) if require_convex else None,
     )
     arrived, beyond = walk.arrived.copy(), walk.stopped.copy()
@@ -301,6 +304,7 @@ def _to_hard_margin(
         first,
         np.full(n, 1e12),
         TOLERANCE,
+        on_the_way=lambda scale: soft.at_scale(np.log(scale)).system(COARSE_ORDER),
         stop=noted,
     )
     z = walk.unknowns

@@ -242,6 +242,7 @@ def follow(
     *,
     stride: float = 2.0,
     loose: float = 1e-4,
+    on_the_way: Callable[[Array], Equations] | None = None,
     stop: Callable[[Array, Array, Indices], NDArray[np.bool_]] | None = None,
 ) -> Walk:
     """Follow the roots of a family of systems from one value of its parameter to another.
@@ -263,6 +264,8 @@ def follow(
         First factor between parameters.
     loose : float
         Tolerance of Newton on the way.
+    on_the_way : callable, optional
+        The same family by a coarser rule, which will do up to the last step.
     stop : callable, optional
         ``stop(p, z, which)``: which systems need not go on.
     """
@@ -281,7 +284,7 @@ def follow(
     begun = np.zeros(n, dtype=bool)
     while len(walking):
         parameters = np.exp(at)
-        system = system_at(parameters)
+        system = (on_the_way or system_at)(parameters)
         last = at[walking] == end[walking]
 
         def part(
@@ -292,8 +295,11 @@ def follow(
         root = newton(part, guess[walking], loose, limit=25)
         if last.any():
             closing = np.flatnonzero(last & root.converged)
+            exact = system if on_the_way is None else system_at(parameters)
             fine = newton(
-                functools.partial(part, who=walking[closing]), root.unknowns[closing], tolerance
+                functools.partial(part, system=exact, who=walking[closing]),
+                root.unknowns[closing],
+                tolerance,
             )
             root.unknowns[closing] = fine.unknowns
             root.converged[closing] = fine.converged

@@ -48,45 +48,59 @@ SIGNAL = 6  # log(E_tau[rho^2/omega]/(E_tau rho)^2)
 TRACES = 7
 
 
+#: Points whose sums run side by side: as many as the widest vector unit holds, and each in the
+#: order of the modes.
+LANES = 8
+
+
 @kernel(error_model="numpy")
 def fill(log_mu, omega, count, tau, value, slope):
     """The traces at every mu, and their derivatives with respect to log mu."""
-    for i in range(len(log_mu)):
-        mu = exp(log_mu[i])
-        r1 = r2 = rw = d1 = d2 = dw = 0.0
-        e1 = eh = ev = de = dv = 0.0
+    mu = np.empty(LANES)
+    sums = np.empty((13, LANES))
+    for first in range(0, len(log_mu), LANES):
+        here = min(LANES, len(log_mu) - first)
+        for lane in range(LANES):
+            mu[lane] = exp(log_mu[first + min(lane, here - 1)])
+        sums[:, :] = 0.0
         for j in range(len(omega)):
-            total = mu + omega[j]
-            rho, h = omega[j] / total, mu / total
-            p, t = count[j], tau[j]
-            d = p * rho * h
-            r1 += p * rho
-            d1 -= d
-            r2 += p * rho * rho
-            d2 -= 2.0 * d * rho
-            # rho^2/omega = rho/(mu + omega), which an omega near zero does not spoil
-            rw += p * rho / total
-            dw -= 2.0 * p * rho * h / total
-            e1 += t * rho
-            eh += t * h
-            de -= t * rho * h
-            ev += t * rho / total
-            dv -= 2.0 * t * rho * h / total
-        spread = dspread = 0.0
+            p, t, w = count[j], tau[j], omega[j]
+            for lane in range(LANES):
+                inverse = 1.0 / (mu[lane] + w)
+                rho, h = w * inverse, mu[lane] * inverse
+                d = p * rho * h
+                sums[0, lane] += p * rho
+                sums[1, lane] -= d
+                sums[2, lane] += p * rho * rho
+                sums[3, lane] -= 2.0 * d * rho
+                # rho^2/omega = rho/(mu + omega), which an omega near zero does not spoil
+                sums[4, lane] += p * rho * inverse
+                sums[5, lane] -= 2.0 * p * rho * h * inverse
+                sums[6, lane] += t * rho
+                sums[7, lane] += t * h
+                sums[8, lane] -= t * rho * h
+                sums[9, lane] += t * rho * inverse
+                sums[10, lane] -= 2.0 * t * rho * h * inverse
         for j in range(len(omega)):
-            total = mu + omega[j]
-            rho, h = omega[j] / total, mu / total
-            away = eh - h if eh < 0.5 else rho - e1
-            spread += tau[j] * away * away
-            dspread -= 2.0 * tau[j] * away * rho * h
-        value[i, DEGREES], slope[i, DEGREES] = log(r1), d1 / r1
-        value[i, SECOND], slope[i, SECOND] = log(r2 / (r1 * r1)), d2 / r2 - 2.0 * d1 / r1
-        value[i, SPREAD] = spread / (e1 * e1)
-        slope[i, SPREAD] = dspread / (e1 * e1) - 2.0 * value[i, SPREAD] * de / e1
-        value[i, LEARNED], slope[i, LEARNED] = log(e1), de / e1
-        value[i, LOST], slope[i, LOST] = eh, -de
-        value[i, NOISE], slope[i, NOISE] = log(rw / (r1 * r1)), dw / rw - 2.0 * d1 / r1
-        value[i, SIGNAL], slope[i, SIGNAL] = log(ev / (e1 * e1)), dv / ev - 2.0 * de / e1
+            t, w = tau[j], omega[j]
+            for lane in range(LANES):
+                inverse = 1.0 / (mu[lane] + w)
+                rho, h = w * inverse, mu[lane] * inverse
+                e1, eh = sums[6, lane], sums[7, lane]
+                away = eh - h if eh < 0.5 else rho - e1
+                sums[11, lane] += t * away * away
+                sums[12, lane] -= 2.0 * t * away * rho * h
+        for lane in range(here):
+            i = first + lane
+            r1, d1, r2, d2, rw, dw, e1, eh, de, ev, dv, spread, dspread = sums[:, lane]
+            value[i, DEGREES], slope[i, DEGREES] = log(r1), d1 / r1
+            value[i, SECOND], slope[i, SECOND] = log(r2 / (r1 * r1)), d2 / r2 - 2.0 * d1 / r1
+            value[i, SPREAD] = spread / (e1 * e1)
+            slope[i, SPREAD] = dspread / (e1 * e1) - 2.0 * value[i, SPREAD] * de / e1
+            value[i, LEARNED], slope[i, LEARNED] = log(e1), de / e1
+            value[i, LOST], slope[i, LOST] = eh, -de
+            value[i, NOISE], slope[i, NOISE] = log(rw / (r1 * r1)), dw / rw - 2.0 * d1 / r1
+            value[i, SIGNAL], slope[i, SIGNAL] = log(ev / (e1 * e1)), dv / ev - 2.0 * de / e1
 
 
 @dataclass(frozen=True)
@@ -104,14 +118,13 @@ class Traces:
     @classmethod
     def at(cls, nodes: Nodes, z: Array) -> Traces:
         value, slope = np.empty((2, len(z), TRACES))
-        fill(
-            np.ascontiguousarray(z[:, LOG_MU]),
-            nodes.eigenvalue,
-            nodes.count,
-            nodes.signal,
-            value,
-            slope,
-        )
+        log_mu = np.ascontiguousarray(z[:, LOG_MU])
+        spectrum = nodes.eigenvalue, nodes.count, nodes.signal
+
+        def part(rows: slice) -> None:
+            fill(log_mu[rows], *spectrum, value[rows], slope[rows])
+
+        m.in_threads(part, len(z))
         return cls(*(Dual.of(value[:, k], slope[:, k], LOG_MU, z.shape[1]) for k in range(TRACES)))
 
 
