@@ -384,9 +384,13 @@ class CloudChannel(Channel):
         return error, slope / error[:, None]
 
     def rounded(self, z: Array) -> Array:
-        """Of Phi(-shift): two ulp of a shift, and of the exponent shift^2/2, count shift^2 fold."""
-        largest = np.max([shift**2 for _, _, shift in self.shifts(z)], axis=0)
-        return 4.5e-16 * (1 + largest)
+        """Two ulp of each shift, as far as Phi(-shift) counts, and two of the sum."""
+        error, moved = np.zeros(len(z)), np.zeros(len(z))
+        for fraction, _, shift in self.shifts(z):
+            error += fraction * ndtr(-shift)
+            density = np.exp(-0.5 * shift**2) / np.sqrt(2 * np.pi)
+            moved += fraction * density * np.abs(shift)
+        return 4.5e-16 * (1 + moved / error)
 
     def fields(self, z: Array, which: Indices) -> Fields:
         parts = [(fraction, shift) for fraction, _, shift in self.shifts(z)]
