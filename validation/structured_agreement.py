@@ -19,7 +19,8 @@ from replica import Clusters, Isotropic, PowerLaw, at_ridge
 from replica.inputs import Inputs
 
 __all__ = [
-    "CAPACITY", "CONTROLS", "MODES", "RIDGES", "SOURCE", "Agreement", "clouds", "predicted", "teacher",
+    "CAPACITY", "CONTROLS", "MODES", "RIDGES", "SOURCE", "Agreement", "clouds", "predicted",
+    "teacher",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
