@@ -83,8 +83,7 @@ def equations(unknowns: Array, P: float, lam: float, modes: Modes, tolerance: fl
             1 - np.sum(omega / d),
             1 - K * np.sum(tau * omega / d) / R,
             1 - P * A * np.sum((omega / d) ** 2) - K * K * np.sum(tau * (omega / d) ** 2),
-            1
-            - math.exp(log_q) * (P * A * np.sum(omega / d**2) + K * K * np.sum(tau * omega / d**2)),
+            1 - math.exp(log_q) * inverse_q,
         ]
     )
 
