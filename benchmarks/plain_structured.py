@@ -78,6 +78,7 @@ def equations(unknowns: Array, P: float, lam: float, modes: Modes, tolerance: fl
     R = c / math.sqrt(1 + c * c)
     omega, tau = modes.eigenvalue, modes.signal
     d = nu + g * omega
+    inverse_q = P * A * np.sum(omega / d**2) + K * K * np.sum(tau * omega / d**2)
     return np.array(
         [
             1 - np.sum(omega / d),
