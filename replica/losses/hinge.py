@@ -53,7 +53,10 @@ class Hinge(PiecewiseLoss):
         )
         level = np.stack([x, np.where(above, x, 0.0), zero, zero], axis=1)
         gain = np.stack([zero, np.where(above, 0.0, 1.0), np.where(above, 1.0, 0.0), zero], axis=1)
-        return Pieces(ends, k, level, gain, level, np.zeros_like(gain))
+        gaps = np.stack(
+            [np.where(above, k + x, x), np.where(above, x, 0.0), np.where(above, 0.0, k)], axis=1
+        )
+        return Pieces(ends, k, level, gain, level, np.zeros_like(gain), gaps)
 
     def gentle_scale(self, parameter: Array) -> Array:
         """Where all but a thousandth of the fields lie below the kink."""

@@ -34,6 +34,10 @@ from replica.quadrature import (
     workspace,
 )
 
+#: Width of a piece, in parts of its target, below which it is measured from the target; a
+#: choice. The piece is then far from t = 0, around which the fields' measure is fine.
+NARROW = 1e-3
+
 __all__ = ["Pieces", "PiecewiseLoss"]
 
 Array = NDArray[np.float64]
@@ -58,6 +62,8 @@ class Pieces:
         u = level + gain (target - t); 1 - D0' = gain.
     level_slope, gain_slope : (n, S) arrays
         du/dlog x = level_slope + gain_slope (target - t).
+    gaps : (n, S - 1) array, optional
+        target - ends to its own digits, for pieces far narrower than their target is large.
     """
 
     ends: Array
@@ -66,6 +72,7 @@ class Pieces:
     gain: Array
     level_slope: Array
     gain_slope: Array
+    gaps: Array | None = None
 
 
 @kernel
@@ -76,6 +83,7 @@ def fill(
     gain,
     level_slope,
     gain_slope,
+    gaps,
     breaks,
     count,
     node,
@@ -106,21 +114,35 @@ def fill(
         for panel in range(n - 1):
             while piece < ends.shape[1] and edges[panel] >= ends[i, piece]:
                 piece += 1
-            half = 0.5 * (edges[panel + 1] - edges[panel]) / parts
+            left, right = edges[panel], edges[panel + 1]
+            narrow = 0 < piece < ends.shape[1]
+            narrow = narrow and abs(gaps[i, piece - 1]) < NARROW * abs(target[i])
+            high, low = target[i] - left, target[i] - right
+            if narrow:  # the subtractions have lost the width of the piece
+                high = gaps[i, piece - 1] if left == ends[i, piece - 1] else high
+                low = gaps[i, piece] if right == ends[i, piece] else low
+                half = 0.5 * (high - low) / parts
+            else:
+                half = 0.5 * (right - left) / parts
             if half <= 0.0:
                 continue
             for part in range(parts):
-                middle = edges[panel] + (2 * part + 1) * half
                 for j in range(len(node)):
-                    t = middle + half * node[j]
-                    gap = target[i] - t
+                    if narrow:
+                        gap = high - (2 * part + 1) * half - half * node[j]
+                        t = target[i] - gap
+                    else:
+                        t = left + (2 * part + 1) * half + half * node[j]
+                        gap = target[i] - t
                     u = level[i, piece] + gain[i, piece] * gap
                     values[FIELD, at] = t
                     values[PUSH, at] = u
                     values[SLOPE, at] = level_slope[i, piece] + gain_slope[i, piece] * gap
                     values[CURVED, at] = gain[i, piece]
                     values[WIDTH, at] = half * weight[j]
-                    values[MARGIN, at] = t + u
+                    # an atom is the target to the last bit
+                    atom = gain[i, piece] == 1.0 and level[i, piece] == 0.0
+                    values[MARGIN, at] = target[i] if atom else t + u
                     at += 1
         start[i + 1] = at
     return len(target)
@@ -180,6 +202,7 @@ def _nodes(pieces: Pieces, breaks: Breaks, rule: Rule) -> Nodes:
     """Nodes of as many of the points as fit, at least one."""
     node, weight = gauss_legendre(rule.order)
     start = np.zeros(len(pieces.target) + 1, dtype=np.int64)
+    gaps = pieces.target[:, None] - pieces.ends if pieces.gaps is None else pieces.gaps
     room = CAPACITY
     while True:
         values = workspace("nodes", ROWS, room)
@@ -190,6 +213,7 @@ def _nodes(pieces: Pieces, breaks: Breaks, rule: Rule) -> Nodes:
             pieces.gain,
             pieces.level_slope,
             pieces.gain_slope,
+            gaps,
             breaks.at,
             breaks.count,
             node,

@@ -146,6 +146,7 @@ class RescaledPieces(PiecewiseLoss, Rescaled):
             gain=at.gain,
             level_slope=at.level_slope * over,
             gain_slope=at.gain_slope,
+            gaps=None if at.gaps is None else at.gaps * over,
         )
 
     def with_parameter(self, values: ArrayLike) -> RescaledPieces:

@@ -146,8 +146,8 @@ class SpectrumWeights(Weights):
 
     @property
     def rounding(self) -> float:  # type: ignore[override]
-        """Of a plain sum of so many positive terms, most of it random."""
-        return float(1.1e-16 * np.sqrt(len(self.nodes)))
+        """Of a plain sum of so many positive terms, most of it random, and of the two means."""
+        return float(3e-15 + 1.1e-16 * np.sqrt(len(self.nodes)))
 
     def log_scale(self, z: Array) -> Array:
         return z[:, LOG_S]
