@@ -39,11 +39,16 @@ def directions(examples: Examples) -> np.ndarray:
     return examples.labels[:, None] * examples.inputs.astype(float) / np.sqrt(examples.N)
 
 
+#: Gradient that Lawson and Hanson's method leaves, in units of the matrix: rounding is 1e-16 N.
+STATIONARY = 1e-12
+
+
 def naive_stability(examples: Examples) -> float:
     """Least distance programming through non-negative least squares (Lawson and Hanson).
 
     With E = (A^T; 1) and f = (0, ..., 0, 1): r = E u - f at the best u >= 0 gives v = -r/r_last;
-    r = 0 where there is no solution.
+    r = 0 where there is no solution. nan where `nnls` misses its own optimality, E^T (f - E u) <= 0
+    and 0 where u > 0, as that of scipy 1.15 now and then does.
     """
     A = directions(examples)
     E = np.vstack([A.T, np.ones(examples.P)])
@@ -53,6 +58,9 @@ def naive_stability(examples: Examples) -> float:
     if length < 1e-7:
         return 0.0
     r = E @ u - f
+    gradient = E.T @ r
+    if max(np.max(-gradient), np.max(np.abs(u * gradient))) > STATIONARY * np.linalg.norm(E):
+        return np.nan
     return float(np.sqrt(examples.N) / np.linalg.norm(r[:-1] / r[-1]))
 
 
@@ -76,7 +84,7 @@ def test_optimality_conditions_hold_or_a_certificate_is_given(problem):
         assert np.all(b >= 0)
         assert np.isclose(b.sum(), 1)
         assert np.sqrt(examples.N) * np.linalg.norm(A.T @ b) <= 1.01e-9
-        assert naive_stability(examples) == 0
+        assert not naive_stability(examples) > 0
         return
     w, b, kappa = found.weights, found.multipliers, found.stability
     assert np.isclose(w @ w, examples.N)
@@ -96,7 +104,7 @@ def test_optimality_conditions_hold_or_a_certificate_is_given(problem):
 def test_stability_is_that_of_a_naive_twin(problem):
     examples = draw(*problem)
     expected = naive_stability(examples)
-    assume(expected > 0)
+    assume(expected > 0)  # not for nan
     # the twin squares the condition number
     assert np.isclose(max_stability(examples).stability, expected, rtol=1e-7)
 
