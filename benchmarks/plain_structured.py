@@ -70,7 +70,7 @@ def averages(c: float, x: float, norm: float, tolerance: float) -> tuple[float, 
 
 
 def equations(unknowns: Array, P: float, lam: float, modes: Modes, tolerance: float) -> Array:
-    """The four equations of section 8, each a number that vanishes."""
+    """The four equations of section 9, each a number that vanishes."""
     log_c, log_x, log_nu, log_q = unknowns
     c, x, nu = math.exp(log_c), math.exp(log_x), math.exp(log_nu)
     A, B, G = averages(c, x, lam * math.exp(log_q / 2), tolerance)
