@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.table import Part, Result, Row
 from benchmarks.timing import side_by_side
 from perceptron.data import Examples, teacher_student
-from perceptron.max_margin import MaximumStability, max_stability
+from perceptron.learning.max_margin import MaximumStability, max_stability
 
 N, ALPHA = 1000, 5.0
 #: Far above the largest multiplier, so that no margin is given up for slack.

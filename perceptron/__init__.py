@@ -6,13 +6,18 @@ Draw examples with `teacher_student` or `random_labels`, then learn them:
 """
 
 from perceptron.data import Examples, random_labels, teacher_student
-from perceptron.descent import DescentError, gradient_descent, gradient_flow, largest_curvature
 from perceptron.ensemble import Ensemble, over_seeds
-from perceptron.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
-from perceptron.hebb import hebb_rule
-from perceptron.max_margin import MaximumStability, NotSeparable, max_stability
-from perceptron.message_passing import BayesOptimal, bayes_optimal
+from perceptron.learning.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
+from perceptron.learning.hebb import hebb_rule
+from perceptron.learning.max_margin import MaximumStability, NotSeparable, max_stability
+from perceptron.learning.message_passing import BayesOptimal, bayes_optimal
 from perceptron.records import Learned, Trajectory
+from perceptron.training.descent import (
+    DescentError,
+    gradient_descent,
+    gradient_flow,
+    largest_curvature,
+)
 
 __all__ = [
     "BayesOptimal",

@@ -51,7 +51,7 @@ def coefficient(mode, s, label, weight, lam):
 def sweep(mode, inputs, labels, weights, lam, v, low, high, fields, out):
     """Rows low..high: fields[i] = x_i.v / sqrt(N); out += sum_i coefficient_i x_i / sqrt(N).
 
-    inputs: (P, N) int8 or float32; labels: (P,) int8; weights: (P,) float64,
+    inputs: (P, N) int8, float32 or float64; labels: (P,) int8; weights: (P,) float64,
     read by the modes that have weights; v and out: (N,), of one float type
     that also sets the arithmetic; fields: (P,) float64.
     """

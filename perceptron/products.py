@@ -43,7 +43,7 @@ class Products:
 
     Parameters
     ----------
-    inputs : (P, N) int8 or float32 array
+    inputs : (P, N) int8, float32 or float64 array
     labels : (P,) int8 array
     threads : int, optional
         At most so many; by default all processors. Results do not depend on it.
@@ -51,7 +51,7 @@ class Products:
 
     def __init__(
         self,
-        inputs: NDArray[np.int8] | NDArray[np.float32],
+        inputs: NDArray[np.int8] | NDArray[np.float32] | NDArray[np.float64],
         labels: NDArray[np.int8],
         threads: int | None = None,
     ):

@@ -6,7 +6,9 @@ import numpy as np
 
 from replica.common.arguments import Range
 
-__all__ = ["at_least", "share", "tolerance", "within"]
+__all__ = ["FINITE", "at_least", "share", "tolerance", "within"]
+
+FINITE = Range(-np.inf, np.inf, "must be finite", low_open=True, high_open=True)
 
 
 def at_least(least: float) -> Range:

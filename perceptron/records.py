@@ -28,7 +28,8 @@ class Learned:
     overlap : float
         w.w*/N; nan without a teacher.
     generalization_error : float
-        arccos(overlap)/pi: exact for new inputs in the limit of large N; 1/2 for random labels.
+        arccos(overlap)/pi: exact for new inputs in the limit of large N; 1/2 for labels drawn at
+        random, nan for data from elsewhere, whose teacher nobody knows.
     train_loss : float
         Mean of V_lam(Delta) = log(1 + exp(-2 lam Delta))/lam over the examples, at \|w\|^2 = N;
         inf at lam = 0.
@@ -60,7 +61,8 @@ class Trajectory:
     norm : (K,) array
         lam = \|w\|/sqrt(N).
     overlap, generalization_error : (K,) array
-        Of the direction of w; nan without a teacher (the error is then 1/2).
+        Of the direction of w; nan without a teacher (the error is then 1/2 where the labels were
+        drawn at random).
     train_loss : (K,) array
         Mean of log(1 + exp(-2 Delta)) at the free norm.
     train_error : (K,) array
@@ -100,7 +102,8 @@ def mean_loss(margins: Array, lam: float) -> float:
 def overlap_and_error(examples: Examples, weights: Array) -> tuple[float, float]:
     """Overlap of the direction with the teacher, and arccos(overlap)/pi."""
     if examples.teacher is None:
-        return float("nan"), 0.5
+        drawn = examples.seed is not None
+        return float("nan"), 0.5 if drawn else float("nan")
     across = examples.teacher / np.linalg.norm(examples.teacher)
     along = weights / np.linalg.norm(weights)
     overlap = float(across @ along)

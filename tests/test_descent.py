@@ -12,9 +12,14 @@ from rounding import gamma
 
 from perceptron import kernels
 from perceptron.data import random_labels, teacher_student
-from perceptron.descent import DescentError, gradient_descent, gradient_flow, largest_curvature
 from perceptron.products import Products
 from perceptron.records import Trajectory
+from perceptron.training.descent import (
+    DescentError,
+    gradient_descent,
+    gradient_flow,
+    largest_curvature,
+)
 
 COLUMNS = ["step", "time", "norm", "overlap", "generalization_error", "train_loss", "train_error"]
 #: The plain twins of the kernels take a thousand times longer.
@@ -211,7 +216,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(examples, cut):
 @compiled_only
 def test_a_late_thread_holds_nobody_up(examples):
     """A team whose threads never start does all its steps, and the same."""
-    from perceptron.descent import _Team
+    from perceptron.training.descent import _Team
 
     results = []
     for threads in (1, 4):

@@ -14,9 +14,9 @@ from scipy.special import expit
 
 import replica
 from perceptron.data import Examples, random_labels, teacher_student
-from perceptron.fixed_norm import minimize_at_norm
-from perceptron.hebb import hebb_rule
-from perceptron.max_margin import NotSeparable, max_stability
+from perceptron.learning.fixed_norm import minimize_at_norm
+from perceptron.learning.hebb import hebb_rule
+from perceptron.learning.max_margin import NotSeparable, max_stability
 from perceptron.products import Products
 
 #: The default tolerance on the duality gap.
@@ -188,7 +188,7 @@ def test_one_thread_and_two_give_the_same_bits():
 def test_threads_of_the_linear_algebra_change_nothing():
     task = (
         "from perceptron.data import teacher_student as t; "
-        "from perceptron.max_margin import max_stability as m; "
+        "from perceptron.learning.max_margin import max_stability as m; "
         "print(m(t(300, 3.0, seed=1)).weights.tobytes().hex())"
     )
 

@@ -7,9 +7,9 @@ from scipy.stats import norm
 
 import replica
 from perceptron.data import random_labels, teacher_student
-from perceptron.hebb import hebb_rule
-from perceptron.max_margin import max_stability
-from perceptron.message_passing import _channel, bayes_optimal
+from perceptron.learning.hebb import hebb_rule
+from perceptron.learning.max_margin import max_stability
+from perceptron.learning.message_passing import _channel, bayes_optimal
 from perceptron.products import Products
 
 #: Deviations in standard errors over the seeds, as in the tests of the hard margin.

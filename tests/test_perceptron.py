@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 import replica
 from perceptron import minimize_at_norm, over_seeds, random_labels, teacher_student
 from perceptron.data import Examples
-from perceptron.fixed_norm import NoMinimiser
+from perceptron.learning.fixed_norm import NoMinimiser
 from perceptron.products import Products
 from perceptron.records import mean_loss
 
@@ -87,7 +87,10 @@ def test_bits_do_not_depend_on_the_process(tmp_path):
         (lambda: teacher_student(10, 1.0, inputs="ising"), "`inputs` must be one of rademacher"),
         (lambda: teacher_student(10, 1.0, label_flip=0.6), r"`label_flip` must be in \[0, 0.5\]"),
         (lambda: random_labels(10, np.nan), "`alpha` must be positive"),
-        (lambda: Examples(np.ones((3, 10)), np.ones(3, np.int8), None, 0), "`inputs` must be a"),
+        (
+            lambda: Examples(np.ones((3, 10), np.int64), np.ones(3, np.int8), None, 0),
+            "`inputs` must be a",
+        ),
         (lambda: Examples(np.ones((3, 10), np.int8), np.ones(3), None, 0), "`labels` must be a"),
         (lambda: Examples(np.ones((3, 10), np.int8), np.zeros(3, np.int8), None, 0), "-1 or 1"),
     ],

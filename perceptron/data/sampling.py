@@ -1,113 +1,22 @@
-"""Examples: inputs, labels and, if there is one, the teacher who gave the labels."""
+"""Examples that are drawn: independent inputs, and labels from a teacher or from nobody."""
 
 from __future__ import annotations
-
-import numbers
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptron import ranges
+from perceptron.data.examples import Examples
 from perceptron.products import Products
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, quoted
 
-__all__ = ["Examples", "check_examples", "random_labels", "teacher_student"]
+__all__ = ["random_labels", "teacher_student"]
 
 #: Inputs are drawn so many bytes at a time, which bounds the memory beyond the inputs.
 BLOCK_BYTES = 1 << 24
 #: Below this the laws of large numbers that everything rests on mean nothing.
 SMALLEST_N = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    r"""P labelled examples in N dimensions.
-
-    Attributes
-    ----------
-    inputs : (P, N) int8 or float32 array
-        Independent components: -1 or 1 (int8), or standard normal (float32).
-    labels : (P,) int8 array
-        -1 or 1.
-    teacher : (N,) float64 array or None
-        \|w*\|^2 = N; None for random labels.
-    seed : int
-        From which everything was drawn; the same seed gives the same bits on
-        every machine and with any number of threads.
-    """
-
-    inputs: NDArray[np.int8] | NDArray[np.float32]
-    labels: NDArray[np.int8]
-    teacher: NDArray[np.float64] | None
-    seed: int
-    products: Products = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("inputs", "labels"):
-            value = arguments.instance(name, getattr(self, name), np.ndarray)
-            if isinstance(value, np.ma.MaskedArray):
-                raise InvalidArgument(name, "must be an array without a mask", quoted(value))
-        if self.inputs.ndim != 2 or self.inputs.dtype not in (np.int8, np.float32):
-            raise InvalidArgument(
-                "inputs",
-                "must be a (P, N) array of int8 or float32",
-                f"shape {self.inputs.shape} and dtype {self.inputs.dtype}",
-            )
-        if self.inputs.size == 0:
-            raise InvalidArgument(
-                "inputs", "must hold at least one example", f"shape {self.inputs.shape}"
-            )
-        # least and largest without an array of their own size; nan shows in either
-        if not (np.isfinite(self.inputs.min()) and np.isfinite(self.inputs.max())):
-            raise InvalidArgument("inputs", "must be finite", "inf or nan among them")
-        if self.labels.shape != self.inputs.shape[:1] or self.labels.dtype != np.int8:
-            raise InvalidArgument(
-                "labels",
-                f"must be a ({self.P},) array of int8",
-                f"shape {self.labels.shape} and dtype {self.labels.dtype}",
-            )
-        if not np.all(np.abs(self.labels) == 1):
-            raise InvalidArgument("labels", "must be -1 or 1", "other values")
-        if self.teacher is not None:
-            teacher = arguments.vector("teacher", self.teacher, self.N)
-            if not np.any(teacher):
-                raise InvalidArgument("teacher", "must have a direction", "zeros only")
-            object.__setattr__(self, "teacher", teacher)
-        for name in ("inputs", "labels"):  # the kernels are compiled for rows that lie in memory
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
-        object.__setattr__(self, "products", Products(self.inputs, self.labels))
-
-    @property
-    def P(self) -> int:
-        """Number of examples."""
-        return int(self.inputs.shape[0])
-
-    @property
-    def N(self) -> int:
-        """Number of dimensions."""
-        return int(self.inputs.shape[1])
-
-    @property
-    def alpha(self) -> float:
-        """P/N."""
-        return self.P / self.N
-
-
-def check_examples(examples: Examples, theory: str = "") -> None:
-    """Refuse anything else; ``theory`` names the function of alpha that bears the same name.
-
-    Raises
-    ------
-    InvalidArgument
-        Whoever gives a number is told of the theory.
-    """
-    if theory and isinstance(examples, numbers.Real | np.ndarray | list | tuple):
-        arguments.instance(
-            "examples", examples, Examples, f": the theory's function of alpha is `{theory}`"
-        )
-    arguments.instance("examples", examples, Examples)
 
 
 def teacher_student(

@@ -12,7 +12,7 @@ from scipy.special import expit, log_expit
 
 from perceptron import ranges
 from perceptron.data import Examples, check_examples
-from perceptron.hebb import pull_of_all
+from perceptron.learning.hebb import pull_of_all
 from perceptron.records import Learned, measure
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, quoted

@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 
 from perceptron import kernels, ranges
 from perceptron.data import Examples, check_examples
-from perceptron.hebb import pull_of_all
+from perceptron.learning.hebb import pull_of_all
 from perceptron.records import Trajectory, mean_loss, overlap_and_error
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, quoted

@@ -1,0 +1,1 @@
+"""Weights that solve a problem: one rule a file."""

@@ -1,0 +1,1 @@
+"""Weights that move: training from step to step."""
