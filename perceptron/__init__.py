@@ -1,11 +1,22 @@
 """Large perceptrons that check the theory, and share no physics with it.
 
-Draw examples with `teacher_student` or `random_labels`, then learn them:
+Draw examples with `teacher_student`, `clusters` or `random_labels`, then learn them:
 `hebb_rule`, `minimize_at_norm`, `max_stability`, `bayes_optimal`,
 `gradient_descent`, `gradient_flow`; `over_seeds` repeats any of it.
 """
 
-from perceptron.data import Examples, random_labels, teacher_student
+from perceptron.data import (
+    Examples,
+    LabelModel,
+    Law,
+    LogisticTeacher,
+    StructuredInputs,
+    Teacher,
+    clusters,
+    power_law,
+    random_labels,
+    teacher_student,
+)
 from perceptron.ensemble import Ensemble, over_seeds
 from perceptron.learning.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
 from perceptron.learning.hebb import hebb_rule
@@ -25,12 +36,18 @@ __all__ = [
     "Ensemble",
     "Examples",
     "FixedNorm",
+    "LabelModel",
+    "Law",
     "Learned",
+    "LogisticTeacher",
     "MaximumStability",
     "NoMinimiser",
     "NotSeparable",
+    "StructuredInputs",
+    "Teacher",
     "Trajectory",
     "bayes_optimal",
+    "clusters",
     "gradient_descent",
     "gradient_flow",
     "hebb_rule",
@@ -38,6 +55,7 @@ __all__ = [
     "max_stability",
     "minimize_at_norm",
     "over_seeds",
+    "power_law",
     "random_labels",
     "teacher_student",
 ]

@@ -100,16 +100,8 @@ def mean_loss(margins: Array, lam: float) -> float:
 
 
 def overlap_and_error(examples: Examples, weights: Array) -> tuple[float, float]:
-    """Overlap of the direction with the teacher, and arccos(overlap)/pi."""
-    if examples.teacher is None:
-        drawn = examples.seed is not None
-        return float("nan"), 0.5 if drawn else float("nan")
-    across = examples.teacher / np.linalg.norm(examples.teacher)
-    along = weights / np.linalg.norm(weights)
-    overlap = float(across @ along)
-    # arccos loses half of the digits near overlap 1
-    angle = 2 * np.arctan2(np.linalg.norm(along - across), np.linalg.norm(along + across))
-    return overlap, float(angle / np.pi)
+    """Overlap with the teacher, and the error on new examples, of weights of any length."""
+    return examples.overlap_of(weights), examples.error_of(weights)
 
 
 def measure(examples: Examples, weights: Array, norm: float) -> dict[str, object]:
