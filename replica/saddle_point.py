@@ -20,10 +20,10 @@ from replica.solver import (
     SHORTEST_STRIDE,
     Equations,
     Root,
-    amplification,
     follow,
     newton,
     newton_step,
+    readings,
 )
 from replica.weights import FixedRidge
 
@@ -139,7 +139,7 @@ def solve_equations(equations: SaddlePointEquations, require_convex: bool = True
         parts = [equations.select(np.arange(i, min(i + BLOCK, n))) for i in cuts]
         return Group.join(equations, [solve_equations(part, require_convex) for part in parts])
     z, iterations, converged, beyond = _solve(equations, require_convex)
-    done = np.flatnonzero(converged)
+    (done,) = converged.nonzero()
     if len(done) == n:
         z, observables = _check(equations, z, done)
     else:
@@ -147,8 +147,7 @@ def solve_equations(equations: SaddlePointEquations, require_convex: bool = True
         if len(done):
             z[done], found = _check(equations, z[done], done)
             observables.put(done, found)
-    with np.errstate(invalid="ignore"):
-        beyond = beyond | (observables.multiplier > 1 + MULTIPLIER_SLACK)
+    beyond = beyond | (observables.multiplier > 1 + MULTIPLIER_SLACK)  # nan: not known to be
     return Group(equations, z, iterations, converged, beyond, observables)
 
 
@@ -168,7 +167,7 @@ def _solve(
     else:
         z = np.full((n, len(equations.unknowns)), np.nan)
         iterations, converged = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
-    lost = np.flatnonzero(~converged)
+    (lost,) = (~converged).nonzero()
     if len(lost):
         part = equations.select(lost)
         found, steps, converged[lost], beyond[lost] = _along_path(part, require_convex)
@@ -366,7 +365,7 @@ def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[A
     residuals, jacobian = equations.residuals(z, which, moments)
     step = newton_step(residuals, jacobian)
     for refine in (1, 2, 3):
-        todo = np.flatnonzero(np.abs(step[:, 0]) > REFINE_ABOVE)
+        (todo,) = (np.abs(step[:, 0]) > REFINE_ABOVE).nonzero()
         if len(todo) == 0:
             break
         moments[todo] = equations.moments(
@@ -375,7 +374,7 @@ def _check(equations: SaddlePointEquations, z: Array, which: Indices) -> tuple[A
         residuals[todo], jacobian[todo] = equations.residuals(z[todo], which[todo], moments[todo])
         step[todo] = newton_step(residuals[todo], jacobian[todo])
     z = z + step
-    far = np.flatnonzero(np.abs(step).max(axis=1) > MOVED)
+    far = np.flatnonzero((np.abs(step) > MOVED).any(axis=1))
     if len(far):  # observables belong to the corrected unknowns
         moments[far] = equations.moments(
             z[far], which[far], order=CHECK_ORDER, columns=m.OBSERVABLES
@@ -393,17 +392,12 @@ def _observables(
     step: Array,
 ) -> Observables:
     channel, weights, count = equations.channel, equations.weights, equations.count[which]
-    n = len(z)
     storage = channel.storage[which]
     error, lever = channel.generalization(z)
-    rounded = (ROUNDING + weights.rounding) * (amplification(jacobian) + 1)
-    # z itself is rounded: at log c = 17 an ulp is 3.6e-15
-    estimate = (np.abs(lever) * (np.abs(step) + rounded + np.spacing(np.abs(z)))).sum(axis=1)
-    slope = np.full(n, np.nan)
-    if channel.loss.sharp:
-        along = weights.along_scale(moments, jacobian)
-        slope = (lever * newton_step(along, jacobian)).sum(axis=1)
-    estimate += channel.rounded(z)
+    sharp = channel.loss.sharp
+    along = weights.along_scale(moments, jacobian) if sharp else np.full(z.shape, np.nan)
+    read = readings(residuals, jacobian, lever, step, z, along, ROUNDING + weights.rounding)
+    slope, estimate = read.slope, read.error + channel.rounded(z)
     if storage.any():
         error[storage], slope[storage], estimate[storage] = 0.5, 0.0, 0.0
     merged = channel.merged(moments)
@@ -421,5 +415,5 @@ def _observables(
         replicon=weights.replicon(z, count, merged[:, m.CURVED2]),
         slope=slope,
         error_estimate=estimate,
-        residual=np.abs(residuals).max(axis=1),
+        residual=read.residual,
     )

@@ -5,13 +5,14 @@ A module named after the function would take its place in the package once impor
 
 from __future__ import annotations
 
-import dataclasses
+from math import exp, hypot, log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replica import existence
 from replica.common.arguments import InvalidArgument, quoted
+from replica.common.compiled import kernel
 from replica.losses import Loss
 from replica.margins import Margins, Solved
 from replica.problem import Posed, Problem, pose
@@ -169,22 +170,21 @@ def _collect(posed: Posed, groups: list[Group], places: list[Indices]) -> Soluti
         group = groups[0]  # nothing to sort
         owner, place = np.zeros(n, dtype=np.intp), np.arange(n)
         status, iterations = np.zeros(n, dtype=np.int8), group.iterations
-        flat = vars(_Row.of(group, loss.sharp))
+        flat = _columns(group, loss.sharp)
     else:
         owner, place = np.full(n, -1), np.zeros(n, dtype=np.intp)
         status = np.where(bad, Status.REFUSED, Status.NOT_CONVERGED).astype(np.int8)
         iterations = np.zeros(n, dtype=np.int64)
-        flat = {field.name: np.full(n, np.nan) for field in dataclasses.fields(_Row)}
+        flat = {name: np.full(n, np.nan) for name in (*READ_OFF, *SEEN)}
         for number, (group, which) in enumerate(zip(groups, places, strict=True)):
             iterations[which] = group.iterations
             good = group.converged & ~bad[which]
             status[which[good]] = Status.CONVERGED
             # the last iterate of a scalar problem is for whoever catches the error
-            rows = _Row.of(group, loss.sharp)
+            rows = _columns(group, loss.sharp)
             for name, values in flat.items():
-                value = getattr(rows, name)
                 keep = good | ((shape == ()) & (name in ("log_c", "log_x")))
-                values[which[keep]] = value[keep]
+                values[which[keep]] = rows[name][keep]
             owner[which[good]], place[which[good]] = number, np.flatnonzero(good)
     columns = {name: shaped(values, shape) for name, values in flat.items()}
     return Solution(
@@ -198,78 +198,106 @@ def _collect(posed: Posed, groups: list[Group], places: list[Indices]) -> Soluti
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    """The columns of a solution that come from its unknowns and moments."""
+#: Columns of a solution that follow from its unknowns, in the order of `read_off`.
+READ_OFF = (
+    "overlap",
+    "one_minus_overlap",
+    "log_x",
+    "train_loss",
+    "stability",
+    "input_variance",
+    "field_norm",
+    "ridge",
+    "intercept",
+    "log_c",
+    "log_mu",
+)
+#: And those that are observables.
+SEEN = (
+    "generalization_error",
+    "train_error",
+    "multiplier",
+    "degrees_of_freedom",
+    "replicon",
+    "slope",
+    "error_estimate",
+    "residual",
+)
 
-    overlap: Array
-    one_minus_overlap: Array
-    generalization_error: Array
-    log_x: Array
-    train_loss: Array
-    train_error: Array
-    multiplier: Array
-    degrees_of_freedom: Array
-    replicon: Array
-    stability: Array
-    slope: Array
-    input_variance: Array
-    field_norm: Array
-    ridge: Array
-    intercept: Array
-    error_estimate: Array
-    residual: Array
-    log_c: Array
-    log_mu: Array
 
-    @classmethod
-    def of(cls, group: Group, sharp: bool) -> _Row:
-        """``sharp``: whether the loss that was asked for has a norm."""
-        z, seen = group.unknowns, group.observables
-        channel, weights = group.equations.channel, group.equations.weights
-        loss, n = channel.loss, len(group)
-        log_scale = weights.log_scale(z)
-        scale = np.ones(n) if log_scale is None else np.exp(log_scale)
-        storage = channel.storage
-        a, b = z[:, 0], z[:, 1]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            c = np.where(storage, 0.0, np.exp(a))
-            r = c / np.hypot(1.0, c)
-            nu = seen.nu
-            log_mu = z[:, 2] if log_scale is not None else np.log(nu / seen.multiplier)
-            lam = channel.parameter if loss.sharp else np.full(n, np.nan)
-            if loss.hard:
-                ridge = np.zeros(n)
-            elif loss.hebbian and sharp:
-                ridge = np.full(n, np.inf)  # lam = 0
-            elif loss.sharp:
-                ridge = nu / (loss.rate**2 * lam * scale) * np.exp(-b)
-            else:
-                ridge = nu / scale * np.exp(-b)
-            norm = lam * scale
-            if sharp and not loss.sharp:
-                norm = np.full(n, np.inf if loss.hard else 0.0)
-        beta = z[:, -1] * scale if "intercept" in group.equations.unknowns else np.zeros(n)
-        endless = sharp and loss.hebbian
-        return cls(
-            overlap=r,
-            one_minus_overlap=1 / ((1 + c * c) * (1 + r)),
-            generalization_error=seen.generalization_error,
-            log_x=np.full(n, np.inf) if loss.hard else b,
-            # V is read off the limiting losses; V_lam itself is log(2)/lam -> inf and 0 (eq. 23)
-            train_loss=np.full(n, np.inf) if endless else seen.train_loss,
-            train_error=seen.train_error,
-            multiplier=seen.multiplier,
-            degrees_of_freedom=seen.degrees_of_freedom,
-            replicon=seen.replicon,
-            stability=np.exp(b) * scale if loss.hard else np.full(n, np.nan),
-            slope=seen.slope,
-            input_variance=scale**2,
-            field_norm=norm,
-            ridge=ridge,
-            intercept=beta,
-            error_estimate=seen.error_estimate,
-            residual=seen.residual,
-            log_c=np.where(storage, -np.inf, a),
-            log_mu=log_mu,
-        )
+def _columns(group: Group, sharp: bool) -> dict[str, Array]:
+    """The columns of a solution by name; ``sharp``: whether the loss that was asked for has lam."""
+    z, seen, names = group.unknowns, group.observables, group.equations.unknowns
+    channel, loss = group.equations.channel, group.equations.channel.loss
+    log_scale = group.equations.weights.log_scale(z)
+    out = np.empty((len(READ_OFF), len(z)))
+    read_off(
+        z,
+        np.zeros(len(z)) if log_scale is None else log_scale,
+        names.index("log_mu") if "log_mu" in names else -1,
+        names.index("intercept") if "intercept" in names else -1,
+        channel.storage,
+        channel.parameter.reshape(len(z), -1),
+        loss.hard,
+        loss.hebbian,
+        loss.rate,
+        sharp,
+        seen.nu,
+        seen.multiplier,
+        seen.train_loss,
+        out,
+    )
+    return dict(zip(READ_OFF, out, strict=True)) | {name: getattr(seen, name) for name in SEEN}
+
+
+@kernel(error_model="numpy")
+def read_off(
+    z,
+    log_scale,
+    mu,
+    intercept,
+    storage,
+    parameter,
+    hard,
+    hebbian,
+    rate,
+    sharp,
+    nu,
+    multiplier,
+    train_loss,
+    out,
+):
+    """The columns `READ_OFF`, a row each.
+
+    mu, intercept: columns of these unknowns in z, -1 if there are none; parameter: (n, any);
+    rate: 0 of a loss without lam; sharp: whether that which was asked for has one. A loss that has
+    none may stand for an end of one that has: Hebb's rule for lam = 0, maximum stability for inf.
+    """
+    for i in range(len(z)):
+        a, b = z[i, 0], z[i, 1]
+        scale = exp(log_scale[i])
+        c = 0.0 if storage[i] else exp(a)
+        overlap = c / hypot(1.0, c)
+        lam = parameter[i, 0] if rate > 0.0 else np.nan
+        ridge = nu[i] / scale * exp(-b)
+        norm = lam * scale
+        if rate > 0.0:
+            ridge /= rate * rate * lam
+        elif hard:
+            ridge = 0.0
+        elif hebbian and sharp:
+            ridge = np.inf
+        if sharp and not rate > 0.0:
+            norm = np.inf if hard else 0.0
+        out[0, i] = overlap
+        out[1, i] = 1.0 / ((1.0 + c * c) * (1.0 + overlap))
+        out[2, i] = np.inf if hard else b
+        # V is read off the limiting losses; V_lam itself is log(2)/lam -> inf and 0 (eq. 23)
+        out[3, i] = np.inf if sharp and hebbian else train_loss[i]
+        out[4, i] = exp(b) * scale if hard else np.nan
+        out[5, i] = scale * scale
+        out[6, i] = norm
+        out[7, i] = ridge
+        out[8, i] = z[i, intercept] * scale if intercept >= 0 else 0.0
+        out[9, i] = -np.inf if storage[i] else a
+        out[10, i] = z[i, mu] if mu >= 0 else log(nu[i] / multiplier[i])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -109,10 +109,20 @@ class Teacher(LabelModel):
         }
 
     def mixture(self, parameters: dict[str, Array], size: int) -> NoiseMixture:
-        noise = parameters["label_noise"]
-        endless = np.isinf(noise)
-        random = np.where(endless, 1.0, 2.0 * parameters["label_flip"])
-        return NoiseMixture((1.0 - random)[:, None], np.where(endless, 0.0, noise)[:, None], random)
+        flip, noise = parameters["label_flip"], parameters["label_noise"]
+        return _single(flip.item(), noise.item()) if size == 1 else _noisy(flip, noise)
+
+
+def _noisy(flip: Array, noise: Array) -> NoiseMixture:
+    endless = np.isinf(noise)
+    random = np.where(endless, 1.0, 2.0 * flip)
+    return NoiseMixture((1.0 - random)[:, None], np.where(endless, 0.0, noise)[:, None], random)
+
+
+@lru_cache(maxsize=256)
+def _single(flip: float, noise: float) -> NoiseMixture:
+    """One teacher, whom calls for single points ask for again and again."""
+    return _noisy(np.array([flip]), np.array([noise]))
 
 
 @dataclass(frozen=True)

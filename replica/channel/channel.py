@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from dataclasses import dataclass
+from math import atan2, exp, pi
 from typing import Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.special import ndtr
 
 from replica.channel import moments as m
 from replica.channel.measures import Flat, Mixture, Shifted
+from replica.common.compiled import kernel
 from replica.dual import Dual
 from replica.fields import Clouds, Fields, SkewNormal
 from replica.losses import Loss
@@ -190,6 +192,19 @@ class Channel(abc.ABC):
         return Dual(value, gradient)
 
 
+@kernel(error_model="numpy")
+def fill_generalization(z, flat, error, slope):
+    """Eps = arccos(R)/pi and dlog eps/dlog c, which lies between -1 and 0.
+
+    ``flat``: in the scaling limit eps is 1/(pi c).
+    """
+    for i in range(len(z)):
+        c = exp(z[i, LOG_C])
+        angle = 1.0 / c if flat else atan2(1.0, c)
+        error[i] = angle / pi
+        slope[i, LOG_C] = -1.0 if flat else -c / ((1.0 + c * c) * angle)
+
+
 @dataclass(frozen=True)
 class TeacherChannel(Channel):
     """Labels of teachers, noisy or not: eqs. (8)-(9).
@@ -245,12 +260,9 @@ class TeacherChannel(Channel):
         )
 
     def generalization(self, z: Array) -> tuple[Array, Array]:
-        c = np.exp(z[:, LOG_C])
-        angle = np.arctan2(1.0, c)
-        slope = np.zeros(z.shape)
-        # |dlog eps/dlog c| lies between 0 and 1; in the scaling limit eps is 1/c itself
-        slope[:, LOG_C] = -1.0 if self.flat else -c / ((1 + c * c) * angle)
-        return (1 / c if self.flat else angle) / np.pi, slope
+        error, slope = np.empty(len(z)), np.zeros(z.shape)
+        fill_generalization(z, self.flat, error, slope)
+        return error, slope
 
     def fields(self, z: Array, which: Indices) -> Fields:
         labels = self.labels[which]

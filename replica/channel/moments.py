@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -140,7 +141,7 @@ def moments(
     n = len(b)
     out = np.empty((n, columns))
     origin = np.zeros(n) if origin is None else origin
-    rule = Rule(order, refine, whole=columns == MARGINS, observables=columns >= OBSERVABLES)
+    rule = _rule(order, refine, columns)
 
     def rows(here: slice, now: Measure) -> int:
         """Fill the rows of as many of the points as fit; ``now`` is their measure."""
@@ -179,6 +180,11 @@ def moments(
         return out
     in_threads(task, n)
     return out
+
+
+@cache
+def _rule(order: int, refine: int, columns: int) -> Rule:
+    return Rule(order, refine, whole=columns == MARGINS, observables=columns >= OBSERVABLES)
 
 
 def in_threads(task: Callable[[slice], None], size: int) -> None:

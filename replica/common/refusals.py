@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -32,7 +33,7 @@ class Refusals:
 
     def __init__(self, shape: tuple[int, ...]):
         self.shape = shape
-        size = int(np.prod(shape, dtype=int))
+        size = math.prod(shape)
         self.code = np.zeros(size, dtype=np.int32)
         self.value = np.zeros(size)
         self.rules: list[tuple[str, str]] = []
