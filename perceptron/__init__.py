@@ -1,6 +1,7 @@
 """Large perceptrons that check the theory, and share no physics with it.
 
-Draw examples with `teacher_student`, `clusters` or `random_labels`, then learn them:
+Bring a table of your own to `examples`, or draw `teacher_student`, `clusters` or
+`random_labels`; then learn them:
 `hebb_rule`, `minimize_at_norm`, `max_stability`, `bayes_optimal`,
 `gradient_descent`, `gradient_flow`; `over_seeds` repeats any of it.
 """
@@ -17,6 +18,7 @@ from perceptron.data import (
     random_labels,
     teacher_student,
 )
+from perceptron.data.own import examples
 from perceptron.ensemble import Ensemble, over_seeds
 from perceptron.learning.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
 from perceptron.learning.hebb import hebb_rule
@@ -48,6 +50,7 @@ __all__ = [
     "Trajectory",
     "bayes_optimal",
     "clusters",
+    "examples",
     "gradient_descent",
     "gradient_flow",
     "hebb_rule",

@@ -4,6 +4,7 @@ from perceptron.data.examples import Examples, check_examples
 from perceptron.data.laws import Law
 from perceptron.data.sampling import clusters, random_labels, teacher_student
 from perceptron.data.structured import StructuredInputs, power_law
+from perceptron.data.tables import Table
 from perceptron.data.teachers import LabelModel, LogisticTeacher, Teacher
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Law",
     "LogisticTeacher",
     "StructuredInputs",
+    "Table",
     "Teacher",
     "check_examples",
     "clusters",

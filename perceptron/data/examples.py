@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptron.data.laws import Law, RandomLaw, TeacherLaw
+from perceptron.data.tables import Table
 from perceptron.data.teachers import Teacher
 from perceptron.products import Products
 from replica.common import arguments
@@ -41,6 +42,8 @@ class Examples:
         What new examples look like, from which `error_of` follows. By default that of independent
         inputs of unit variance: with the labels of ``teacher``, or without one but with a seed
         random ones. None without either.
+    table : Table or None
+        How rows of a table became these inputs and labels, where `perceptron.examples` made them.
     """
 
     inputs: Inputs
@@ -49,6 +52,7 @@ class Examples:
     seed: int | None = None
     intercept: bool = False
     law: Law | None = field(default=None, repr=False)
+    table: Table | None = field(default=None, repr=False)
     products: Products = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
