@@ -37,9 +37,7 @@ def examples(
 
     Returns
     -------
-
-    Examples
-    --------
+    data : Examples
         Without teacher and seed: ``overlap`` and ``generalization_error`` of what learns from
         them are nan. Its ``table`` keeps classes and scale, so that `Learned.predict` takes rows
         of the same table and answers in its labels.
