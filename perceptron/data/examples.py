@@ -41,6 +41,8 @@ class Examples:
         What new examples look like, from which `error_of` follows. By default that of independent
         inputs of unit variance: with the labels of ``teacher``, or without one but with a seed
         random ones. None without either.
+    largest : float
+        The largest input in absolute value.
     """
 
     inputs: Inputs
@@ -49,6 +51,7 @@ class Examples:
     seed: int | None = None
     intercept: bool = False
     law: Law | None = field(default=None, repr=False)
+    largest: float = field(init=False, repr=False)
     products: Products = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,8 +70,10 @@ class Examples:
                 "inputs", "must hold at least one example", f"shape {self.inputs.shape}"
             )
         # least and largest without an array of their own size; nan shows in either
-        if not (np.isfinite(self.inputs.min()) and np.isfinite(self.inputs.max())):
+        largest = max(float(self.inputs.max()), -float(self.inputs.min()))
+        if not np.isfinite(largest):
             raise InvalidArgument("inputs", "must be finite", "inf or nan among them")
+        object.__setattr__(self, "largest", largest)
         if self.labels.shape != self.inputs.shape[:1] or self.labels.dtype != np.int8:
             raise InvalidArgument(
                 "labels",
