@@ -34,6 +34,9 @@ Array = NDArray[np.float64]
 #: Below the norm of the unconstrained minimiser by this share, its place is taken: the minimiser
 #: on the sphere of that very norm is not unique in rounding.
 INSIDE = 1e-6
+#: A norm, for inputs of unit size, that counts as none: some examples may be separated for good,
+#: and then the loss has no minimum.
+FAR = 1e3
 
 
 class _BinaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -50,7 +53,7 @@ class _BinaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[Any], Examples]:
         """The checked table, its labels, and both as examples."""
-        X, y = validate_data(self, X, y, accept_sparse=True, dtype=[np.float64, np.float32])
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
@@ -79,7 +82,8 @@ class _BinaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Classes, (Q,)."""
-        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(int)])
+        positive = self.decision_function(X) > 0
+        return np.asarray(self.classes_[positive.astype(int)])
 
 
 class FixedNormClassifier(_BinaryClassifier):
@@ -204,9 +208,9 @@ class FixedNormClassifierCV(_BinaryClassifier):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Follow the path on every fold, choose, and refit."""
-        X, y, data = self._read(X, y)
+        table, labels, data = self._read(X, y)
         self.lams_ = _norms(self.lams)
-        folds = list(check_cv(self.cv, y, classifier=True).split(X, y))
+        folds = list(check_cv(self.cv, labels, classifier=True).split(table, labels))
         score = get_scorer("accuracy" if self.scoring is None else self.scoring)
         judge = FixedNormClassifier()
         judge.classes_, judge.n_features_in_ = self.classes_, self.n_features_in_
@@ -214,11 +218,11 @@ class FixedNormClassifierCV(_BinaryClassifier):
         self.scores_ = np.empty(shape)
         self.coefs_paths_ = np.empty((*shape, data.N + 1))
         for f, (train, test) in enumerate(folds):
-            part = examples(X[train], y[train], intercept=self.intercept, scale=self.scale)
+            part = examples(table[train], labels[train], intercept=self.intercept, scale=self.scale)
             for k, learned in enumerate(_within(part, self.lams_, self.tolerance)):
                 coef, intercept = _coefficients(part, learned, 2.0 * learned.norm)
                 judge.coef_, judge.intercept_ = coef[None, :], np.array([intercept])
-                self.scores_[f, k] = score(judge, X[test], y[test])
+                self.scores_[f, k] = score(judge, table[test], labels[test])
                 self.coefs_paths_[f, k] = np.append(coef, intercept)
         self.lam_ = float(self.lams_[int(np.argmax(self.scores_.mean(axis=0)))])
         (learned,) = _within(data, [self.lam_], self.tolerance)
@@ -278,7 +282,8 @@ class MaxStabilityClassifier(_BinaryClassifier):
             if way == "refuse":
                 raise
             warnings.warn(f"{error}; the logistic loss has a minimum", ConvergenceWarning, 2)
-            (learned,) = _within(data, [np.inf], 1e-6)
+            size = float(np.sqrt(np.mean(np.square(data.inputs, dtype=np.float64)))) or 1.0
+            (learned,) = _within(data, [FAR / size], 1e-6)
             self.separable_, self.support_ = False, np.zeros(0, dtype=np.intp)
             return self._keep(data, learned)
         self._keep(data, stable)
@@ -316,7 +321,7 @@ def _within(data: Examples, lams: ArrayLike, tolerance: float) -> list[Any]:
     tolerance = arguments.number("tolerance", tolerance, ranges.tolerance(0.1))
     found: list[Any] = []
     end: Any = None
-    for lam in np.asarray(lams, dtype=float):
+    for lam in np.asarray(lams, dtype=float).tolist():
         if end is not None:  # the unconstrained minimiser was reached before
             found.append(end)
             continue

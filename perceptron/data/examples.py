@@ -44,6 +44,8 @@ class Examples:
         random ones. None without either.
     table : Table or None
         How rows of a table became these inputs and labels, where `perceptron.examples` made them.
+    largest : float
+        The largest input in absolute value.
     """
 
     inputs: Inputs
@@ -53,6 +55,7 @@ class Examples:
     intercept: bool = False
     law: Law | None = field(default=None, repr=False)
     table: Table | None = field(default=None, repr=False)
+    largest: float = field(init=False, repr=False)
     products: Products = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,8 +74,10 @@ class Examples:
                 "inputs", "must hold at least one example", f"shape {self.inputs.shape}"
             )
         # least and largest without an array of their own size; nan shows in either
-        if not (np.isfinite(self.inputs.min()) and np.isfinite(self.inputs.max())):
+        largest = max(float(self.inputs.max()), -float(self.inputs.min()))
+        if not np.isfinite(largest):
             raise InvalidArgument("inputs", "must be finite", "inf or nan among them")
+        object.__setattr__(self, "largest", largest)
         if self.labels.shape != self.inputs.shape[:1] or self.labels.dtype != np.int8:
             raise InvalidArgument(
                 "labels",
