@@ -73,7 +73,8 @@ minima = minimize_at_norm(digits, norms)
 print(f"largest smallest margin {stable.stability:.5f}, gap {stable.duality_gap:.0e}")
 for one in minima:
     print(
-        f"norm {one.norm:5.0f}: smallest margin {one.margins.min():8.5f}, errors {one.train_error:.4f}"
+        f"norm {one.norm:5.0f}: smallest margin {one.margins.min():8.5f}, "
+        f"errors {one.train_error:.4f}"
     )
 
 with style.context():
