@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import log_expit
+from numpy.typing import ArrayLike, NDArray
 
 from perceptron.data import Examples
+from perceptron.losses import Logistic, Loss
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument
 
-__all__ = ["Learned", "Trajectory", "mean_loss", "measure", "overlap_and_error"]
+__all__ = ["Learned", "Trajectory", "mean_loss", "overlap_and_error"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    r"""Weights and how well they do.
+    r"""Weights, and how well they do on the examples and on new ones.
+
+    The classifier is sign(w.x/sqrt(N) + intercept). What a rule adds to this record, a record
+    of its own derives from it.
+
+    Parameters
+    ----------
+    examples : Examples
+        What they were learned from; not kept.
+    weights : (N,) array
+        Of any length but zero.
 
     Attributes
     ----------
@@ -25,27 +37,82 @@ class Learned:
         \|w\|^2 = N; the direction is what was learned.
     norm : float
         lam, the norm in units of sqrt(N) at which the loss is read.
+    loss : Loss
+        V, at norm 1.
+    intercept : float
+        In units of the field at \|w\|^2 = N; zero without one.
     overlap : float
-        w.w*/N; nan without a teacher.
+        Correlation with the teacher's field, w.w*/N for independent inputs
+        (`Examples.overlap_of`); nan without a teacher.
     generalization_error : float
-        arccos(overlap)/pi: exact for new inputs in the limit of large N; 1/2 for labels drawn at
-        random, nan for data from elsewhere, whose teacher nobody knows.
+        `Examples.error_of`: arccos(overlap)/pi without intercept; 1/2 for labels drawn at random,
+        nan for data from elsewhere, whose teacher nobody knows.
     train_loss : float
-        Mean of V_lam(Delta) = log(1 + exp(-2 lam Delta))/lam over the examples, at \|w\|^2 = N;
-        inf at lam = 0.
+        Mean of V(lam Delta)/lam over the examples, at \|w\|^2 = N: of the logistic loss
+        log(1 + exp(-2 lam Delta))/lam, inf at lam = 0.
     train_error : float
         Fraction of negative margins.
     margins : (P,) array
-        y w.x/sqrt(N) at \|w\|^2 = N.
+        Delta = y (w.x/sqrt(N) + intercept) at \|w\|^2 = N.
     """
 
+    examples: InitVar[Examples]
     weights: Array
     norm: float
-    overlap: float
-    generalization_error: float
-    train_loss: float
-    train_error: float
-    margins: Array
+    loss: Loss = field(default_factory=Logistic)
+    intercept: float = 0.0
+    overlap: float = field(init=False)
+    generalization_error: float = field(init=False)
+    train_loss: float = field(init=False)
+    train_error: float = field(init=False)
+    margins: Array = field(init=False)
+
+    def __post_init__(self, examples: Examples) -> None:
+        w = self.weights * (np.sqrt(examples.N) / np.linalg.norm(self.weights))
+        margins = examples.labels * (examples.products.fields(w) + self.intercept)
+        for name, value in (
+            ("weights", w),
+            ("norm", float(self.norm)),
+            ("overlap", examples.overlap_of(w)),
+            ("generalization_error", examples.error_of(w, self.intercept)),
+            ("train_loss", self.loss.at_norm(self.norm).mean(margins)),
+            ("train_error", float(np.mean(margins < 0))),
+            ("margins", margins),
+        ):
+            object.__setattr__(self, name, value)
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        r"""Fields w.x/sqrt(N) + intercept of new inputs, (Q,), at \|w\|^2 = N.
+
+        Parameters
+        ----------
+        X : (Q, N) array
+            In the units of the examples.
+
+        Raises
+        ------
+        InvalidArgument
+            If X has another shape, or holds what is no finite number.
+        """
+        x = arguments.numbers("X", X)
+        n = len(self.weights)
+        if x.ndim != 2 or x.shape[1] != n:
+            raise InvalidArgument("X", f"must have shape (any, {n})", str(x.shape))
+        if not np.all(np.isfinite(x)):
+            raise InvalidArgument("X", "must be finite", "inf or nan among them")
+        return np.asarray(x @ self.weights / np.sqrt(n) + self.intercept)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int8]:
+        """Labels of new inputs, -1 or 1, (Q,); a field of zero counts as 1."""
+        return np.where(self.decision_function(X) < 0, -1, 1).astype(np.int8)
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Fraction of new inputs whose label, -1 or 1, is predicted."""
+        predicted = self.predict(X)
+        labels = arguments.vector("y", y, len(predicted))
+        if not np.all(np.abs(labels) == 1):
+            raise InvalidArgument("y", "must be -1 or 1", "other values")
+        return float(np.mean(predicted == labels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,38 +158,10 @@ class Trajectory:
 
 
 def mean_loss(margins: Array, lam: float) -> float:
-    """Mean of V_lam(Delta)."""
-    if lam == 0:
-        return float("inf")
-    if np.isinf(lam):
-        return float(np.mean(np.maximum(-2 * margins, 0.0)))
-    return float(-np.mean(log_expit(2 * lam * margins)) / lam)
+    """Mean of the logistic V_lam(Delta): the loss of training at a free norm."""
+    return Logistic(lam).mean(margins)
 
 
 def overlap_and_error(examples: Examples, weights: Array) -> tuple[float, float]:
-    """Overlap of the direction with the teacher, and arccos(overlap)/pi."""
-    if examples.teacher is None:
-        drawn = examples.seed is not None
-        return float("nan"), 0.5 if drawn else float("nan")
-    across = examples.teacher / np.linalg.norm(examples.teacher)
-    along = weights / np.linalg.norm(weights)
-    overlap = float(across @ along)
-    # arccos loses half of the digits near overlap 1
-    angle = 2 * np.arctan2(np.linalg.norm(along - across), np.linalg.norm(along + across))
-    return overlap, float(angle / np.pi)
-
-
-def measure(examples: Examples, weights: Array, norm: float) -> dict[str, object]:
-    """The fields of `Learned` for weights of any length."""
-    w = weights * np.sqrt(examples.N) / np.linalg.norm(weights)
-    margins = examples.labels * examples.products.fields(w)
-    overlap, error = overlap_and_error(examples, w)
-    return {
-        "weights": w,
-        "norm": float(norm),
-        "overlap": overlap,
-        "generalization_error": error,
-        "train_loss": mean_loss(margins, norm),
-        "train_error": float(np.mean(margins < 0)),
-        "margins": margins,
-    }
+    """Overlap with the teacher, and the error on new examples, of weights of any length."""
+    return examples.overlap_of(weights), examples.error_of(weights)

@@ -18,6 +18,7 @@ import replica
 from perceptron import minimize_at_norm, over_seeds, random_labels, teacher_student
 from perceptron.data import Examples
 from perceptron.learning.fixed_norm import NoMinimiser
+from perceptron.learning.newton import NotConverged
 from perceptron.products import Products
 from perceptron.records import mean_loss
 
@@ -212,7 +213,7 @@ def test_beyond_the_unconstrained_minimiser():
     assert minimize_at_norm(data, 0.9).train_loss > 0
     with pytest.raises(NoMinimiser, match="`lam` must not exceed the norm of the unconstrained"):
         minimize_at_norm(data, 3.0)
-    with pytest.raises(NoMinimiser, match="is not zero in double precision"):
+    with pytest.raises(NotConverged, match="is not zero in double precision"):
         minimize_at_norm(teacher_student(50, 1.0), 1e5)
 
 

@@ -1,4 +1,4 @@
-"""The minimiser of the logistic loss on the sphere: eq. (1) of the paper at finite N."""
+"""The minimiser of a loss on the sphere: eq. (1) of the paper at finite N, and other losses."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit
 
 from perceptron import ranges
 from perceptron.data import Examples, check_examples
+from perceptron.learning import hinge
 from perceptron.learning.hebb import pull_of_all
-from perceptron.records import Learned, measure
+from perceptron.learning.newton import (
+    NotConverged,
+    Point,
+    Problem,
+    check_underflow,
+    free_minimum,
+    least_reached,
+    sphere_minimum,
+    unit_of,
+)
+from perceptron.losses import Exponential, Hinge, Linear, Logistic, Loss
+from perceptron.records import Learned
 from replica.common import arguments
-from replica.common.arguments import InvalidArgument, quoted
+from replica.common.arguments import InvalidArgument, quoted, show
 
 __all__ = ["FixedNorm", "NoMinimiser", "minimize_at_norm"]
 
@@ -25,82 +36,116 @@ Array = NDArray[np.float64]
 STRIDE = 2.0
 #: Tolerance of the minimisers between; a choice.
 ROUGH = 1e-4
-#: Up to this norm single precision serves in the products with the Hessian: the
-#: curvatures then differ by few orders of magnitude.
-SINGLE_UP_TO = 10.0
 #: Where a path without a start begins: there Hebb's rule is a good guess.
 FIRST_NORM = 0.5
-#: Newton steps at one norm; 5 to 12 are usual.
-MOST_STEPS = 100
-#: Products with the Hessian for one Newton step.
-MOST_PRODUCTS = 500
-#: Squared residuals that have grown by this factor will not fall again; a choice.
-DIVERGES = 1e8
+#: Fields of the first guess between 1/4 and 4 count as those of inputs of unit variance; a choice.
+USUAL = 4.0
 #: A norm below this would make 1/lam, the size of the loss, a number without use.
-SMALLEST = 1e-30
-#: A mean loss below this has lost its small terms to underflow.
-SMALLEST_LOSS = 1e-280
+SMALLEST = 1e-60
+#: Descents through the ball, each back to a lower point of the sphere; one is usual.
+MOST_DESCENTS = 20
+#: Where the gradient counts as zero, over its terms and the longest input: some units of rounding.
+AT_REST = 1e-12
+#: A duality gap of a hinge loss that counts as exact; a choice above rounding.
+EXACT_GAP = 1e-10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FixedNorm(Learned):
     """The minimiser at one norm.
 
     Attributes
     ----------
     gradient_norm : float
-        Length of the gradient's part along the sphere over its part along w:
-        the angle, in radians, between w and the direction that the examples
-        pull in. Zero at the minimum.
+        Length of the gradient's part along the sphere (its part in the intercept included) over
+        its part along w: the angle, in radians, between w and the direction that the examples
+        pull in. Zero at the minimum. Where that pull is rounding itself, as it is at large norm
+        if only some of the examples can be separated, a bound on the angle between w and the
+        minimiser, from the least curvature along the sphere. Of a hinge loss, whose gradient
+        jumps, the angle of its multipliers' pull.
+    duality_gap : float
+        Of a hinge loss: upper bound on how far the loss is from the least one, in units of that at
+        margins of zero; nan for others.
     steps, products : int
         Newton steps, and passes over the inputs.
     """
 
     gradient_norm: float
+    duality_gap: float = float("nan")
     steps: int
     products: int
 
 
 class NoMinimiser(ValueError):
-    """The norm is beyond that of the unconstrained minimiser, or the descent stalled."""
+    """The norm is beyond that of the unconstrained minimiser, or many weights are as good.
+
+    Attributes
+    ----------
+    limit : float
+        The norm of the unconstrained minimiser; nan where the reason is another.
+    """
+
+    def __init__(self, message: str, limit: float = float("nan")):
+        super().__init__(message)
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """So that it comes back from another process."""
+        return type(self), (str(self), self.limit)
 
 
 @overload
 def minimize_at_norm(
-    examples: Examples, lam: float, *, start: Array | None = None, tolerance: float = 1e-8
+    examples: Examples,
+    lam: float = 1.0,
+    *,
+    loss: Loss | None = None,
+    start: Array | None = None,
+    tolerance: float = 1e-8,
 ) -> FixedNorm: ...
 @overload
 def minimize_at_norm(
     examples: Examples,
     lam: Sequence[float] | Array,
     *,
+    loss: Loss | None = None,
     start: Array | None = None,
     tolerance: float = 1e-8,
 ) -> list[FixedNorm]: ...
 def minimize_at_norm(
     examples: Examples,
-    lam: float | Sequence[float] | Array,
+    lam: float | Sequence[float] | Array = 1.0,
     *,
+    loss: Loss | None = None,
     start: Array | None = None,
     tolerance: float = 1e-8,
 ) -> FixedNorm | list[FixedNorm]:
-    r"""Minimise sum_mu V_lam(Delta^mu), V_lam = log(1 + exp(-2 lam Delta))/lam, at \|w\|^2 = N.
+    r"""Minimise sum_mu V(lam Delta^mu)/lam at \|w\|^2 = N: the loss V at the norm lam.
 
-    Newton's method on the sphere. Each step is found by conjugate gradients
-    with products of the inputs alone, in single precision; gradients and
-    losses are in double precision.
+    The logistic loss by default, log(1 + exp(-2 lam Delta))/lam. Any other at lam = 1 is
+    sum_mu V(Delta^mu) itself, with the theory's V.
+
+    Newton's method on the sphere. In more than 200 dimensions each step is found by conjugate
+    gradients with products of the inputs alone, in single precision where that suffices;
+    gradients and losses are in double precision. A hinge loss takes proximal steps, each of them
+    such a problem, until its duality gap proves the answer.
 
     Parameters
     ----------
     examples : Examples
+        With ``intercept`` Delta = y (w.x/sqrt(N) + b), and b is free.
     lam : float or sequence of floats
         The norm, positive and finite. A sequence is solved in ascending order,
         each minimiser starting the next, and answered in the order given. The
         textbook loss log(1 + exp(-z)) at \|w\| = sqrt(q N) is lam = sqrt(q)/2.
+    loss : Loss, optional
+        `perceptron.losses.Logistic` at norm 1 by default. Linear, hinge, or one with a continuous
+        derivative, of your own if you like.
     start : (N,) array, optional
         Direction to start from; Hebb's rule otherwise.
     tolerance : float
-        On ``gradient_norm``, in (0, 0.1].
+        On ``gradient_norm``, in (0, 0.1]; of a hinge loss on the duality gap, which is brought to
+        1e-10 if that is less.
 
     Returns
     -------
@@ -111,33 +156,49 @@ def minimize_at_norm(
     ValueError
         For a bad argument.
     NoMinimiser
-        If the data are not separable and ``lam`` exceeds the norm of the
-        unconstrained minimiser, where the problem is no longer convex; or if
-        ``lam`` is so large that every exp(-2 lam Delta) underflows.
+        If ``lam`` exceeds the norm of the unconstrained minimiser, where the problem is no longer
+        convex; or if every margin reaches that of the loss's minimum, as many weights' then do.
+    NotConverged
+        If rounding keeps the tolerance out of reach, or ``lam`` is so large that every
+        exp(-2 lam Delta) underflows.
     """
     tolerance = arguments.number("tolerance", tolerance, ranges.tolerance(0.1))
     check_examples(examples)
+    loss = Logistic() if loss is None else checked_loss(loss)
     scalar, norms = _norms(lam)
+    if examples.intercept:
+        check_labels(examples, loss)
     unit = _direction(examples, start)
-    results: dict[int, FixedNorm] = {}
-    path = [] if start is None else [(np.inf, unit)]
-    for i in np.argsort(norms, kind="stable"):
-        lowest = path[-1][0] * STRIDE if path else FIRST_NORM
-        for rung in _rungs(lowest, norms[i]):
-            unit = _minimise(examples, rung, _predict(path, rung, unit), ROUGH)[0]
-            path.append((rung, unit))
-        unit, gradient_norm, steps, products = _minimise(
-            examples, norms[i], _predict(path, norms[i], unit), tolerance
-        )
-        path.append((norms[i], unit))
-        results[int(i)] = FixedNorm(
-            **measure(examples, unit, norms[i]),  # type: ignore[arg-type]
-            gradient_norm=gradient_norm,
-            steps=steps,
-            products=products,
-        )
-    ordered = [results[i] for i in range(len(norms))]
+    if isinstance(loss, Linear):
+        ordered = [_hebbian(examples, loss, norm) for norm in norms]
+    elif isinstance(loss, Hinge):
+        ordered = [_hinge(examples, loss, norm, unit, tolerance) for norm in norms]
+    else:
+        ordered = _path(examples, loss, norms, unit, start is None, tolerance)
     return ordered[0] if scalar else ordered
+
+
+def checked_loss(loss: object) -> Loss:
+    """A loss that can be minimised."""
+    if not isinstance(loss, Loss):
+        raise InvalidArgument("loss", "must be a Loss of perceptron.losses", quoted(loss))
+    if isinstance(loss, Logistic) and not 0 < loss.lam < np.inf:
+        raise InvalidArgument("loss", "must have a positive and finite lam", quoted(loss))
+    if not (loss.smooth or isinstance(loss, Hinge)):
+        raise InvalidArgument("loss", "must have a continuous slope, or be Hinge", quoted(loss))
+    return loss
+
+
+def check_labels(examples: Examples, loss: Loss) -> None:
+    """Refuse what leaves an intercept without a minimum."""
+    if isinstance(loss, Linear):
+        raise InvalidArgument(
+            "loss", "must not be Linear where there is an intercept, which runs away", quoted(loss)
+        )
+    if abs(int(examples.labels.sum(dtype=np.int64))) == examples.P:
+        raise InvalidArgument(
+            "examples", "must have both labels where there is an intercept", "one"
+        )
 
 
 def _norms(lam: Any) -> tuple[bool, list[float]]:
@@ -198,121 +259,143 @@ def _direction(examples: Examples, start: Array | None) -> Array:
     return vector / length
 
 
-@dataclass
-class _Point:
-    """A point of the sphere: margins, the logarithm of the mean loss and its gradient.
+def _path(
+    examples: Examples,
+    loss: Loss,
+    norms: list[float],
+    unit: Array,
+    from_hebb: bool,
+    tolerance: float,
+) -> list[FixedNorm]:
+    """Newton's minimisers in ascending order of the norm, rungs between them included."""
+    results: dict[int, FixedNorm] = {}
+    path: list[tuple[float, Array]] = [] if from_hebb else [(np.inf, unit)]
+    first = FIRST_NORM / _sharpness(examples, loss, unit)
+    for i in np.argsort(norms, kind="stable"):
+        goal = norms[i]
+        lowest = path[-1][0] * STRIDE if path else first
+        for rung in _rungs(lowest, goal):
+            unit = _minimise(examples, loss, rung, goal, _predict(path, rung, unit), ROUGH)[0].v
+            path.append((rung, unit))
+        here, error, steps, products = _minimise(
+            examples, loss, goal, goal, _predict(path, goal, unit), tolerance
+        )
+        unit = here.v
+        path.append((goal, unit))
+        results[int(i)] = FixedNorm(
+            examples,
+            unit,
+            goal,
+            loss,
+            here.b * unit_of(examples),
+            gradient_norm=error,
+            steps=steps,
+            products=products,
+        )
+    return [results[i] for i in range(len(norms))]
 
-    The loss itself may be exp(-600); its logarithm has gradients of order lam.
-    """
 
-    unit: Array
-    margins: Array
-    log_loss: float
-    gradient: Array  # along the sphere
-    radial: float  # -n.grad, positive where the loss falls with the norm
-
-    @classmethod
-    def at(cls, examples: Examples, unit: Array, lam: float) -> _Point:
-        n, p = examples.N, examples.P
-        fields, pull = examples.products.gradient(unit * np.sqrt(n), lam)
-        margins = examples.labels * fields
-        loss = -np.mean(log_expit(2 * lam * margins)) / lam
-        if loss < SMALLEST_LOSS:
-            raise NoMinimiser(
-                f"`lam` must be small enough that exp(-2 lam Delta) of some example is not zero in "
-                f"double precision (max_stability gives the limit lam -> inf); got {lam:g}"
-            )
-        gradient = pull * (np.sqrt(n) / p / loss)
-        radial = -float(unit @ gradient)
-        return cls(unit, margins, float(np.log(loss)), gradient + radial * unit, radial)
-
-    @property
-    def angle(self) -> float:
-        """Tangential over radial gradient."""
-        return float(np.linalg.norm(self.gradient) / max(abs(self.radial), 1e-300))
+def _sharpness(examples: Examples, loss: Loss, unit: Array) -> float:
+    """Margins in units of what the loss tells apart at norm 1: 1 for inputs of unit variance."""
+    sharpness = loss.lam if isinstance(loss, Logistic | Exponential) else 1.0
+    if examples.inputs.dtype == np.int8:
+        return sharpness
+    c = unit_of(examples)
+    spread = c * float(np.std(examples.products.fields(unit * (np.sqrt(examples.N) / c))))
+    return sharpness if 1 / USUAL < spread < USUAL else sharpness * (spread or 1.0)
 
 
 def _minimise(
-    examples: Examples, lam: float, unit: Array, tolerance: float
-) -> tuple[Array, float, int, int]:
-    """Newton on the sphere from one unit vector to the minimiser."""
-    here = _Point.at(examples, unit, lam)
-    products = 1
-    for steps in range(MOST_STEPS):
-        if here.angle <= tolerance:
-            if here.radial <= 0:
-                raise _beyond(examples, lam)
-            return here.unit, here.angle, steps, products
-        step, spent = _newton_step(examples, here, lam)
-        there, tries = _line_search(examples, here, step, lam)
-        products += spent + tries
-        if there is None:
+    examples: Examples,
+    loss: Loss,
+    lam: float,
+    asked: float,
+    unit: Array,
+    tolerance: float,
+) -> tuple[Point, float, int, int]:
+    """From one unit vector to the minimiser: point, angle or bound, steps, passes."""
+    problem = Problem(examples, loss.at_norm(lam * unit_of(examples)))
+    here = problem.at(unit, problem.best_intercept(unit))
+    check_underflow(problem, here, asked)
+    total = 0
+    for _ in range(MOST_DESCENTS):
+        here, steps = sphere_minimum(problem, here, tolerance)
+        total += steps
+        check_underflow(problem, here, asked)
+        if least_reached(problem, here):
+            raise _attained(examples, loss, asked)
+        if here.angle <= tolerance and here.radial > 0:
+            return here, here.angle, total, problem.passes
+        noise = problem.noise(here)
+        if here.radial > -noise:
+            bound = _bound(problem, here)
+            if bound <= tolerance:
+                return here, bound, total, problem.passes
+        if here.radial > noise:
             break
-        here = there
-    if here.radial <= 0:
-        raise _beyond(examples, lam)
-    raise NoMinimiser(
+        # F grows with the norm here. Downhill through the ball lies the unconstrained minimiser,
+        # or a lower point of the sphere
+        free, steps, arrived = free_minimum(
+            problem, here.v, here.b, tolerance=AT_REST, inside=1.0 + 1e-12
+        )
+        total += steps
+        norm = float(np.linalg.norm(free.v))
+        if arrived or norm < 1.0:
+            if least_reached(problem, free):
+                raise _attained(examples, loss, asked)
+            raise _beyond(examples, lam * norm, asked)
+        here = problem.at(free.v / norm, free.b)
+    raise NotConverged(
         f"`tolerance` must be one that rounding lets the gradient reach; got {tolerance:g}, "
         f"reached {here.angle:.1e} at lam = {lam:g}"
     )
 
 
-def _newton_step(examples: Examples, here: _Point, lam: float) -> tuple[Array, int]:
-    """Solve (H + radial) step = -gradient along the sphere by conjugate gradients.
-
-    H = (1/P) sum V'' x x^T over the mean loss. The shift is the curvature of the sphere; far from
-    the minimum it may be negative, and is then replaced by the gradient's length.
-    """
-    n, p = examples.N, examples.P
-    y = 2 * lam * here.margins
-    curvature = 4 * lam * expit(y) * expit(-y) * (n / p * np.exp(-here.log_loss))
-    length = float(np.linalg.norm(here.gradient))
-    shift = here.radial if here.radial > 0 else length
-    goal = min(0.1, max(here.angle, 1e-4)) * length
-    step = np.zeros(n)
-    residual = -here.gradient
-    direction = residual.copy()
-    first = rr = float(residual @ residual)
-    for k in range(MOST_PRODUCTS):
-        product = examples.products.weighted(direction, curvature, single=lam <= SINGLE_UP_TO)
-        product -= (product @ here.unit) * here.unit
-        product += shift * direction
-        bend = float(direction @ product)
-        if not bend > 0:  # rounding in single precision
-            return (step if k else residual), k + 1
-        a = rr / bend
-        step += a * direction
-        residual -= a * product
-        new = float(residual @ residual)
-        if new <= goal * goal or new > DIVERGES * first:  # the gradient is rounding itself
-            return step, k + 1
-        direction = residual + (new / rr) * direction
-        direction -= (direction @ here.unit) * here.unit
-        rr = new
-    return step, MOST_PRODUCTS
+def _bound(problem: Problem, here: Point) -> float:
+    """Of the angle to the minimiser: the gradient along the sphere over the least curvature."""
+    least = problem.least_curvature(here)
+    return (here.error + problem.noise(here)) / least if least > 0 else np.inf
 
 
-def _line_search(
-    examples: Examples, here: _Point, step: Array, lam: float
-) -> tuple[_Point | None, int]:
-    """Halve the step until the loss, or near the minimum the gradient, has fallen."""
-    size = 1.0
-    slope = float(here.gradient @ step)
-    for tries in range(1, 40):
-        unit = here.unit + size * step
-        there = _Point.at(examples, unit / np.linalg.norm(unit), lam)
-        if there.log_loss <= here.log_loss + 1e-4 * size * slope:
-            return there, tries
-        # near the minimum the loss changes by less than its rounding; the gradient decides
-        if there.angle < 0.9 * here.angle and there.log_loss < here.log_loss + 1e-9:
-            return there, tries
-        size *= 0.5
-    return None, tries
-
-
-def _beyond(examples: Examples, lam: float) -> NoMinimiser:
+def _beyond(examples: Examples, limit: float, asked: float) -> NoMinimiser:
     return NoMinimiser(
-        f"`lam` must not exceed the norm of the unconstrained minimiser of these "
-        f"{examples.P} examples, which are not separable: the loss grows with the norm here; "
-        f"got {lam:g}"
+        f"`lam` must not exceed the norm of the unconstrained minimiser of these {examples.P} "
+        f"examples, {limit:.4g}, beyond which the loss grows with the norm; got {show(asked)}",
+        limit,
+    )
+
+
+def _attained(examples: Examples, loss: Loss, asked: float) -> NoMinimiser:
+    return NoMinimiser(
+        f"`lam` must be so small that these {examples.P} examples cannot all reach the margin of "
+        f"the minimum of {loss}: at lam = {show(asked)} many weights do, and none is the minimiser"
+    )
+
+
+def _hebbian(examples: Examples, loss: Loss, norm: float) -> FixedNorm:
+    """The linear loss, at any norm."""
+    return FixedNorm(
+        examples, pull_of_all(examples), norm, loss, gradient_norm=0.0, steps=0, products=1
+    )
+
+
+def _hinge(
+    examples: Examples, loss: Hinge, norm: float, unit: Array, tolerance: float
+) -> FixedNorm:
+    """A hinge loss at one norm, max(margin - lam Delta, 0)/lam."""
+    found = hinge.at_length(examples, loss.margin / norm, unit, min(tolerance, EXACT_GAP))
+    if found.attained:
+        raise _attained(examples, loss, norm)
+    if found.limit is not None:
+        raise _beyond(examples, norm * found.limit, norm)
+    return FixedNorm(
+        examples,
+        found.v,
+        norm,
+        loss,
+        found.b,
+        gradient_norm=found.angle,
+        duality_gap=found.gap,
+        steps=found.steps,
+        products=found.products,
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptron.data import Examples, check_examples
-from perceptron.records import Learned, measure
+from perceptron.records import Learned
 from replica.common.arguments import InvalidArgument
 
 __all__ = ["hebb_rule", "pull_of_all"]
@@ -32,20 +32,32 @@ def hebb_rule(examples: Examples) -> Learned:
     Raises
     ------
     ValueError
-        If the sum vanishes, so that it has no direction.
+        If the sum vanishes, so that it has no direction, or with an intercept.
     """
     check_examples(examples)
-    return Learned(**measure(examples, pull_of_all(examples), 0.0))  # type: ignore[arg-type]
+    if examples.intercept:
+        raise InvalidArgument(
+            "examples",
+            "must have no intercept: at norm zero it is infinite unless the labels balance "
+            "(`minimize_at_norm` at a small norm has one)",
+            "intercept=True",
+        )
+    return Learned(examples, pull_of_all(examples), 0.0)
 
 
 def pull_of_all(examples: Examples) -> NDArray[np.float64]:
-    """Sum_mu y x / sqrt(N), or a `ValueError` if rounding is all that is left of it."""
-    pull = examples.products.combine(examples.labels.astype(np.float64))
-    largest = max(float(examples.inputs.max()), -float(examples.inputs.min()))
-    if not np.linalg.norm(pull) > ROUNDING * examples.P * largest:
+    """Sum_mu y x/sqrt(N) in units of the largest input.
+
+    With an intercept y - mean(y) stands for y: the difference of the means of the two classes.
+    A `ValueError` if rounding is all that is left.
+    """
+    labels = examples.labels.astype(np.float64)
+    pull = examples.products.combine(labels - labels.mean() if examples.intercept else labels)
+    unit = pull / (examples.largest or 1.0)  # whose square is a number in any unit
+    if not np.linalg.norm(unit) > ROUNDING * examples.P:
         raise InvalidArgument(
             "examples",
             "must not cancel in Hebb's sum of y x",
             f"{examples.P} examples whose sum is zero",
         )
-    return pull
+    return unit

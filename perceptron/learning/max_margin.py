@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from perceptron import kernels, ranges
 from perceptron.data import Examples, check_examples
-from perceptron.records import Learned, measure
+from perceptron.records import Learned
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument
 
@@ -91,7 +91,7 @@ class NotSeparable(ValueError):
         return type(self), (*self.args, self.multipliers, self.bound)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class MaximumStability(Learned):
     r"""The weights with the largest smallest margin.
 
@@ -158,8 +158,7 @@ def max_stability(
     # of threads that waits for one of its own while the processors are busy elsewhere
     with threadpool_limits(1, user_api="blas"):
         here, steps = _proximal(examples, here, tolerance)
-    fields = measure(examples, here.v, np.inf)
-    stability = float(np.min(fields["margins"]))  # type: ignore[call-overload]
+    stability = float(np.min(Learned(examples, here.v, np.inf).margins))
     gap = 1 - stability / here.bound
     if stability <= 0:
         raise InvalidArgument(
@@ -175,7 +174,9 @@ def max_stability(
             f"{tolerance:g}, reached {gap:.1e} at stability {stability:g}",
         )
     return MaximumStability(
-        **fields,  # type: ignore[arg-type]
+        examples,
+        here.v,
+        np.inf,
         stability=stability,
         duality_gap=max(gap, 0.0),
         support=np.flatnonzero(here.b),

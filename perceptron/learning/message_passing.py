@@ -19,7 +19,7 @@ from scipy.special import erfcx
 
 from perceptron import ranges
 from perceptron.data import Examples, check_examples
-from perceptron.records import Learned, measure
+from perceptron.records import Learned
 from replica.common import arguments
 
 __all__ = ["BayesOptimal", "bayes_optimal"]
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 SMALLEST_VARIANCE = 1e-12
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BayesOptimal(Learned):
     """The posterior mean; ``norm`` is inf, so ``train_loss`` is the mean of max(0, -2 Delta).
 
@@ -119,7 +119,9 @@ def bayes_optimal(
         converged = bool(change <= tolerance * (1 - keep) * length)
         mean, variance = moved, keep * variance + (1 - keep) / (1 + precision)
     return BayesOptimal(
-        **measure(examples, mean, np.inf),  # type: ignore[arg-type]
+        examples,
+        mean,
+        np.inf,
         q=1 - variance,
         label_flip=p,
         iterations=iterations,
