@@ -28,9 +28,9 @@ class Loss(ABC):
     """
 
     #: Whether the slope is continuous; Newton's method needs that.
-    smooth: ClassVar[bool] = True
+    smooth: bool = True
     #: Whether V is least at some finite margin, so that many weights may reach that.
-    reaches_minimum: ClassVar[bool] = False
+    reaches_minimum: bool = False
     #: The loss ell(z) of free weights is V of `textbook` at z = rate Delta.
     rate: ClassVar[float] = 1.0
 
@@ -69,6 +69,8 @@ class _AtNorm(Loss):
 
     def __post_init__(self) -> None:
         arguments.number("lam", self.lam, arguments.POSITIVE)
+        for name in ("smooth", "reaches_minimum"):
+            object.__setattr__(self, name, getattr(self.loss, name))
 
     def value(self, margins: Array) -> Array:
         return self.loss.value(self.lam * margins) / self.lam

@@ -46,6 +46,9 @@ SMALLEST = 1e-60
 MOST_DESCENTS = 20
 #: Where the gradient counts as zero, over its terms and the longest input: some units of rounding.
 AT_REST = 1e-12
+#: A pull of so many times its rounding cannot have an angle of 1e-8; and a gradient of so few
+#: times its rounding is zero.
+FAINT, STILL = 1e8, 10.0
 #: A duality gap of a hinge loss that counts as exact; a choice above rounding.
 EXACT_GAP = 1e-10
 
@@ -59,10 +62,11 @@ class FixedNorm(Learned):
     gradient_norm : float
         Length of the gradient's part along the sphere (its part in the intercept included) over
         its part along w: the angle, in radians, between w and the direction that the examples
-        pull in. Zero at the minimum. Where that pull is rounding itself, as it is at large norm
+        pull in. Zero at the minimum. Where that pull is next to rounding, as it is at large norm
         if only some of the examples can be separated, a bound on the angle between w and the
-        minimiser, from the least curvature along the sphere. Of a hinge loss, whose gradient
-        jumps, the angle of its multipliers' pull.
+        minimiser from the least curvature along the sphere, if that is less. The loss is least to
+        rounding in any case; pi says that this leaves the direction open. Of a hinge loss, whose
+        gradient jumps, the angle of its multipliers' pull.
     duality_gap : float
         Of a hinge loss: upper bound on how far the loss is from the least one, in units of that at
         margins of zero; nan for others.
@@ -329,8 +333,10 @@ def _minimise(
         noise = problem.noise(here)
         if here.radial > -noise:
             bound = _bound(problem, here)
-            if bound <= tolerance:
-                return here, bound, total, problem.passes
+            faint = here.radial <= FAINT * noise and here.error <= STILL * noise
+            if bound <= tolerance or faint:
+                known = here.angle if here.radial > noise else np.pi
+                return here, float(min(bound, known)), total, problem.passes
         if here.radial > noise:
             break
         # F grows with the norm here. Downhill through the ball lies the unconstrained minimiser,
@@ -367,8 +373,8 @@ def _beyond(examples: Examples, limit: float, asked: float) -> NoMinimiser:
 
 def _attained(examples: Examples, loss: Loss, asked: float) -> NoMinimiser:
     return NoMinimiser(
-        f"`lam` must be so small that these {examples.P} examples cannot all reach the margin of "
-        f"the minimum of {loss}: at lam = {show(asked)} many weights do, and none is the minimiser"
+        f"`lam` must be so small that these {examples.P} examples cannot all reach the minimum of "
+        f"{loss}, where many weights are as good and none is the minimiser; got {show(asked)}"
     )
 
 

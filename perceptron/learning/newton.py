@@ -245,6 +245,11 @@ class Problem:
                 total += x.T @ x
         return total / examples.P
 
+    def _shift_of_b(self, here: Point, bend: float) -> float:
+        """What keeps a step in b within the size of the largest input, or of b, where F is flat."""
+        reach = self.examples.largest / self.unit + abs(here.b) or 1.0
+        return max(abs(here.along_b) / reach - bend, 0.0)
+
     def _along(self, matrix: Array, v: Array) -> tuple[Array, Array, int]:
         """The matrix in a basis of the tangent space, with the reflection Q = 1 - 2 u u^T there.
 
@@ -267,6 +272,8 @@ class Problem:
         self.passes += 1
         matrix = self._hessian(curvature)
         matrix[np.arange(n), np.arange(n)] += shift
+        if self.examples.intercept:
+            matrix[n, n] += self._shift_of_b(here, float(matrix[n, n]))
         target = -np.append(right, here.along_b) if self.examples.intercept else -right
         with threadpool_limits(1, user_api="blas"):
             if sphere:
@@ -293,10 +300,9 @@ class Problem:
         across, bend, along_b = np.zeros(n), 0.0, here.along_b / size
         if examples.intercept:
             across = self.combine(curvature) / (p * size)
-            bend = float(np.mean(curvature)) / size
-            if not bend > 0:
-                across = np.zeros(n)
-            else:
+            bend = float(np.mean(curvature))
+            bend = (bend + self._shift_of_b(here, bend)) / size
+            if bend > 0:
                 right = right - across * (along_b / bend)
         if sphere:
             right = right - (right @ here.v) * here.v

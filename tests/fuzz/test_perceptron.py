@@ -21,18 +21,23 @@ from perceptron import (
     Examples,
     FixedNorm,
     Learned,
+    LogisticTeacher,
     MaximumStability,
     NoMinimiser,
+    NotConverged,
     NotSeparable,
     Trajectory,
     bayes_optimal,
+    clusters,
     gradient_descent,
     gradient_flow,
     hebb_rule,
     largest_curvature,
     max_stability,
     minimize_at_norm,
+    minimize_at_ridge,
     over_seeds,
+    power_law,
     random_labels,
     teacher_student,
 )
@@ -59,6 +64,23 @@ DOORS = {
     "minimize_at_norm lam": (lambda v: minimize_at_norm(FEW, v), "lam"),
     "minimize_at_norm start": (lambda v: minimize_at_norm(FEW, 1.0, start=v), "start"),
     "minimize_at_norm tolerance": (lambda v: minimize_at_norm(FEW, 1.0, tolerance=v), "tolerance"),
+    "minimize_at_norm loss": (lambda v: minimize_at_norm(FEW, loss=v), "loss"),
+    "minimize_at_ridge ridge": (lambda v: minimize_at_ridge(FEW, v), "ridge"),
+    "minimize_at_ridge tolerance": (lambda v: minimize_at_ridge(FEW, 1.0, tolerance=v), "tolerance"),
+    "minimize_at_ridge loss": (lambda v: minimize_at_ridge(FEW, 1.0, loss=v), "loss"),
+    "minimize_at_ridge examples": (lambda v: minimize_at_ridge(v, 1.0), "examples"),
+    "teacher_student label_noise": (
+        lambda v: teacher_student(20, 2.0, label_noise=v), "label_noise"),
+    "teacher_student teacher": (lambda v: teacher_student(20, 2.0, teacher=v), "teacher"),
+    "power_law capacity": (lambda v: power_law(v, 0.3, 10), "capacity"),
+    "power_law source": (lambda v: power_law(1.5, v, 10), "source"),
+    "power_law modes": (lambda v: power_law(1.5, 0.3, v), "modes"),
+    "clusters P": (lambda v: clusters(v, np.ones(3), np.ones(3)), "P"),
+    "clusters eigenvalues": (lambda v: clusters(5, v, np.ones(3)), "eigenvalues"),
+    "clusters mean": (lambda v: clusters(5, np.ones(3), v), "mean"),
+    "clusters positive": (lambda v: clusters(5, np.ones(3), np.ones(3), v), "positive"),
+    "clusters seed": (lambda v: clusters(5, np.ones(3), np.ones(3), seed=v), "seed"),
+    "LogisticTeacher slope": (LogisticTeacher, "slope"),
     "max_stability tolerance": (lambda v: max_stability(FEW, tolerance=v), "tolerance"),
     "max_stability start": (lambda v: max_stability(FEW, start=v), "start"),
     "bayes_optimal label_flip": (lambda v: bayes_optimal(FEW, label_flip=v), "label_flip"),
@@ -99,6 +121,8 @@ WELCOME = {
     ("random_labels seed", "huge int"),
     ("teacher_student seed", "endless int"),
     ("random_labels seed", "endless int"),
+    ("clusters seed", "huge int"),
+    ("clusters seed", "endless int"),
     ("teacher_student label_flip", "tiny Decimal"),
     ("bayes_optimal label_flip", "tiny Decimal"),
     ("bayes_optimal damping", "tiny Decimal"),
@@ -351,7 +375,7 @@ def test_minimisers_minimise(data, lam):
     with guard():
         try:
             found = minimize_at_norm(data, lam)
-        except NoMinimiser as error:
+        except (NoMinimiser, NotConverged) as error:
             check_refusal(error, "lam", "tolerance")
             return
         except ValueError as error:
@@ -499,5 +523,6 @@ def test_errors_travel():
         DescentError("stopped", RECORD),
         NotSeparable("never", np.ones(3), 0.0),
         NoMinimiser("beyond"),
+        NotConverged("stalled"),
     ):
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
