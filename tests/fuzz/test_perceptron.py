@@ -66,7 +66,8 @@ DOORS = {
     "minimize_at_norm tolerance": (lambda v: minimize_at_norm(FEW, 1.0, tolerance=v), "tolerance"),
     "minimize_at_norm loss": (lambda v: minimize_at_norm(FEW, loss=v), "loss"),
     "minimize_at_ridge ridge": (lambda v: minimize_at_ridge(FEW, v), "ridge"),
-    "minimize_at_ridge tolerance": (lambda v: minimize_at_ridge(FEW, 1.0, tolerance=v), "tolerance"),
+    "minimize_at_ridge tolerance": (
+        lambda v: minimize_at_ridge(FEW, 1.0, tolerance=v), "tolerance"),
     "minimize_at_ridge loss": (lambda v: minimize_at_ridge(FEW, 1.0, loss=v), "loss"),
     "minimize_at_ridge examples": (lambda v: minimize_at_ridge(v, 1.0), "examples"),
     "teacher_student label_noise": (
@@ -332,7 +333,7 @@ def test_examples_that_cancel():
     ("inputs", "labels", "teacher", "name"),
     [
         (FEW.inputs.astype(">f4"), FEW.labels, None, "inputs"),
-        (FEW.inputs.astype(np.float64), FEW.labels, None, "inputs"),
+        (FEW.inputs.astype(np.float16), FEW.labels, None, "inputs"),
         (FEW.inputs[0], FEW.labels, None, "inputs"),
         (FEW.inputs[:0], FEW.labels[:0], None, "inputs"),
         (FEW.inputs[:, :0], FEW.labels, None, "inputs"),
