@@ -25,6 +25,7 @@ import replica.cli
 import validation.__main__
 from deepnorm import datasets, networks, norms
 from deepnorm.cli import common
+from deepnorm.report import page as page_of_fit
 from replica import exponents, rules
 from replica.common import terminal
 from replica.scaling import SyntheticLaw, synthetic_curves
@@ -296,7 +297,8 @@ def outputs(place, target):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 @pytest.mark.parametrize("which", range(8))
-def test_a_full_disk_is_1(which, place):
+def test_a_full_disk_is_1(which, place, monkeypatch):
+    monkeypatch.setattr(page_of_fit, "_pictures", lambda *_: [])
     group, *arguments = outputs(place, "/dev/full")[which]
     result = CliRunner().invoke(GROUPS[group], [str(word) for word in arguments])
     assert result.exit_code == 1
@@ -358,7 +360,14 @@ def test_json_goes_to_a_file_or_to_the_standard_output(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
-@pytest.mark.parametrize("arguments", [("--help",), SOLVE, ("rules", "--alpha", "5", "--json")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        SOLVE,
+        pytest.param(("rules", "--alpha", "5", "--json"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_standard_output_that_is_full_is_an_error(arguments):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
