@@ -47,7 +47,7 @@ def same_bits(a: Trajectory, b: Trajectory) -> bool:
 # ------------------------------------------------------------------------- the path
 
 
-@settings(deadline=None, max_examples=30 if COMPILED else 3)
+@settings(deadline=None, max_examples=15 if COMPILED else 3)
 @given(
     seed=st.integers(0, 10**6),
     inputs=st.sampled_from(["rademacher", "gaussian"]),

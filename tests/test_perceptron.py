@@ -104,7 +104,7 @@ def test_bad_data(call, message):
 # ---------------------------------------------------------------------------- products
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(1, 70), st.integers(1, 90), st.booleans(), st.integers(0, 10**6))
 def test_products_are_the_products(p, n, gaussian, seed):
     rng = np.random.default_rng(seed)
@@ -151,7 +151,7 @@ def test_examples_travel_to_other_processes():
 # --------------------------------------------------------------------------- minimiser
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(10, 60), st.floats(0.3, 5), st.floats(-1.5, 1.2), st.integers(0, 10**6))
 def test_conditions_of_the_minimum(n, alpha, log_lam, seed):
     """w is parallel to the pull of the examples: sum V' y x = -mu w with mu > 0."""

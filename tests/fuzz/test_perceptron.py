@@ -1,6 +1,7 @@
 """The experiment's doors: every answer is right or refused, whatever is given."""
 
 import copy
+import functools
 import inspect
 import math
 import pickle
@@ -43,8 +44,12 @@ from perceptron import (
 )
 
 FEW = teacher_student(20, 2.0, 0)
-#: Seconds after which a run that may be long is long enough: small examples need far less.
-RECORD = gradient_descent(FEW, 3, progress=False)
+
+
+@functools.cache
+def trained():
+    """When a test asks for it: at collection every worker would compile the kernels."""
+    return gradient_descent(FEW, 3, progress=False)
 
 
 def experiment(seed):
@@ -509,7 +514,7 @@ def test_what_an_experiment_raises_is_raised():
 def test_records_travel():
     flow = gradient_flow(FEW, until_time=0.1)
     records = [hebb_rule(FEW), minimize_at_norm(FEW, 1.0), max_stability(FEW),
-               bayes_optimal(FEW), RECORD, flow, FEW]  # fmt: skip
+               bayes_optimal(FEW), trained(), flow, FEW]  # fmt: skip
     for record in records:
         for twin in (pickle.loads(pickle.dumps(record)), copy.copy(record), copy.deepcopy(record)):
             field = "teacher" if record is FEW else "weights"
@@ -521,7 +526,7 @@ def test_records_travel():
 
 def test_errors_travel():
     for error in (
-        DescentError("stopped", RECORD),
+        DescentError("stopped", trained()),
         NotSeparable("never", np.ones(3), 0.0),
         NoMinimiser("beyond"),
         NotConverged("stalled"),
