@@ -47,6 +47,8 @@ class Averages:
         sqrt(2/pi) B for a teacher; D E[u] for two clouds at Mahalanobis distance 2 D.
     pushed : Dual
         E_W[t u], t counted from the centre of its cloud.
+    size : (m,) array
+        E_W|t u|, by whose last digits rounding moves ``pushed``.
     curved : Dual
         G = E_W[1 - D0'].
     balance : Dual or None
@@ -56,6 +58,7 @@ class Averages:
     step: Dual
     pull: Dual
     pushed: Dual
+    size: Array
     curved: Dual
     balance: Dual | None = None
 
@@ -285,7 +288,8 @@ class TeacherChannel(Channel):
         pushed = dual(m.PUSHED, m.PUSHED_D, m.PUSHED_DB, m.PUSHED_DL)
         c = np.where(self.storage[which], 0.0, np.exp(z[:, LOG_C]))
         overlap = c / np.hypot(1.0, c)
-        return Averages(step, pull, pushed, self._curved(moments, overlap, pull, pushed))
+        curved = self._curved(moments, overlap, pull, pushed)
+        return Averages(step, pull, pushed, moments[:, m.PUSHED_SIZE], curved)
 
 
 @dataclass(frozen=True)
@@ -448,6 +452,7 @@ class CloudChannel(Channel):
             sums["step"],
             sums["pull"] * self.distance,
             sums["pushed"],
+            self.merged(moments)[:, m.PUSHED_SIZE],
             Dual(curved.value, gradient),
             balance,
         )
