@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from structured_digits import CLOSE, ENDLESS, ROUND, STRUCTURED, THREE, TWO, UNEQUAL
 
+import replica
 from replica import (
     HardMargin,
     Logistic,
@@ -28,6 +29,8 @@ from validation import soak
 OFF = 1e-3
 #: What the project promises of the float solver, of the generalization error and of the rest.
 BUDGET, LOOSE = 1e-12, 1e-11
+#: What is left of them where no equation amplifies rounding by more than a hundred.
+NEARLY_ROUNDING = 1e-13
 #: Digits of the sums below; they work with 10 more.
 SUM_DIGITS = 30
 
@@ -395,6 +398,40 @@ def test_twenty_digits_agree_with_thirty(name):
     short, long = certificate(name, 20), certificate(name, 30)
     assert short.error <= mpmath.mpf(10) ** -20
     agree(short, long, digits=20)
+
+
+# Next to the largest norm of the population E_W[t u] is a small difference, and so is 1 - R^2 + n
+# E_W[t u]: eqs. (46) and (47) would multiply rounding by 1.2e4 and 740 and claim 1.6e-10, 1e-11.
+# The last is found only if the path to maximum stability goes on beyond lam = 1e12.
+NOISY = [
+    Problem(
+        3429436.510502625,
+        Logistic(3303.6571226053093),
+        Teacher(label_flip=1.236665820301925e-05),
+        replica.PowerLaw(3.96207580017758, 0.5195592470315872),
+    ),
+    Problem(
+        32179.039824797313,
+        Logistic(3139760.7666943762),
+        Teacher(label_noise=0.025790426134361707),
+        replica.PowerLaw(3.5684585661190877, 0.6357120862861867),
+    ),
+    Problem(
+        3367440.264572146,
+        HardMargin(),
+        Teacher(label_flip=1.2323645739248846e-06),
+        replica.PowerLaw(4.877308678133376, 0.024157047508667668),
+    ),
+]
+
+
+@pytest.mark.parametrize("problem", NOISY)
+def test_noisy_labels_of_a_power_law_keep_their_digits(problem):
+    solution = solve(problem)
+    proof = certify(solution, 18)
+    assert proof.relative_error <= solution.error_estimate <= NEARLY_ROUNDING
+    with mpmath.workdps(30):
+        assert abs(solution.input_variance / proof.input_variance - 1) <= NEARLY_ROUNDING
 
 
 @pytest.mark.parametrize("name", ["three levels", "clusters that overlap", "steep power law"])
