@@ -11,6 +11,7 @@ from structured_digits import CLOSE, ENDLESS, ROUND, STRUCTURED, THREE, TWO, UNE
 import replica
 from replica import (
     HardMargin,
+    Hinge,
     Logistic,
     Problem,
     RandomLabels,
@@ -448,6 +449,17 @@ def test_certify_tells_how_far_off_the_float_is(name):
         ours, theirs = getattr(found, quantity), getattr(solution, quantity)
         assert abs(theirs - ours) <= 100 * 2**-52 * ours, quantity
     assert abs(solution.intercept - found.intercept) <= 100 * 2**-52
+
+
+@pytest.mark.parametrize(
+    ("distance", "positive", "alpha", "margin"),
+    [(0.5, 0.35, 3.0, 10.0), (3.0, 0.02, 20.0, 10.0), (3.0, 0.02, 200.0, 1.0)],
+)
+def test_a_hinge_finds_the_intercept_of_unequal_clusters(distance, positive, alpha, margin):
+    # most of the larger cluster stands at the kink from the start of the path on
+    clusters = Clusters([1.0], [distance], [1.0], positive=positive)
+    solution = solve(Problem(alpha, Hinge(margin), inputs=clusters))
+    assert certify(solution, 15).relative_error <= solution.error_estimate <= NEARLY_ROUNDING
 
 
 def test_a_users_loss_on_a_spectrum():

@@ -174,9 +174,9 @@ class SpectrumWeights(Weights):
         stored = channel.storage
         z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
 
-        def at(log_scale: Array) -> tuple[Centre, Array, Array, Array]:
-            """The push, c, x and log s where the field's scale decides about the push."""
-            centre = channel.hebb(log_scale)
+        def at(log_scale: Array, overlap: Array) -> tuple[Centre, Array, Array, Array]:
+            """The push, c, x and log s where the field's scale and the overlap decide about it."""
+            centre = channel.hebb(log_scale, overlap)
             with np.errstate(divide="ignore"):
                 push = mean / (channel.hebb_pull * centre.push * learned)  # n x / R
             c = 1 / np.sqrt(spread + push**2 * centre.square * square / mean**2 / count)
@@ -186,8 +186,8 @@ class SpectrumWeights(Weights):
             step = count * x**2 * centre.square
             return centre, c, x, -0.5 * np.log(step / mean + overlap2 / learned)
 
-        *_, log_s = at(np.zeros(len(count)))
-        centre, c, x, z[:, LOG_S] = at(log_s)
+        _, c, _, log_s = at(np.zeros(len(count)), np.zeros(len(count)))
+        centre, c, x, z[:, LOG_S] = at(log_s, c / np.hypot(1.0, c))
         z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
         z[:, LOG_X] = np.log(x)
         if len(channel.unknowns) > 1:
