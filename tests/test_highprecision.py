@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from replica import (
+    Clusters,
     Exponential,
     HardMargin,
     Hinge,
@@ -17,6 +18,7 @@ from replica import (
     LogisticTeacher,
     Problem,
     RandomLabels,
+    SmoothLoss,
     Square,
     SquaredHinge,
     Teacher,
@@ -273,6 +275,12 @@ PROBIT = Teacher(label_noise=0.7)
         pytest.param(
             Problem(5.0, Logistic(1.0), LogisticTeacher(slope=2.0)), marks=pytest.mark.slow
         ),
+        # pushes grow exponentially: those that decide come from beyond 8.6 standard deviations
+        Problem(1e8, Exponential(2.0), Teacher(label_flip=1e-4)),
+        Problem(1e12, Exponential(3.5), Teacher(label_flip=1e-6)),
+        # ... and from a tail of the clouds
+        Problem(1e4, Exponential(4.0), inputs=Clusters([1.0], [4.0], [1.0])),
+        Problem(20.0, Logistic(100.0), inputs=Clusters([1.0], [3.0], [1.0])),
     ],
     ids=repr,
 )
@@ -289,6 +297,19 @@ def test_the_error_estimate_covers_the_error_for_a_users_loss(teacher):
     eps, rest, log_x = measured(solution, soak.OWN_IN_MPMATH)
     assert eps <= solution.error_estimate
     assert max(eps, rest, log_x) <= BUDGET
+
+
+def test_a_users_loss_is_followed_to_where_it_pushes():
+    lam, teacher = 2.0, Teacher(label_flip=1e-4)
+    own = SmoothLoss(
+        V=lambda d: np.exp(-lam * d) / lam,
+        dV=lambda d: -np.exp(-lam * d),
+        d2V=lambda d: lam * np.exp(-lam * d),
+        name="exponential",
+    )
+    ours, theirs = solve(Problem(1e8, own, teacher)), solve(Problem(1e8, Exponential(lam), teacher))
+    error = abs(ours.generalization_error / theirs.generalization_error - 1)
+    assert error <= ours.error_estimate + theirs.error_estimate <= BUDGET
 
 
 def test_one_entry_of_an_array_certifies():
