@@ -1,4 +1,12 @@
-"""Products of the inputs with vectors, in all threads and yet the same to the bit."""
+"""Products of the inputs with vectors, in all threads and yet the same to the bit.
+
+The rows are cut into eight parts; each thread sums its share of them in a compiled kernel that
+lets go of Python, and the sums are added in order. The threads are Python's, not numba's: of the
+layers under ``prange``, workqueue ends the process when two Python threads enter, which is what
+`over_seeds` does, OpenMP ends a process that forks after its first use, and TBB is one more thing
+to install. A thread costs a step about 40 microseconds of its processor, which
+`INPUTS_PER_THREAD` keeps below a tenth of the step; one thread alone costs 5.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +48,7 @@ def thread_limit(threads: int) -> Iterator[None]:
 
 
 class Products:
-    """The four products that every learning rule is made of.
+    """The products that every learning rule is made of.
 
     Parameters
     ----------
@@ -71,11 +80,59 @@ class Products:
         return {**self.__dict__, "_pool": None}
 
     def gradient(self, w: Array, lam: float, *, single: bool = False) -> tuple[Array, Array]:
-        """Fields x.w/sqrt(N), (P,), and sum_mu V_lam'(Delta) y x / sqrt(N), (N,).
+        """Fields x.w/sqrt(N), (P,), and sum_mu V_lam'(Delta) y x / sqrt(N), (N,), logistic loss.
 
         ``single`` computes in single precision, twice as fast; the result is float64.
         """
         return self._sweep(kernels.LOGISTIC, w, self._none, lam, single)
+
+    def pull(
+        self,
+        w: Array,
+        slope: Callable[[Array], Array],
+        offset: float = 0.0,
+        *,
+        single: bool = False,
+    ) -> tuple[Array, Array, Array]:
+        """The same for any loss: fields, coefficients y V'(Delta), (P,), and their sum with x.
+
+        ``slope`` is V', a function of the margins Delta = y (x.w/sqrt(N) + offset); the fields
+        have the offset, too, and the sum is sum_mu y V'(Delta) x / sqrt(N). The rows are read
+        twice, which costs up to twice the time of `gradient`.
+        """
+        v, sums = self._vector(w, single), self.sums(single)
+        fields, coefficients = np.empty(len(self.inputs)), np.empty(len(self.inputs))
+        none = self._none
+
+        def share(first: int, stride: int) -> None:
+            for k in range(first, PARTS, stride):
+                part = slice(self.cuts[k], self.cuts[k + 1])
+                self._parts(k, PARTS, kernels.FIELDS, none, 0.0, v, fields, sums)
+                fields[part] += offset
+                labels = self.labels[part]
+                coefficients[part] = labels * slope(labels * fields[part])
+                self._parts(k, PARTS, kernels.COMBINE, coefficients, 0.0, v, fields, sums)
+
+        self._in_threads(share)
+        return fields, coefficients, sums.sum(axis=0, dtype=np.float64)
+
+    def pull_of(
+        self,
+        rows: NDArray[np.int64],
+        w: Array,
+        slope: Callable[[Array], Array],
+        offset: float = 0.0,
+        *,
+        single: bool = False,
+    ) -> tuple[Array, Array]:
+        """Coefficients and sum of `pull` for some of the rows, in one thread."""
+        x, labels = self.inputs[rows], self.labels[rows]
+        v = self._vector(w, single)
+        fields, out = np.empty(len(rows)), np.zeros_like(v)
+        kernels.sweep(kernels.FIELDS, x, labels, fields, 0.0, v, 0, len(rows), fields, out)
+        coefficients = labels * slope(labels * (fields + offset))
+        kernels.sweep(kernels.COMBINE, x, labels, coefficients, 0.0, v, 0, len(rows), fields, out)
+        return coefficients, out.astype(np.float64)
 
     def weighted(self, v: Array, weights: Array, *, single: bool = False) -> Array:
         """X^T diag(weights) X v / N, (N,)."""
@@ -90,40 +147,51 @@ class Products:
         v = np.zeros(self.inputs.shape[1])
         return self._sweep(kernels.COMBINE, v, weights, 0.0, False)[1]
 
+    def sums(self, single: bool) -> NDArray[Any]:
+        """Room for the sums of the parts, (8, N) zeros in the precision of the products."""
+        real = np.float32 if single else np.float64
+        return np.zeros((PARTS, self.inputs.shape[1]), dtype=real)
+
+    def sweep(
+        self, mode: int, weights: Array, lam: float, v: NDArray[Any], fields: Array,
+        sums: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """`kernels.sweep_parts` over all parts, in all threads: into ``fields`` and ``sums``."""
+
+        def share(first: int, stride: int) -> None:
+            self._parts(first, stride, mode, weights, lam, v, fields, sums)
+
+        self._in_threads(share)
+
     def _sweep(
         self, mode: int, v: Array, weights: Array, lam: float, single: bool
     ) -> tuple[Array, Array]:
-        p, n = self.inputs.shape
-        real = np.float32 if single else np.float64
-        v = np.ascontiguousarray(v, dtype=real)
-        fields = np.empty(p) if mode != kernels.COMBINE else self._none.copy()
-        out = np.zeros((PARTS, n), dtype=real)
+        fields = np.empty(len(self.inputs)) if mode != kernels.COMBINE else self._none.copy()
+        sums = self.sums(single)
         weights = np.ascontiguousarray(weights, dtype=np.float64)
+        self.sweep(mode, weights, float(lam), self._vector(v, single), fields, sums)
+        return fields, sums.sum(axis=0, dtype=np.float64)
 
-        def part(k: int) -> None:
-            kernels.sweep(
-                mode, self.inputs, self.labels, weights, float(lam), v,
-                self.cuts[k], self.cuts[k + 1], fields, out[k],
-            )  # fmt: skip
+    def _vector(self, v: Array, single: bool) -> NDArray[Any]:
+        return np.ascontiguousarray(v, dtype=np.float32 if single else np.float64)
 
-        self._in_threads(part)
-        return fields, out.sum(axis=0, dtype=np.float64)
+    def _parts(
+        self, first: int, stride: int, mode: int, weights: Array, lam: float, v: NDArray[Any],
+        fields: Array, sums: NDArray[Any],
+    ) -> None:  # fmt: skip
+        kernels.sweep_parts(
+            first, stride, mode, self.inputs, self.labels, weights, lam, v, self.cuts, fields, sums
+        )
 
-    def _in_threads(self, part: Callable[[int], None]) -> None:
-        """All parts: thread t takes the parts t, t + threads, ...; this one is the last."""
+    def _in_threads(self, share: Callable[[int, int], None]) -> None:
+        """All parts: thread t takes the parts t, t + threads, ...; this one is the first."""
         if self.threads == 1:
-            for k in range(PARTS):
-                part(k)
+            share(0, 1)
             return
         if self._pool is None or self._pool_of != os.getpid():
             self._pool = ThreadPoolExecutor(self.threads - 1)
             self._pool_of = os.getpid()
-
-        def share(t: int) -> None:
-            for k in range(t, PARTS, self.threads):
-                part(k)
-
-        others = [self._pool.submit(share, t) for t in range(self.threads - 1)]
-        share(self.threads - 1)
+        others = [self._pool.submit(share, t, self.threads) for t in range(1, self.threads)]
+        share(0, self.threads)
         for other in others:
             other.result()
