@@ -252,7 +252,8 @@ class _Book:
     def _scores(self, point: Point) -> tuple[float, ...]:
         """The columns after the time."""
         examples = point.objective.examples
-        natural, margins = power_mean(point.w, self.rule.power), point.margins
+        p, margins = self.rule.power, point.margins
+        natural = point.norm if p == 2.0 else power_mean(point.w, p)
         stability = float(margins.min() / natural) if natural else math.nan
         along = point.w
         if not np.any(along):
@@ -284,10 +285,8 @@ class _Book:
 
 
 def power_mean(w: Array, p: float) -> float:
-    r"""\|w\|_p/N^(1/p): lam at p = 2, max \|w_j\| at p = inf."""
+    r"""\|w\|_p/N^(1/p), whatever the size of the weights; max \|w_j\| at p = inf."""
     largest = float(np.max(np.abs(w)))
-    if p == 2.0:
-        return float(np.linalg.norm(w)) / math.sqrt(len(w))
     if largest == 0.0 or p == math.inf:
         return largest
     return largest * float(np.mean((np.abs(w) / largest) ** p)) ** (1 / p)
