@@ -428,7 +428,7 @@ def test_a_loss_without_a_derivative_is_refused(examples, name):
         (p.sign_descent, {"precision": "half"}, "`precision` must be one of single, double"),
         (p.coordinate_descent, {"decay": -0.5}, r"`decay` must be in \[0, 1\]; got -0.5"),
         (p.adam, {"beta1": 1.0}, r"`beta1` must be in \[0, 1\); got 1.0"),
-        (p.adam, {"epsilon": -1e-8}, "`epsilon` must be 0 or positive and finite; got -1e-08"),
+        (p.adam, {"epsilon": -1e-8}, r"`epsilon` must be in \[0, 1\]; got -1e-08"),
         (p.adam, {"learning_rate": 0.0}, "`learning_rate` must be positive and finite; got 0.0"),
     ],
 )

@@ -104,7 +104,7 @@ def adam(
     beta1, beta2 : float
         In [0, 1).
     epsilon : float
-        Not negative; at 0 a weight whose slopes were all zero stays.
+        In [0, 1]; at 0 a weight whose slopes were all zero stays.
     decay : float
         In [0, 1].
     loss, start, records, resume, precision, progress
@@ -130,7 +130,7 @@ def adam(
         lambda loss, weight_decay: RATE,
         beta1=arguments.number("beta1", beta1, ranges.share(1.0)),
         beta2=arguments.number("beta2", beta2, ranges.share(1.0)),
-        epsilon=arguments.number("epsilon", epsilon, arguments.NOT_NEGATIVE),
+        epsilon=arguments.number("epsilon", epsilon, ranges.within(0.0, 1.0)),
         decay=arguments.number("decay", decay, DECAY),
         loss=loss,
         start=start,
