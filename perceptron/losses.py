@@ -81,6 +81,10 @@ class _AtNorm(Loss):
     def value(self, margins: Array) -> Array:
         return self.loss.value(self.lam * margins) / self.lam
 
+    @property
+    def steepest(self) -> float:
+        return self.lam * self.loss.steepest
+
     def slope(self, margins: Array) -> Array:
         return self.loss.slope(self.lam * margins)
 

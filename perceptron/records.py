@@ -12,7 +12,7 @@ from perceptron.losses import Logistic, Loss
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument
 
-__all__ = ["Learned", "mean_loss", "overlap_and_error"]
+__all__ = ["Learned"]
 
 Array = NDArray[np.float64]
 
@@ -113,13 +113,3 @@ class Learned:
         if not np.all(np.abs(labels) == 1):
             raise InvalidArgument("y", "must be -1 or 1", "other values")
         return float(np.mean(predicted == labels))
-
-
-def mean_loss(margins: Array, lam: float) -> float:
-    """Mean of the logistic V_lam(Delta): the loss of training at a free norm."""
-    return Logistic(lam).mean(margins)
-
-
-def overlap_and_error(examples: Examples, weights: Array) -> tuple[float, float]:
-    """Overlap with the teacher, and the error on new examples, of weights of any length."""
-    return examples.overlap_of(weights), examples.error_of(weights)

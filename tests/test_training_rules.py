@@ -404,8 +404,12 @@ def test_the_early_flow_is_hebbs_rule_at_the_norm_of_the_theory():
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_loss_without_a_derivative_is_refused(examples, name):
-    with pytest.raises(ValueError, match=r"`loss` must have a continuous derivative; got Hinge"):
+    with pytest.raises(
+        ValueError, match=r"`loss` must be finite and have a continuous derivative; got Hin"
+    ):
         run(name, examples, 3, loss=Hinge(1.0))
+    with pytest.raises(ValueError, match=r"`loss` must be finite .* got Logistic\(lam=inf\)"):
+        run(name, examples, 3, loss=Logistic(np.inf))
     with pytest.raises(ValueError, match=r"`loss` must be of type Loss; got 'hinge'"):
         run(name, examples, 3, loss="hinge")
 
@@ -416,7 +420,7 @@ def test_a_loss_without_a_derivative_is_refused(examples, name):
         (p.gradient_descent, {"weight_decay": -1.0}, "`weight_decay` must be 0 or positive"),
         (p.gradient_descent, {"loss": Exponential(1.0)}, r"`learning_rate` must be given for Expo"),
         (p.gradient_descent, {"loss": Linear()}, r"`learning_rate` must be given for Linear"),
-        (p.gradient_flow, {"loss": Hinge(1.0), "until_time": 1.0}, "`loss` must have a continuous"),
+        (p.gradient_flow, {"loss": Hinge(1.0), "until_time": 1.0}, "`loss` must be finite and"),
         (p.momentum_descent, {"momentum": 1.0}, r"`momentum` must be in \[0, 1\); got 1.0"),
         (p.momentum_descent, {"nesterov": 1}, "`nesterov` must be of type bool; got 1"),
         (p.stochastic_gradient_descent, {"batch_size": 0}, "`batch_size` must be a positive int"),

@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptron.data import Examples, check_examples
-from perceptron.learning.hebb import pull_of_all
 from perceptron.losses import Loss
-from perceptron.records import overlap_and_error
 from perceptron.training.objective import Objective, Point
 from perceptron.training.rule import LARGE_ENOUGH, SMALLEST, Descent, Rule, earlier_rule, options
 from perceptron.training.trajectory import DescentError, Records, State, Trajectory
@@ -255,14 +253,15 @@ class _Book:
         p, margins = self.rule.power, point.margins
         natural = point.norm if p == 2.0 else power_mean(point.w, p)
         stability = float(margins.min() / natural) if natural else math.nan
-        along = point.w
+        along, intercept = point.w, point.intercept
         if not np.any(along):
             heading = point.objective.at(self.rule.heading(point.objective.pull()))
-            along, margins = heading.w, heading.margins
+            along, intercept, margins = heading.w, heading.intercept, heading.margins
         return (
             point.norm,
             natural,
-            *overlap_and_error(examples, along),
+            examples.overlap_of(along),
+            examples.error_of(along, intercept),
             point.loss,
             float(np.mean(margins < 0)),
             stability,
@@ -296,7 +295,7 @@ def _first_parameters(objective: Objective, start: Array | None) -> Array:
     """Weights to begin with, and the constant's, which is zero."""
     first = np.zeros(objective.size)
     if start is None:
-        pull_of_all(objective.examples)  # from zero the first step needs a direction
+        objective.pull()  # from zero the first step needs a direction
         return first
     w = arguments.vector("start", start, objective.examples.N)
     largest = float(np.max(np.abs(w)))

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptron.data import Examples
-from perceptron.learning.hebb import pull_of_all
+from perceptron.learning.hebb import ROUNDING
 from perceptron.losses import Logistic, Loss
+from replica.common.arguments import InvalidArgument
 from replica.common.interruption import Interrupted
 
 __all__ = ["Objective", "Point", "length"]
@@ -63,10 +64,11 @@ class Objective:
 
     def fields(self, v: Array) -> Array:
         """w.x/sqrt(N) + b, (P,), in double precision."""
-        found = self.examples.products.fields(v[: self.examples.N])
-        if self.examples.intercept:
-            found += v[-1] / self.root
-        return found
+        return self.examples.products.fields(v[: self.examples.N]) + self.offset(v)
+
+    def offset(self, v: Array) -> float:
+        """B, the intercept: zero without one."""
+        return float(v[-1]) / self.root if self.examples.intercept else 0.0
 
     def gradient(self, v: Array) -> tuple[Array, Array]:
         """Fields and dF/dv."""
@@ -78,7 +80,7 @@ class Objective:
             fields, g = products.gradient(w, self.loss.lam, single=self.single)
         else:
             fields, coefficients, g = products.pull(
-                w, self.loss.slope, self._offset(v), single=self.single
+                w, self.loss.slope, self.offset(v), single=self.single
             )
             g = self._extended(g, coefficients)
         return fields, self._decayed(g, w)
@@ -89,7 +91,7 @@ class Objective:
             raise Interrupted
         w = v[: self.examples.N]
         coefficients, g = self.examples.products.pull_of(
-            rows, w, self.loss.slope, self._offset(v), single=self.single
+            rows, w, self.loss.slope, self.offset(v), single=self.single
         )
         g = self._extended(g, coefficients) * (self.examples.P / len(rows))
         return self._decayed(g, w)
@@ -103,12 +105,23 @@ class Objective:
         return self._extended(products.combine(c), c)
 
     def pull(self) -> Array:
-        """Sum_mu y x/sqrt(N), the direction in which a step from zero goes."""
-        pull = pull_of_all(self.examples)
-        return self._extended(pull, self.examples.labels.astype(np.float64))
+        """Sum_mu y x/sqrt(N), the direction in which a step from zero goes.
 
-    def _offset(self, v: Array) -> float:
-        return float(v[-1]) / self.root if self.examples.intercept else 0.0
+        Raises
+        ------
+        InvalidArgument
+            If rounding is all that is left of it.
+        """
+        labels = self.examples.labels.astype(np.float64)
+        pull = self.examples.products.combine(labels)
+        largest = self.examples.largest or 1.0
+        if not length(pull / largest) > ROUNDING * self.examples.P:
+            raise InvalidArgument(
+                "examples",
+                "must not cancel in Hebb's sum of y x (else give a `start`)",
+                f"{self.examples.P} examples whose sum is zero",
+            )
+        return self._extended(pull, labels)
 
     def _extended(self, g: Array, coefficients: Array) -> Array:
         """With the component of the constant input."""
@@ -151,6 +164,11 @@ class Point:
         if not self.objective.single:
             self.__dict__["fields"] = fields
         return g
+
+    @property
+    def intercept(self) -> float:
+        """b, in units of the field."""
+        return self.objective.offset(self.v)
 
     @property
     def margins(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
@@ -143,8 +144,11 @@ def options(loss: object, precision: object, weight_decay: object = 0.0) -> dict
         If one breaks its rule; the loss must have a gradient.
     """
     found = arguments.instance("loss", loss, Loss)  # type: ignore[type-abstract]
-    if not found.smooth:
-        raise InvalidArgument("loss", "must have a continuous derivative", quoted(loss))
+    limit = isinstance(found, Logistic) and not 0 < found.lam < math.inf
+    if limit or not found.smooth:
+        raise InvalidArgument(
+            "loss", "must be finite and have a continuous derivative", quoted(loss)
+        )
     return {
         "loss": found,
         "precision": arguments.word("precision", precision, ("single", "double")),

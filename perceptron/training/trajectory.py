@@ -33,8 +33,8 @@ class Records:
         \|w\|_p/N^(1/p) in the geometry of the rule: lam for p = 2, mean \|w_j\| for p = 1
         (`coordinate_descent`), max \|w_j\| for p = inf (`sign_descent`, `adam`).
     overlap, generalization_error : (K,) array
-        Of the direction of w; nan without a teacher (the error is then 1/2 where the labels were
-        drawn at random).
+        Of the direction of w, and of the intercept: `Examples.overlap_of` and `error_of`; nan
+        where nothing is known of new examples.
     train_loss : (K,) array
         Mean of V(Delta) at the free norm, without the weight decay.
     train_error : (K,) array
