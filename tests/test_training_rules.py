@@ -197,7 +197,7 @@ def test_every_number_of_threads_gives_the_same_bits(name, loss):
 
 
 @compiled_only
-@pytest.mark.parametrize("name", ["momentum", "adam", "minibatches"])
+@pytest.mark.parametrize("name", ["momentum", "adam", "minibatches", "p = 3", "sign"])
 def test_an_interrupted_run_goes_on_to_the_same_bits(examples, name, monkeypatch):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("only the main thread can be interrupted")

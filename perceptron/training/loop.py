@@ -202,12 +202,14 @@ def train_steps(
     precision: str,
     progress: bool,
     weight_decay: float = 0.0,
+    level: int = 4,
     **parameters: Any,
 ) -> Trajectory:
     """`train` a rule that counts its steps: what the public functions of all of them do.
 
     ``default_rate`` makes a learning rate of the loss and the weight decay, where none is
-    given and no earlier run had one; ``parameters`` are the rule's own, checked.
+    given and no earlier run had one; ``parameters`` are the rule's own, checked; ``level`` is
+    that of `train`.
     """
     check_examples(examples)
     end = CountedSteps(steps, records)
@@ -220,7 +222,7 @@ def train_steps(
     else:
         rate = default_rate(common["loss"], common["weight_decay"])
     rule = kind(learning_rate=rate, **common, **parameters)
-    return train(rule, examples, end, start=start, resume=resume, progress=progress, level=4)
+    return train(rule, examples, end, start=start, resume=resume, progress=progress, level=level)
 
 
 class _Book:

@@ -22,6 +22,9 @@ __all__ = ["StochasticGradientDescent", "stochastic_gradient_descent"]
 
 Array = NDArray[np.float64]
 
+#: Examples of a batch, where nobody says. A choice.
+USUAL = 32
+
 
 @lru_cache(maxsize=4)
 def order(seed: int, epoch: int, p: int) -> NDArray[np.int64]:
@@ -54,7 +57,7 @@ def stochastic_gradient_descent(
     steps: int,
     learning_rate: float | None = None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     seed: int = 0,
     decay: float = 0.0,
     loss: Loss = LOGISTIC,
@@ -81,8 +84,8 @@ def stochastic_gradient_descent(
     learning_rate : float, optional
         Positive; by default 0.1 over a bound on the curvature of a batch, where V'' is largest:
         the less of P/B times `largest_curvature` and P max \|x\|^2/N.
-    batch_size : int
-        B, from 1 to P.
+    batch_size : int, optional
+        B, from 1 to P; by default 32, or P if that is less.
     seed : int
         Not negative.
     decay : float
@@ -102,6 +105,8 @@ def stochastic_gradient_descent(
         If the weights grow out of the numbers.
     """
     check_examples(examples)
+    if batch_size is None:
+        batch_size = min(USUAL, examples.P)
     batch = arguments.whole("batch_size", batch_size, 1, examples.P, "a positive integer")
     return train_steps(
         StochasticGradientDescent,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,37 +137,13 @@ def steepest_descent(
     DescentError
         If the weights grow out of the numbers.
     """
-    check_examples(examples)
-    power = arguments.number("p", p, POWER)
     unit = arguments.instance("normalized", normalized, bool)
     if decay is None:
         decay = 0.5 if unit else 0.0
-
-    def default_rate(loss: Loss, weight_decay: float) -> float:
-        if unit:
-            size = examples.N + int(examples.intercept)
-            change = size / math.sqrt(examples.N) * largest_row(examples, conjugate(power))
-            return round_down(1 / change)
-        # no d of unit p-norm is longer than this, squared
-        stretch = examples.N ** max(0.0, 2 / power - 1)
-        return careful_rate(loss, stretch * largest_curvature(examples))
-
-    return train_steps(
-        SteepestDescent,
-        examples,
-        steps,
-        learning_rate,
-        default_rate,
-        p=power,
-        normalized=unit,
-        decay=arguments.number("decay", decay, DECAY),
-        loss=loss,
-        start=start,
-        records=records,
-        resume=resume,
-        precision=precision,
-        progress=progress,
-    )
+    return _descend(
+        examples, steps, learning_rate, p, unit, decay, loss=loss, start=start,
+        records=records, resume=resume, precision=precision, progress=progress,
+    )  # fmt: skip
 
 
 def sign_descent(
@@ -187,8 +164,8 @@ def sign_descent(
     `steepest_descent` at p = inf. On separable examples it tends to the weights of largest
     margin at given max \|w_j\|. Arguments, result and errors as there.
     """
-    return steepest_descent(
-        examples, steps, learning_rate, p=math.inf, decay=decay, loss=loss, start=start,
+    return _descend(
+        examples, steps, learning_rate, math.inf, True, decay, loss=loss, start=start,
         records=records, resume=resume, precision=precision, progress=progress,
     )  # fmt: skip
 
@@ -212,7 +189,43 @@ def coordinate_descent(
     examples it tends to the weights of largest margin at given sum \|w_j\|, of which few are not
     zero. Arguments, result and errors as there.
     """
-    return steepest_descent(
-        examples, steps, learning_rate, p=1.0, decay=decay, loss=loss, start=start,
+    return _descend(
+        examples, steps, learning_rate, 1.0, True, decay, loss=loss, start=start,
         records=records, resume=resume, precision=precision, progress=progress,
     )  # fmt: skip
+
+
+def _descend(
+    examples: Examples,
+    steps: int,
+    learning_rate: float | None,
+    p: float,
+    normalized: bool,
+    decay: float,
+    **common: Any,
+) -> Trajectory:
+    """What the three have in common."""
+    check_examples(examples)
+    power = arguments.number("p", p, POWER)
+
+    def default_rate(loss: Loss, weight_decay: float) -> float:
+        if normalized:
+            size = examples.N + int(examples.intercept)
+            change = size / math.sqrt(examples.N) * largest_row(examples, conjugate(power))
+            return round_down(1 / change)
+        # no d of unit p-norm is longer than this, squared
+        stretch = examples.N ** max(0.0, 2 / power - 1)
+        return careful_rate(loss, stretch * largest_curvature(examples))
+
+    return train_steps(
+        SteepestDescent,
+        examples,
+        steps,
+        learning_rate,
+        default_rate,
+        p=power,
+        normalized=normalized,
+        decay=arguments.number("decay", decay, DECAY),
+        level=5,
+        **common,
+    )
