@@ -72,7 +72,8 @@ DOORS = {
     "minimize_at_norm tolerance": (lambda v: minimize_at_norm(FEW, 1.0, tolerance=v), "tolerance"),
     "minimize_at_norm loss": (lambda v: minimize_at_norm(FEW, loss=v), "loss"),
     "minimize_at_ridge ridge": (lambda v: minimize_at_ridge(FEW, v), "ridge"),
-    "minimize_at_ridge tolerance": (lambda v: minimize_at_ridge(FEW, 1.0, tolerance=v), "tolerance"),
+    "minimize_at_ridge tolerance": (
+        lambda v: minimize_at_ridge(FEW, 1.0, tolerance=v), "tolerance"),
     "minimize_at_ridge loss": (lambda v: minimize_at_ridge(FEW, 1.0, loss=v), "loss"),
     "minimize_at_ridge examples": (lambda v: minimize_at_ridge(v, 1.0), "examples"),
     "teacher_student label_noise": (
