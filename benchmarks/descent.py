@@ -13,8 +13,7 @@ import numpy as np
 
 from benchmarks.table import Part, Result, Row
 from benchmarks.timing import side_by_side
-from perceptron.data import Examples, teacher_student
-from perceptron.training.descent import gradient_descent, gradient_flow
+from perceptron import Examples, gradient_descent, gradient_flow, teacher_student
 
 ALPHA = 5.0
 RATE = 0.01

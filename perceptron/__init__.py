@@ -1,9 +1,17 @@
 """Large perceptrons that check the theory, and share no physics with it.
 
+<<<<<<< HEAD
 Bring a table of your own to `examples`, or draw `teacher_student`, `clusters` or
 `random_labels`; then learn them:
 `hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `bayes_optimal`,
 `gradient_descent`, `gradient_flow`; `over_seeds` repeats any of it.
+=======
+Draw examples with `teacher_student`, `clusters` or `random_labels`, then learn them:
+`hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `bayes_optimal`; or train
+them from step to step: `gradient_descent`, `gradient_flow`, `momentum_descent`,
+`stochastic_gradient_descent`, `steepest_descent`, `sign_descent`, `coordinate_descent`, `adam`.
+`over_seeds` repeats any of it.
+>>>>>>> main
 """
 
 from perceptron.data import (
@@ -36,13 +44,15 @@ from perceptron.losses import (
     Square,
     SquaredHinge,
 )
-from perceptron.records import Learned, Trajectory
-from perceptron.training.descent import (
-    DescentError,
-    gradient_descent,
-    gradient_flow,
-    largest_curvature,
-)
+from perceptron.records import Learned
+from perceptron.training.adam import adam
+from perceptron.training.curvature import largest_curvature
+from perceptron.training.gradient_descent import gradient_descent
+from perceptron.training.gradient_flow import gradient_flow
+from perceptron.training.minibatches import stochastic_gradient_descent
+from perceptron.training.momentum import momentum_descent
+from perceptron.training.steepest import coordinate_descent, sign_descent, steepest_descent
+from perceptron.training.trajectory import DescentError, Records, State, Trajectory
 
 __all__ = [
     "BayesOptimal",
@@ -63,15 +73,19 @@ __all__ = [
     "NoMinimiser",
     "NotConverged",
     "NotSeparable",
+    "Records",
     "RidgeMinimum",
     "Square",
     "SquaredHinge",
+    "State",
     "StructuredInputs",
     "Table",
     "Teacher",
     "Trajectory",
+    "adam",
     "bayes_optimal",
     "clusters",
+    "coordinate_descent",
     "examples",
     "gradient_descent",
     "gradient_flow",
@@ -80,8 +94,12 @@ __all__ = [
     "max_stability",
     "minimize_at_norm",
     "minimize_at_ridge",
+    "momentum_descent",
     "over_seeds",
     "power_law",
     "random_labels",
+    "sign_descent",
+    "steepest_descent",
+    "stochastic_gradient_descent",
     "teacher_student",
 ]

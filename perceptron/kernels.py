@@ -10,13 +10,9 @@ keep their meaning. Rows come in multiples of `ROWS`; the caller's last few are
 done one by one.
 """
 
-import os
 from math import exp
 
 import numpy as np
-from llvmlite import ir
-from numba import config, types
-from numba.extending import intrinsic
 
 from replica.common import compiled
 
@@ -114,187 +110,38 @@ def sweep(mode, inputs, labels, weights, lam, v, low, high, fields, out):
         i += 1
 
 
-# ------------------------------------------------------- many steps in one call
-#
-# One thread leads: it publishes the number of a step, takes parts of the rows
-# like everybody else, waits until all parts are done, and moves the weights.
-# A part belongs to whoever claims it first, so a thread that is late, or that
-# never comes, holds nobody up; its parts are done by the others. The sums of
-# the parts are added by the leader alone and in order: who did which part
-# leaves no trace in the result.
-
-#: Integers in `sync` stand a cache line apart, so that threads do not disturb each other.
-LINE = 8
-STEP = 0  # the step that is being done; negative: all go home
-DONE = LINE  # parts done since the start
-CLAIM = 2 * LINE  # and one line further for each part: the last step in which it was taken
-#: Looks at a number that does not change before the processor is offered to others,
-#: and before sleeping between looks. Choices: about 0.1 and 0.5 ms.
-SPINS, YIELDS = 2_000, 3_000
-SLEEP_US = 50
-
-#: Without threads of its own (no compiled code, or no POSIX) the leader does all parts.
-TEAMS = os.name == "posix" and not config.DISABLE_JIT
-
-
-def _pointer(context, builder, array_type, array, index):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [index])
-
-
-@intrinsic
-def load(typing_context, sync, index):
-    """sync[index], and all that its writer wrote before it."""
-
-    def codegen(context, builder, signature, values):
-        at = _pointer(context, builder, signature.args[0], values[0], values[1])
-        return builder.load_atomic(at, "acquire", 8)
-
-    return types.int64(sync, types.int64), codegen
-
-
-@intrinsic
-def store(typing_context, sync, index, value):
-    """sync[index] = value, seen after all that was written before it."""
-
-    def codegen(context, builder, signature, values):
-        at = _pointer(context, builder, signature.args[0], values[0], values[1])
-        builder.store_atomic(values[2], at, "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(sync, types.int64, types.int64), codegen
-
-
-@intrinsic
-def add(typing_context, sync, index, value):
-    """sync[index] += value, in one piece."""
-
-    def codegen(context, builder, signature, values):
-        at = _pointer(context, builder, signature.args[0], values[0], values[1])
-        return builder.atomic_rmw("add", at, values[2], "acq_rel")
-
-    return types.int64(sync, types.int64, types.int64), codegen
-
-
-@intrinsic
-def claim(typing_context, sync, index, old, new):
-    """Whether sync[index] was old, and is now new."""
-
-    def codegen(context, builder, signature, values):
-        at = _pointer(context, builder, signature.args[0], values[0], values[1])
-        pair = builder.cmpxchg(at, values[2], values[3], "acq_rel", "acquire")
-        return builder.extract_value(pair, 1)
-
-    return types.boolean(sync, types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def give_way(typing_context, microseconds):
-    """Offer the processor to others; for so long, unless 0."""
-
-    def codegen(context, builder, signature, values):
-        word = ir.IntType(32)
-        rest = builder.icmp_unsigned("!=", values[0], ir.Constant(values[0].type, 0))
-        with builder.if_else(rest) as (sleeps, yields):
-            with sleeps:
-                kind = ir.FunctionType(word, [word])
-                function = builder.module.declare_intrinsic("usleep", (), kind)
-                builder.call(function, [builder.trunc(values[0], word)])
-            with yields:
-                kind = ir.FunctionType(word, [])
-                function = builder.module.declare_intrinsic("sched_yield", (), kind)
-                builder.call(function, [])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
-
-
-if config.DISABLE_JIT:  # one thread, which need not be careful
-
-    def load(sync, index):
-        """Plain twin of the intrinsic."""
-        return sync[index]
-
-    def store(sync, index, value):
-        """Plain twin of the intrinsic."""
-        sync[index] = value
-
-    def add(sync, index, value):
-        """Plain twin of the intrinsic."""
-        sync[index] += value
-
-    def claim(sync, index, old, new):
-        """Plain twin of the intrinsic."""
-        sync[index] = new
-        return True
-
-
 @kernel
-def wait(looks):
-    """Between two looks at a number that others will change; one more look."""
-    if looks >= YIELDS:
-        give_way(SLEEP_US)
-    elif looks >= SPINS:
-        give_way(0)
-    return looks + 1
+def sweep_parts(first, stride, mode, inputs, labels, weights, lam, v, cuts, fields, sums):
+    """The parts first, first + stride, ... of the rows, each with a sum of its own.
 
-
-@kernel
-def take_parts(step, first, mode, inputs, labels, v, cuts, sync, fields, sums):
-    """Of this step, all parts that nobody else has claimed, beginning with part first.
-
-    The mode is handed down from the caller although it is always LOGISTIC:
-    where LLVM knows it, the loop in double precision takes three times as long.
-    That mode reads no weights, and the fields stand in for them.
+    cuts: parts + 1 row numbers; sums: (parts, N), of the type of v, overwritten;
+    the rest as in `sweep`. The mode is handed down from Python also where it is
+    always the same: where LLVM knows that it is LOGISTIC, the loop in double
+    precision takes three times as long.
     """
-    parts = len(cuts) - 1
-    for i in range(parts):
-        k = (first + i) % parts
-        if claim(sync, CLAIM + LINE * k, step - 1, step):
-            sums[k] = 0
-            sweep(mode, inputs, labels, fields, 1.0, v, cuts[k], cuts[k + 1], fields, sums[k])
-            add(sync, DONE, 1)
+    for k in range(first, len(cuts) - 1, stride):
+        sums[k] = 0
+        sweep(mode, inputs, labels, weights, lam, v, cuts[k], cuts[k + 1], fields, sums[k])
 
 
 @kernel
-def lead(steps, learning_rate, w, total, mode, inputs, labels, v, cuts, sync, fields, sums):
-    """So many steps w <- w - learning_rate sum_mu V'(Delta) y x / sqrt(N), V at lam = 1.
+def move(sums, learning_rate, keep, total, w, v):
+    """W <- keep w - learning_rate sum_k sums[k], the parts added in order; v <- w.
 
-    w and total: (N,) float64; v: w in the precision of the sums; sums:
-    (parts, N); cuts: parts + 1 row numbers; sync: int64, which also counts the
-    steps; mode: LOGISTIC; the rest as in `sweep`.
+    sums: (parts, N); w and total: (N,) float64; v: (N,), of the type of sums.
     """
     parts, n = sums.shape
-    for _ in range(steps):
-        step = load(sync, STEP) + 1
-        store(sync, STEP, step)
-        take_parts(step, 0, mode, inputs, labels, v, cuts, sync, fields, sums)
-        looks = 0
-        while load(sync, DONE) < parts * step:
-            looks = wait(looks)
+    for j in range(n):
+        total[j] = sums[0, j]
+    for k in range(1, parts):
         for j in range(n):
-            total[j] = sums[0, j]
-        for k in range(1, parts):
-            for j in range(n):
-                total[j] += sums[k, j]
+            total[j] += sums[k, j]
+    if keep != 1.0:
         for j in range(n):
-            w[j] -= learning_rate * total[j]
-            v[j] = w[j]
-
-
-@kernel
-def follow(first, mode, inputs, labels, v, cuts, sync, fields, sums):
-    """Take part in every step that is published, until told to go home."""
-    seen = looks = 0
-    while True:
-        step = load(sync, STEP)
-        if step < 0:
-            return
-        if step == seen:
-            looks = wait(looks)
-        else:
-            take_parts(step, first, mode, inputs, labels, v, cuts, sync, fields, sums)
-            seen, looks = step, 0
+            w[j] *= keep
+    for j in range(n):
+        w[j] -= learning_rate * total[j]
+        v[j] = w[j]
 
 
 @kernel

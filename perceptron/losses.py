@@ -5,6 +5,7 @@ The margin is that at \|w\|^2 = N. Definitions are those of the theory, the code
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,6 +34,11 @@ class Loss(ABC):
     reaches_minimum: bool = False
     #: The loss ell(z) of free weights is V of `textbook` at z = rate Delta.
     rate: ClassVar[float] = 1.0
+
+    @property
+    def steepest(self) -> float:
+        """Largest second derivative; inf where there is no bound, or none is known."""
+        return math.inf
 
     @abstractmethod
     def value(self, margins: Array) -> Array:
@@ -75,6 +81,10 @@ class _AtNorm(Loss):
     def value(self, margins: Array) -> Array:
         return self.loss.value(self.lam * margins) / self.lam
 
+    @property
+    def steepest(self) -> float:
+        return self.lam * self.loss.steepest
+
     def slope(self, margins: Array) -> Array:
         return self.loss.slope(self.lam * margins)
 
@@ -105,6 +115,10 @@ class Logistic(Loss):
         if np.isinf(self.lam):
             return np.maximum(-2 * margins, 0.0)
         return np.asarray(-log_expit(2 * self.lam * margins) / self.lam)
+
+    @property
+    def steepest(self) -> float:
+        return self.lam
 
     def slope(self, margins: Array) -> Array:
         if np.isinf(self.lam):
@@ -162,6 +176,10 @@ class Linear(Loss):
     def value(self, margins: Array) -> Array:
         return -margins
 
+    @property
+    def steepest(self) -> float:
+        return 0.0
+
     def slope(self, margins: Array) -> Array:
         return np.full_like(margins, -1.0)
 
@@ -203,6 +221,10 @@ class SquaredHinge(Loss):
     def value(self, margins: Array) -> Array:
         return np.maximum(self.margin - margins, 0.0) ** 2 / 2
 
+    @property
+    def steepest(self) -> float:
+        return 1.0
+
     def slope(self, margins: Array) -> Array:
         return np.minimum(margins - self.margin, 0.0)
 
@@ -222,6 +244,10 @@ class Square(Loss):
 
     def value(self, margins: Array) -> Array:
         return (self.margin - margins) ** 2 / 2
+
+    @property
+    def steepest(self) -> float:
+        return 1.0
 
     def slope(self, margins: Array) -> Array:
         return margins - self.margin

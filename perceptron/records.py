@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perceptron.data import Examples, Table
 from perceptron.losses import Logistic, Loss
 
-__all__ = ["Learned", "Trajectory", "mean_loss", "overlap_and_error"]
+__all__ = ["Learned"]
 
 Array = NDArray[np.float64]
 
@@ -112,55 +112,3 @@ class Learned:
         """Fraction of new inputs whose label is predicted."""
         fields = self.decision_function(X)
         return float(np.mean(np.where(fields < 0, -1, 1) == self.table.signs(y, len(fields))))
-
-
-@dataclass(frozen=True, eq=False)
-class Trajectory:
-    r"""A run of gradient descent or flow, recorded at some of its steps.
-
-    Attributes
-    ----------
-    step : (K,) int array
-        Steps done at each record, 0 first.
-    time : (K,) array
-        Sum of the learning rates up to there.
-    norm : (K,) array
-        lam = \|w\|/sqrt(N).
-    overlap, generalization_error : (K,) array
-        Of the direction of w; nan without a teacher (the error is then 1/2 where the labels were
-        drawn at random).
-    train_loss : (K,) array
-        Mean of log(1 + exp(-2 Delta)) at the free norm.
-    train_error : (K,) array
-        Fraction of negative margins.
-    weights : (N,) array
-        At the last record, at their own norm.
-    learning_rate : float
-        That of the next step, from which the run can be resumed.
-    complete : bool
-        False if the run was interrupted; what was recorded is here.
-    direction : (N,) array or None
-        Where the loss curves most, which `gradient_flow` carries from step to step.
-    """
-
-    step: NDArray[np.int64]
-    time: Array
-    norm: Array
-    overlap: Array
-    generalization_error: Array
-    train_loss: Array
-    train_error: Array
-    weights: Array
-    learning_rate: float
-    complete: bool
-    direction: Array | None = None
-
-
-def mean_loss(margins: Array, lam: float) -> float:
-    """Mean of the logistic V_lam(Delta): the loss of training at a free norm."""
-    return Logistic(lam).mean(margins)
-
-
-def overlap_and_error(examples: Examples, weights: Array) -> tuple[float, float]:
-    """Overlap with the teacher, and the error on new examples, of weights of any length."""
-    return examples.overlap_of(weights), examples.error_of(weights)

@@ -48,6 +48,9 @@ MOVED = 1e-13
 ROUNDING = 1e-15
 #: Points solved at a time; bounds the memory for intermediate moments to a few MB.
 BLOCK = 8192
+#: lam at which a path towards maximum stability is given up: lam' is 1e50 there even if all
+#: eigenvalues are as small as they may be; a choice.
+FARTHEST = 1e100
 #: 2 lam' kappa from which on a path counts as next to maximum stability; a choice.
 NEXT_TO_HARD = 40.0
 #: Share of the modes that may be learned where a path begins; a choice.
@@ -301,7 +304,7 @@ def _to_hard_margin(
         lambda scale: soft.at_scale(np.log(scale)).system(),
         start,
         first,
-        np.full(n, 1e12),
+        np.full(n, FARTHEST),
         TOLERANCE,
         on_the_way=lambda scale: soft.at_scale(np.log(scale)).system(COARSE_ORDER),
         stop=noted,

@@ -26,7 +26,7 @@ settings.register_profile(
     "suite",
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=20,
     suppress_health_check=[HealthCheck.too_slow],
 )
 # `make fuzz`: other examples in every run, as many as are asked for.

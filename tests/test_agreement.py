@@ -83,13 +83,15 @@ def test_few_examples_a_dimension_ask_for_more_dimensions():
     assert agreement.enlarged({250: 9, 500: 4}, 0.4) == {1000: 9, 2000: 4}
 
 
-def test_simulated_perceptrons_agree_and_the_controls_do_not():
+@pytest.mark.parametrize("storage", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_simulated_perceptrons_agree_and_the_controls_do_not(storage):
     """alpha = 2 and storage, at small sizes; `python -m validation agreement` does the rest.
 
     Two problems have some five independent directions, not the rule's twenty: the
-    chance that their rms exceeds 2 is that of chi^2_5 > 20, one in a thousand.
+    chance that their rms exceeds 2 is that of chi^2_5 > 20, one in a thousand. Random labels
+    ask for ten times the dimensions, and are left to the slow case.
     """
-    samples = agreement.simulate({100: 48, 200: 24, 400: 12}, alphas=(2.0,))
+    samples = agreement.simulate({100: 48, 200: 24, 400: 12}, alphas=(2.0,), storage=storage)
     found = agreement.compare(samples)
     assert {c.quantity for c in found} >= {"error", "stability", "log train_loss", "margin mean"}
     verdict = agreement.judge(found)

@@ -98,8 +98,10 @@ def test_a_second_process_compiles_nothing(folder):
 @pytest.mark.parametrize(
     ("file", "old", "new", "value"),
     [
-        ("top.py", "middle(x)", "middle(x) + 5.0", 25.0),
-        ("middle.py", "sizes.FACTOR", "sizes.FACTOR / 2.0", 10.0),
+        pytest.param("top.py", "middle(x)", "middle(x) + 5.0", 25.0, marks=pytest.mark.slow),
+        pytest.param(
+            "middle.py", "sizes.FACTOR", "sizes.FACTOR / 2.0", 10.0, marks=pytest.mark.slow
+        ),
         ("bottom.py", "x + 1.0", "x + 2.0", 30.0),
         ("sizes.py", "10.0", "20.0", 40.0),
     ],
@@ -112,7 +114,10 @@ def test_an_edit_anywhere_below_is_seen(folder, file, old, new, value):
     assert use(folder) == (value, 0)
 
 
-@pytest.mark.parametrize("damage", ["bit", "page", "cut", "exchanged", "link", "pipe"])
+@pytest.mark.parametrize(
+    "damage",
+    ["bit", pytest.param("page", marks=pytest.mark.slow), "cut", "exchanged", "link", "pipe"],
+)
 def test_damage_is_compiled_anew_and_replaced(folder, damage):
     """One index and two files of machine code; "exchanged": whole, and another's."""
     files = [*cached(folder, "nbi")[:1], *cached(folder, "nbc")[1:]]

@@ -178,7 +178,7 @@ def test_both_parts_of_the_digits_have_every_class_about_equally_often(digits):
 
 
 def test_digits_without_scikit_learn_say_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install \"replica-learning\[deep\]\""):
         load("digits")
 

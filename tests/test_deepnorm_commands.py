@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from deepnorm import datasets, networks, norms, sweeps
 from deepnorm.cli import main
 
 #: A sweep of seconds: four P, two seeds.
-SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "60", "--records", "30"]
+SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "60", "--records", "20"]
 SMALL += ["--workers", "1", "--quiet"]
 
 
@@ -106,9 +107,13 @@ def test_mixed_runs_have_to_be_chosen(runs, tmp_path):
     folder.mkdir()
     for path in runs.glob("*.json"):
         (folder / path.name).write_bytes(path.read_bytes())
-    more = ["--P", "30", "--seeds", "1", "--steps", "20", "--width", "2", "--mix", "--workers", "1"]
-    assert run("sweep", *more, "--quiet", "-o", folder).exit_code == 0
-    assert "the runs differ in width: 1.0, 2.0" in refused("fit", folder)
+    other = sweeps.grid("cnn-small", "digits", [30], 1, steps=20, width=0.25)
+    with ThreadPoolExecutor(1) as here:  # a worker of its own would import torch for it
+        sweeps.sweep(other, folder, executor=here, device="cpu", progress=False, mix=True)
+    again = ["sweep", "--P", "30", "--seeds", "1", "--steps", "20", "--width", "0.25", "-o", folder]
+    assert "--mix" in refused(*again, "--quiet")
+    assert "1 skipped" in run(*again, "--quiet", "--mix").output
+    assert "the runs differ in width: 0.25, 1.0" in refused("fit", folder)
     assert run("fit", folder, "--where", "width=1.0", "--bootstrap", 20).exit_code == 0
 
 

@@ -63,7 +63,7 @@ def predicted(a, r):
 # left at 1e12..1e16 is K^-(2r-1)a or K^-1 of the last mode K = 1e4..1e10 in lam, less in eps.
 REGIMES = [
     (1.5, 0.3, Regime.ONE_CURVE),
-    (3.0, 0.15, Regime.ONE_CURVE),
+    pytest.param(3.0, 0.15, Regime.ONE_CURVE, marks=pytest.mark.slow),
     (1.5, 0.8, Regime.EARLY_OPTIMUM),
     (3.0, 0.7, Regime.LATE_OPTIMUM),
     (1.5, 1.5, Regime.SATURATED_EARLY),

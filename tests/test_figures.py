@@ -18,7 +18,7 @@ from scipy.integrate import trapezoid
 
 from replica import early_law, master_curve
 from replica.exponents import scaling_exponents
-from validation import agreement, evidence, figures, pairs, settings, stamp, style
+from validation import agreement, cli, evidence, figures, pairs, settings, stamp, style
 from validation.__main__ import main
 from validation.figures import agreement as agreement_figure
 from validation.figures import (
@@ -54,6 +54,9 @@ SCRIPTS = {
 }
 #: Drawn without anybody's data: these, and those of our own sweep.
 MADE = [name for name in figures.FIGURES if name not in figures.OF_CURVES]
+#: Written to files by default: one that simulates, the quickest, those with a table, and one of our
+#: sweep. The others are drawn, and written by a slow test.
+WRITTEN = ("figure1", "figure5", "phase_diagram", "mnist_collapse", "mnist_tables", "agreement")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -388,14 +391,16 @@ def test_the_style_leaves_no_trace_and_takes_none():
 # ------------------------------------------------------------------- the command line
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("figures") / "made"
-    result = run("figures", "--output", folder)
+def write(names, folder):
+    """The command `figures`, as if there were those names and the figures of the paper's curves."""
+    known = {n: claim for n, claim in figures.FIGURES.items() if n in {*names, *figures.OF_CURVES}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "FIGURES", known)
+        result = run("figures", "--output", folder)
     assert result.exit_code == 0, result.output
     *lines, last = result.output.splitlines()
     expected = []
-    for name in MADE:
+    for name in names:
         if name in figures.SIMULATED:
             expected.append([name, "simulating;"])
         expected.append([name, "drawn:"])
@@ -406,11 +411,16 @@ def output(tmp_path_factory):
     rows = (folder / "agreement.csv").read_text().splitlines()
     assert rows[0].startswith("alpha,lam,task,quantity,predicted,")
     assert len(rows) > 50
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures") / "made"
+    write(WRITTEN, folder)
     return folder
 
 
-@pytest.mark.parametrize("name", MADE)
-def test_files_are_whole_and_carry_their_title(output, name):
+def assert_whole(output, name):
     title = figures.FIGURES[name].encode()
     png = (output / f"{name}.png").read_bytes()
     pdf = (output / f"{name}.pdf").read_bytes()
@@ -426,14 +436,36 @@ def test_files_are_whole_and_carry_their_title(output, name):
     assert not list(output.glob(".*"))
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_files_are_whole_and_carry_their_title(output, name):
+    assert_whole(output, name)
+
+
+@pytest.mark.slow
+def test_files_of_all_figures_are_whole(tmp_path):
+    write(MADE, tmp_path)
+    for name in MADE:
+        assert_whole(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", sorted({*MADE} - {*SCRIPTS} - {*WRITTEN}))
+def test_figures_of_our_sweep_are_drawn(name):
+    script = figures.load(name)
+    found = script.compute()
+    with style.context():
+        assert script.draw(found).axes
+    assert script.caption(found)
+
+
 def test_a_second_run_skips_and_imports_nothing_heavy(output):
     code = (
-        "import sys; from validation.__main__ import main\n"
+        "import sys; from validation import cli; from validation.__main__ import main\n"
+        f"cli.FIGURES = dict.fromkeys({WRITTEN!r})\n"
         f"main(['figures', '--output', {str(output)!r}], standalone_mode=False)\n"
         "assert not {'matplotlib', 'numba', 'numpy', 'replica.kernels', 'rich'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[: len(MADE)] == [f"{name}  up to date" for name in MADE]
+    assert done.stdout.splitlines()[: len(WRITTEN)] == [f"{name}  up to date" for name in WRITTEN]
 
 
 def test_force_draws_again_the_same_bytes(output):

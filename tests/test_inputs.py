@@ -107,8 +107,11 @@ class ZetaSums:
 
 # 2r is no integer: there logarithms replace powers, in the formulas of this file only
 LAWS = [
-    (1.01, 0.01), (1.2, 1.3), (1.5, 0.3), (2.0, 0.26), (3.0, 0.7), (5.0, 0.99), (7.3, 4.9),
-    (20.0, 0.05), (20.0, 1.1),
+    (1.01, 0.01), (1.5, 0.3), (3.0, 0.7), (7.3, 4.9), (20.0, 0.05),
+    *(
+        pytest.param(*law, marks=pytest.mark.slow)
+        for law in ((1.2, 1.3), (2.0, 0.26), (5.0, 0.99), (20.0, 1.1))
+    ),
 ]  # fmt: skip
 
 
@@ -126,7 +129,11 @@ def test_sums_of_endless_power_laws(capacity, source):
                 assert abs(found[name] / exact - 1) < tolerance(nodes), (name, log_k)
 
 
-@pytest.mark.parametrize("modes", [1, 7, 50, 2100, 4800, 10**5, 10**12])
+@pytest.mark.parametrize(
+    "modes",
+    [1, 7, 50, pytest.param(2100, marks=pytest.mark.slow), 4800,
+     pytest.param(10**5, marks=pytest.mark.slow), 10**12],
+)  # fmt: skip
 @pytest.mark.parametrize(("capacity", "source"), [(1.5, 0.3), (0.7, 1.2), (4.0, 0.4)])
 def test_sums_of_finite_power_laws(capacity, source, modes):
     nodes = PowerLaw(capacity, source, modes=modes).nodes

@@ -129,7 +129,7 @@ losses = st.one_of(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(losses, teachers, logarithmic(0.2, 20), st.floats(0.1, 0.9), logarithmic(0.05, 5))
 def test_equations_are_the_gradient_of_the_free_energy(loss, teacher, alpha, r, x):
     """Anywhere, not only at the solution: de/dx and de/dR of eq. (4), the latter by differences."""
@@ -206,7 +206,7 @@ def test_storage_at_infinite_norm_is_gardner(alpha):
     assert logistic_storage(alpha, np.inf).stability == pytest.approx(kappa, rel=1e-10)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(logarithmic(2.05, 1e4))
 def test_multiplier_is_one_at_the_limit_of_convexity(alpha):
     limit = convexity_limit(alpha, label_flip=0.5)
@@ -216,7 +216,7 @@ def test_multiplier_is_one_at_the_limit_of_convexity(alpha):
         logistic_storage(alpha, limit * 1.01)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(logarithmic(2.1, 50))
 def test_beyond_the_limit_of_convexity_a_larger_norm_no_longer_lowers_the_loss(alpha):
     """lam V_lam is the loss at norm lam: its slope in the norm changes sign at the limit."""
@@ -232,7 +232,7 @@ def test_beyond_the_limit_of_convexity_a_larger_norm_no_longer_lowers_the_loss(a
     assert loss[0] > loss[1] > loss[2] < loss[3]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(logarithmic(1e-1, 1e4), logarithmic(1e-3, 1e2))
 def test_user_loss_equals_the_built_in_one(alpha, lam):
     built_in = Logistic(lam)

@@ -87,7 +87,7 @@ OF_EVEN_KERNELS = "ignore:Using padding='same'"
 
 
 @pytest.mark.filterwarnings(OF_EVEN_KERNELS)
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(layers())
 def test_convolutions_are_the_matrices_that_they_are(case):
     layer, shape = case
@@ -113,7 +113,7 @@ def test_convolutions_are_the_matrices_that_they_are(case):
 
 
 @pytest.mark.filterwarnings(OF_EVEN_KERNELS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(layers(), st.integers(0, 99))
 def test_the_transpose_of_a_map_is_its_transpose(case, seed):
     layer, shape = case

@@ -19,8 +19,8 @@ from perceptron import minimize_at_norm, over_seeds, random_labels, teacher_stud
 from perceptron.data import Examples
 from perceptron.learning.fixed_norm import NoMinimiser
 from perceptron.learning.newton import NotConverged
+from perceptron.losses import Logistic
 from perceptron.products import Products
-from perceptron.records import mean_loss
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,7 +104,7 @@ def test_bad_data(call, message):
 # ---------------------------------------------------------------------------- products
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(1, 70), st.integers(1, 90), st.booleans(), st.integers(0, 10**6))
 def test_products_are_the_products(p, n, gaussian, seed):
     rng = np.random.default_rng(seed)
@@ -151,7 +151,7 @@ def test_examples_travel_to_other_processes():
 # --------------------------------------------------------------------------- minimiser
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(10, 60), st.floats(0.3, 5), st.floats(-1.5, 1.2), st.integers(0, 10**6))
 def test_conditions_of_the_minimum(n, alpha, log_lam, seed):
     """w is parallel to the pull of the examples: sum V' y x = -mu w with mu > 0."""
@@ -166,7 +166,7 @@ def test_conditions_of_the_minimum(n, alpha, log_lam, seed):
     cosine = -(pull @ w) / np.linalg.norm(pull) / np.linalg.norm(w)
     assert np.sqrt(max(0, 1 - cosine**2)) < 2e-7  # the angle itself is below 1e-8
     assert found.gradient_norm <= 1e-8
-    assert found.train_loss == pytest.approx(mean_loss(found.margins, lam), rel=1e-12)
+    assert found.train_loss == pytest.approx(Logistic(lam).mean(found.margins), rel=1e-12)
     assert found.overlap == pytest.approx(w @ data.teacher / n, rel=1e-12)
     assert found.generalization_error == pytest.approx(np.arccos(found.overlap) / np.pi, abs=1e-9)
 
@@ -177,7 +177,7 @@ def test_minimum_against_a_general_minimiser():
 
     def loss(v):
         w = v * np.sqrt(15) / np.linalg.norm(v)
-        return mean_loss(data.labels * (data.inputs @ w) / np.sqrt(15), lam)
+        return Logistic(lam).mean(data.labels * (data.inputs @ w) / np.sqrt(15))
 
     best = min(
         minimize(loss, np.random.default_rng(k).standard_normal(15), options={"gtol": 1e-9}).fun

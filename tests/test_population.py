@@ -302,7 +302,7 @@ def test_it_is_where_the_full_equations_end(inputs, lam):
     assert known < 1e-3 * abs(scaled[2])
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.floats(0.2, 20))
 def test_the_right_model_is_unconstrained_at_its_own_slope(slope):
     """Logistic labels, logistic loss: 2 lam' = slope where the norm no longer pays, eq. (64)."""
@@ -350,7 +350,7 @@ def test_hebb_is_the_end_at_no_norm():
         assert other.generalization_error == pytest.approx(hebb.generalization_error, rel=8 * EPS)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.floats(-3, 3), st.sampled_from([Logistic(1.0), Hinge(1.0), Exponential(1.0)]))
 def test_splitting_a_mode_changes_nothing(log_lam, loss):
     split = Spectrum([*OMEGA, 0.2], [*POWER, 4.0], [0.2, 0.3, 0.125, 0.375])

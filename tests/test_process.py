@@ -38,15 +38,26 @@ def test_import_is_light_and_compiles_nothing():
     assert loaded == "[] []"
 
 
+#: Prints a solution, and how often its outermost kernel was compiled for it.
+COUNTED = (
+    "from replica import logistic_teacher_student as f\n"
+    "from replica.channel import moments\n"
+    "print(f(5., 4.5).generalization_error)\n"
+    "print(sum(moments.average.stats.cache_misses.values()))"
+)
+
+
+def test_another_process_finds_the_kernels_of_this_one():
+    assert logistic_teacher_student(5.0, 4.5).generalization_error == EPS
+    found, silent = python(COUNTED)
+    assert [float(word) for word in found.split()] == [EPS, 0]
+    assert silent == ""
+
+
+@pytest.mark.slow
 def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
-    code = (
-        "from replica import logistic_teacher_student as f\n"
-        "from replica.channel import moments\n"
-        "print(f(5., 4.5).generalization_error)\n"
-        "print(sum(moments.average.stats.cache_misses.values()))"
-    )
-    first, said = python(code, NUMBA_CACHE_DIR=str(tmp_path))
-    again, silent = python(code, NUMBA_CACHE_DIR=str(tmp_path))
+    first, said = python(COUNTED, NUMBA_CACHE_DIR=str(tmp_path))
+    again, silent = python(COUNTED, NUMBA_CACHE_DIR=str(tmp_path))
     assert [float(word) for word in first.split()] == [EPS, 1]
     assert [float(word) for word in again.split()] == [EPS, 0]
     assert said.count("compiling the numerical kernels") == 1

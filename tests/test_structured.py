@@ -155,7 +155,7 @@ def refused_alike(here, there):
     assert here.argument == there.argument or known_beforehand
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(LOSSES, NOISES, logarithmic(0.1, 1e4), logarithmic(1e-3, 1e3))
 def test_one_level_is_isotropic(loss, teacher, alpha, omega):
     scale = np.sqrt(omega)
@@ -167,7 +167,7 @@ def test_one_level_is_isotropic(loss, teacher, alpha, omega):
     same(here, there, scale)
 
 
-@settings(max_examples=15)
+@settings(max_examples=7)
 @given(
     LOSSES,
     NOISES,
@@ -191,7 +191,7 @@ def test_equal_eigenvalues_are_isotropic_whatever_the_teacher(loss, teacher, alp
     same(here, there, 1.0, total if modes else 1.0)
 
 
-@settings(max_examples=15)
+@settings(max_examples=7)
 @given(LOSSES, NOISES, logarithmic(0.3, 30), st.floats(0.1, 0.9), st.integers(0, 2))
 def test_splitting_a_mode_changes_nothing(loss, teacher, alpha, part, which):
     omega, theta2, p = np.array([3.0, 1.0, 0.2]), np.array([0.1, 1.0, 4.0]), [0.2, 0.3, 0.5]
@@ -296,7 +296,7 @@ def test_jacobian_is_that_of_differences(where, loss):
             np.testing.assert_allclose(jacobian[:, j], slope, rtol=1e-8, atol=1e-8)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     LOSSES,
     NOISES,
@@ -602,7 +602,7 @@ def test_unequal_clouds_at_small_norm(positive):
     assert found.overlap[1] == pytest.approx(mean / np.sqrt(mean**2 + 1 / few), rel=1e-4)
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.floats(0.05, 0.95), logarithmic(1e-2, 1e2))
 def test_a_mirror_turns_the_intercept(positive, lam):
     a, b = (

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from structured_digits import CLOSE, ENDLESS, ROUND, STRUCTURED, THREE, TWO, UNEQUAL
 
+import replica
 from replica import (
     HardMargin,
+    Hinge,
     Logistic,
     Problem,
     RandomLabels,
@@ -28,6 +30,8 @@ from validation import soak
 OFF = 1e-3
 #: What the project promises of the float solver, of the generalization error and of the rest.
 BUDGET, LOOSE = 1e-12, 1e-11
+#: What is left of them where no equation amplifies rounding by more than a hundred.
+NEARLY_ROUNDING = 1e-13
 #: Digits of the sums below; they work with 10 more.
 SUM_DIGITS = 30
 
@@ -397,6 +401,40 @@ def test_twenty_digits_agree_with_thirty(name):
     agree(short, long, digits=20)
 
 
+# Next to the largest norm of the population E_W[t u] is a small difference, and so is 1 - R^2 + n
+# E_W[t u]: eqs. (46) and (47) would multiply rounding by 1.2e4 and 740 and claim 1.6e-10, 1e-11.
+# The last is found only if the path to maximum stability goes on beyond lam = 1e12.
+NOISY = [
+    Problem(
+        3429436.510502625,
+        Logistic(3303.6571226053093),
+        Teacher(label_flip=1.236665820301925e-05),
+        replica.PowerLaw(3.96207580017758, 0.5195592470315872),
+    ),
+    Problem(
+        32179.039824797313,
+        Logistic(3139760.7666943762),
+        Teacher(label_noise=0.025790426134361707),
+        replica.PowerLaw(3.5684585661190877, 0.6357120862861867),
+    ),
+    Problem(
+        3367440.264572146,
+        HardMargin(),
+        Teacher(label_flip=1.2323645739248846e-06),
+        replica.PowerLaw(4.877308678133376, 0.024157047508667668),
+    ),
+]
+
+
+@pytest.mark.parametrize("problem", NOISY)
+def test_noisy_labels_of_a_power_law_keep_their_digits(problem):
+    solution = solve(problem)
+    proof = certify(solution, 18)
+    assert proof.relative_error <= solution.error_estimate <= NEARLY_ROUNDING
+    with mpmath.workdps(30):
+        assert abs(solution.input_variance / proof.input_variance - 1) <= NEARLY_ROUNDING
+
+
 @pytest.mark.parametrize("name", ["three levels", "clusters that overlap", "steep power law"])
 def test_certify_tells_how_far_off_the_float_is(name):
     row = next(row for row in STRUCTURED if row.name == name)
@@ -411,6 +449,17 @@ def test_certify_tells_how_far_off_the_float_is(name):
         ours, theirs = getattr(found, quantity), getattr(solution, quantity)
         assert abs(theirs - ours) <= 100 * 2**-52 * ours, quantity
     assert abs(solution.intercept - found.intercept) <= 100 * 2**-52
+
+
+@pytest.mark.parametrize(
+    ("distance", "positive", "alpha", "margin"),
+    [(0.5, 0.35, 3.0, 10.0), (3.0, 0.02, 20.0, 10.0), (3.0, 0.02, 200.0, 1.0)],
+)
+def test_a_hinge_finds_the_intercept_of_unequal_clusters(distance, positive, alpha, margin):
+    # most of the larger cluster stands at the kink from the start of the path on
+    clusters = Clusters([1.0], [distance], [1.0], positive=positive)
+    solution = solve(Problem(alpha, Hinge(margin), inputs=clusters))
+    assert certify(solution, 15).relative_error <= solution.error_estimate <= NEARLY_ROUNDING
 
 
 def test_a_users_loss_on_a_spectrum():

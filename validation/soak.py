@@ -155,6 +155,12 @@ def _noisy(flips: bool, noise: bool) -> Draw:
     return draw
 
 
+def _steep(rng: np.random.Generator) -> Problem:
+    """Wrong labels under a loss whose push grows exponentially."""
+    teacher = Teacher(label_flip=0.5 * _log(rng, 1e-6, 1))
+    return Problem(_log(rng, 1e-2, 1e12), Exponential(_log(rng, 1e-2, 1e1)), teacher)
+
+
 def _storage(rng: np.random.Generator) -> Problem:
     alpha = _log(rng, 1e-2, 1e4) if rng.random() < 0.8 else 2 * (1 - _log(rng, 1e-8, 1e-1))
     lam = _below(float(convexity_limit(alpha, label_flip=0.5)), 1e4, rng)
@@ -281,6 +287,7 @@ KINDS: dict[str, tuple[int, Draw]] = {
     "random labels": (3, _storage),
     "logistic teacher": (1, _sigmoid),
     "exponential": (4, _noiseless(Exponential)),
+    "exponential, flips": (2, _steep),
     "maximum stability": (2, _hard),
     "hinge": (2, _margin(Hinge)),
     "squared hinge": (2, _margin(SquaredHinge)),

@@ -5,6 +5,10 @@ The test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C.
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
+import numpy as np
 import torch
 
 from deepnorm.datasets.images import Images, random_order
@@ -17,6 +21,9 @@ TRAINING = 1200
 SPLIT = 0
 #: Pixels run from 0 to 16 in the source and from 0 to 240 here, which is exact in uint8.
 SCALE = 15
+#: Rows of 64 pixels and a label. To import `sklearn.datasets` for it costs every worker of a
+#: sweep a second.
+FILE = Path("datasets") / "data" / "digits.csv.gz"
 
 
 def load() -> Images:
@@ -30,17 +37,17 @@ def load() -> Images:
     ModuleNotFoundError
         If scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError:
+    package = importlib.util.find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError(
             "the data set digits ships with scikit-learn, which is not installed: "
             'pip install "replica-learning[deep]"'
-        ) from None
-    source = load_digits()
-    order = random_order(len(source.target), SPLIT)
-    images = torch.from_numpy(source.images[order] * SCALE).to(torch.uint8).unsqueeze(1)
-    labels = torch.from_numpy(source.target[order]).to(torch.int64)
+        )
+    (folder,) = package.submodule_search_locations
+    source = np.loadtxt(Path(folder) / FILE, delimiter=",", dtype=np.uint8)
+    source = source[random_order(len(source), SPLIT)]
+    images = torch.from_numpy(source[:, :-1] * np.uint8(SCALE)).reshape(-1, 1, 8, 8)
+    labels = torch.from_numpy(source[:, -1]).to(torch.int64)
     return Images(
         name="digits",
         train_images=images[:TRAINING],

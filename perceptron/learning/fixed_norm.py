@@ -49,6 +49,8 @@ AT_REST = 1e-12
 #: A pull of so many times its rounding cannot have an angle of 1e-8; and a gradient of so few
 #: times its rounding is zero.
 FAINT, STILL = 1e8, 10.0
+#: On a step of Newton's, in units of 1/lam, at the end of a descent; a choice.
+SMALL_STEP = 1e-3
 #: A duality gap of a hinge loss that counts as exact; a choice above rounding.
 EXACT_GAP = 1e-10
 
@@ -355,6 +357,15 @@ def _minimise(
         f"`tolerance` must be one that rounding lets the gradient reach; got {tolerance:g}, "
         f"reached {here.angle:.1e} at lam = {lam:g}"
     )
+
+
+def _at_rest(problem: Problem, free: Point) -> bool:
+    """Whether free weights are a minimiser.
+
+    In a tail of the loss that fades a step of Newton's changes lam Delta by about 1.
+    """
+    d, d_b = problem.step(free, 0.0, sphere=False)
+    return bool(max(problem.lam, 1.0) * np.hypot(np.linalg.norm(d), d_b) <= SMALL_STEP)
 
 
 def _bound(problem: Problem, here: Point) -> float:

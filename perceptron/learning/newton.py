@@ -19,6 +19,7 @@ problem gives V(c Delta)/c in place of V, or weights in units of 1/c.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,9 @@ MATRIX_UP_TO = 4000
 #: Up to this norm single precision serves in the products with the Hessian: the curvatures of
 #: the logistic loss then differ by few orders of magnitude.
 SINGLE_UP_TO = 10.0
+#: Of what the slope promises, a step must bring this share; and the halvings of one. Choices.
+SHARE = 1e-4
+MOST_HALVINGS = 40
 #: A mean loss below this has lost its small terms to underflow.
 SMALLEST_LOSS = 1e-280
 #: A mean loss below this part of that at zero is its least value: margins are good to 1e-11.
@@ -414,21 +418,59 @@ def check_underflow(problem: Problem, here: Point, lam: float) -> None:
 
 
 def _search(problem: Problem, here: Point, d: Array, d_b: float) -> Point | None:
-    """Halve the step until the loss, or near the minimum the gradient, has fallen."""
+    """The full step, or the best part of it, or a half of a half until the loss has fallen.
+
+    Near the minimum, where the loss changes by less than its rounding, the gradient decides.
+    """
     slope = float(here.tangential @ d) + here.along_b * d_b
-    size = 1.0
-    for _ in range(40):
+
+    def accepted(size: float) -> Point | None:
         v = here.v + size * d
         there = problem.at(v / np.linalg.norm(v), here.b + size * d_b)
         change = _change(here, there)
-        if change <= 1e-4 * size * slope / (here.size or 1.0):
+        if change <= SHARE * size * slope / (here.size or 1.0):
             return there
-        # near the minimum the loss changes by less than its rounding; the gradient decides
         better = there.angle < 0.9 * here.angle or there.error < 0.9 * here.error
-        if better and change < 1e-9:
+        return there if better and change < 1e-9 else None
+
+    return _first(accepted, lambda: _best_size(problem, here, d, d_b, 0.0, sphere=True))
+
+
+def _first(accepted: Callable[[float], Point | None], best: Callable[[], float]) -> Point | None:
+    """Of the sizes 1, the best one, and its halves, the first that is accepted."""
+    there = accepted(1.0)
+    if there is not None:
+        return there
+    size = best()
+    for _ in range(MOST_HALVINGS):
+        there = accepted(size)
+        if there is not None:
             return there
         size *= 0.5
     return None
+
+
+def _best_size(
+    problem: Problem, here: Point, d: Array, d_b: float, ridge: float, *, sphere: bool
+) -> float:
+    """The part of a step at which F is least: a root of its slope, in margins alone."""
+    labels, loss = problem.examples.labels, problem.loss
+    # d is perpendicular to v on the sphere, and v + s d is brought back to length 1
+    square = float(d @ d)
+    along, still = float(here.v @ d), labels * here.margins - here.b
+    moving = problem.fields(d)
+
+    def slope(s: float) -> float:
+        nu = np.sqrt(1 + s * s * square) if sphere else 1.0
+        fields = (still + s * moving) / nu
+        turn = fields * (s * square / nu**2) if sphere else 0.0
+        force = loss.slope(labels * (fields + here.b + s * d_b))
+        change = labels * (moving / nu - turn + d_b)
+        return float(force @ change) / len(labels) + ridge * (along + s * square)
+
+    if not (slope(0.0) < 0 < slope(1.0)):
+        return 0.5
+    return float(brentq(slope, 0.0, 1.0, xtol=1e-300, rtol=1e-9))
 
 
 def _change(here: Point, there: Point) -> float:
@@ -486,19 +528,19 @@ def free_minimum(
 def _free_search(
     problem: Problem, here: Point, d: Array, d_b: float, ridge: float, slope: float, error: float
 ) -> Point | None:
-    size = 1.0
+    """As on the sphere, the ridge included."""
     unit = here.size + 0.5 * ridge * float(here.v @ here.v) or 1.0
-    for _ in range(40):
+
+    def accepted(size: float) -> Point | None:
         there = problem.at(here.v + size * d, here.b + size * d_b)
         bent = 0.5 * ridge * size * float(d @ (2 * here.v + size * d))
         change = (there.loss - here.loss + bent) / unit if np.isfinite(there.loss) else np.inf
-        if change <= 1e-4 * size * slope / unit:
+        if change <= SHARE * size * slope / unit:
             return there
         left = float(np.hypot(np.linalg.norm(there.gradient + ridge * there.v), there.along_b))
-        if left < 0.9 * error and change < 1e-9:
-            return there
-        size *= 0.5
-    return None
+        return there if left < 0.9 * error and change < 1e-9 else None
+
+    return _first(accepted, lambda: _best_size(problem, here, d, d_b, ridge, sphere=False))
 
 
 def _crossing(problem: Problem, here: Point, there: Point, norm: float) -> Point:

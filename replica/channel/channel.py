@@ -18,6 +18,7 @@ from replica.common.compiled import kernel
 from replica.dual import Dual
 from replica.fields import Clouds, Fields, SkewNormal
 from replica.losses import Loss
+from replica.quadrature import REACH, gauss_legendre
 from replica.teachers import NoiseMixture
 
 __all__ = ["Averages", "Channel", "CloudChannel", "TeacherChannel"]
@@ -33,6 +34,8 @@ LOG_C, LOG_X = 0, 1
 FAINT = 1e-12
 #: Doublings of a bracket for the intercept: 2^120 lies beyond any norm that is allowed.
 LONGEST_BRACKET = 120
+#: Halvings of it, and nodes of the normal number there: a guess needs no more.
+HALVINGS, NORMAL_NODES = 50, 100
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Averages:
         sqrt(2/pi) B for a teacher; D E[u] for two clouds at Mahalanobis distance 2 D.
     pushed : Dual
         E_W[t u], t counted from the centre of its cloud.
+    size : (m,) array
+        E_W|t u|, by whose last digits rounding moves ``pushed``.
     curved : Dual
         G = E_W[1 - D0'].
     balance : Dual or None
@@ -56,13 +61,14 @@ class Averages:
     step: Dual
     pull: Dual
     pushed: Dual
+    size: Array
     curved: Dual
     balance: Dual | None = None
 
 
 @dataclass(frozen=True)
 class Centre:
-    """The push of examples at the centre of their cloud, over x.
+    """The push over x where a path begins.
 
     Attributes
     ----------
@@ -117,17 +123,18 @@ class Channel(abc.ABC):
     def hebb_pull(self) -> Array:
         """The pull at u = 1, that of Hebb's rule."""
 
-    def hebb(self, log_scale: Array) -> Centre:
-        """Where the loss is a straight line: what an example of margin 0 gets."""
+    def hebb(self, log_scale: Array, overlap: Array) -> Centre:
+        """Where the loss is a straight line: what an example of margin 0 gets, at any overlap."""
         pull = self._pull(log_scale, np.zeros(len(self)))
         return Centre(pull, pull**2, np.zeros(len(self)))
 
     def _pull(self, log_scale: Array, margin: Array) -> Array:
-        """-U' of the loss as the field sees it, at given margins."""
+        """-U' of the loss as the field sees it, at margins (n,) or (n, m)."""
         if self.loss.hard:
-            return np.ones(len(margin))
-        zero = np.zeros(len(margin))
-        parameter, b = self.loss.scaled(self.parameter, zero, log_scale)
+            return np.ones(margin.shape)
+        parameter, b = self.loss.scaled(self.parameter, np.zeros(len(self)), log_scale)
+        if margin.ndim == 2:
+            parameter, b = parameter[:, None], b[:, None]
         return -self.loss.with_parameter(parameter).derivative(margin) * np.exp(b)
 
     @abc.abstractmethod
@@ -285,7 +292,8 @@ class TeacherChannel(Channel):
         pushed = dual(m.PUSHED, m.PUSHED_D, m.PUSHED_DB, m.PUSHED_DL)
         c = np.where(self.storage[which], 0.0, np.exp(z[:, LOG_C]))
         overlap = c / np.hypot(1.0, c)
-        return Averages(step, pull, pushed, self._curved(moments, overlap, pull, pushed))
+        curved = self._curved(moments, overlap, pull, pushed)
+        return Averages(step, pull, pushed, moments[:, m.PUSHED_SIZE], curved)
 
 
 @dataclass(frozen=True)
@@ -322,6 +330,45 @@ class CloudChannel(Channel):
     @property
     def hebb_pull(self) -> Array:
         return np.full(len(self), self.distance)
+
+    def hebb(self, log_scale: Array, overlap: Array) -> Centre:
+        """Pushes -U'(kappa + y beta + t), t normal; beta where both labels are pushed alike.
+
+        Where V bends at the centre Newton finds beta from zero; a hinge would tell it nothing.
+        """
+        loss = self.loss.with_parameter(self.parameter)
+        bends = np.all(loss.curvature(np.zeros(len(self))) > 0)
+        if self.positive == 0.5 or loss.hard or loss.hebbian or bends:
+            return super().hebb(log_scale, overlap)
+        kappa = self.distance * overlap
+        node, weight = gauss_legendre(NORMAL_NODES)
+        t, mass = REACH * node, REACH * weight * np.exp(-0.5 * (REACH * node) ** 2)
+        mass /= np.sqrt(2 * np.pi)
+
+        def pushes(beta: Array) -> Array:
+            """-U' at the nodes of one cloud, (n, nodes)."""
+            return self._pull(log_scale, (kappa + beta)[:, None] + t)
+
+        def excess(beta: Array) -> Array:
+            """What the positive labels push more; it falls with beta, V being convex."""
+            return (self.positive * pushes(beta) - (1 - self.positive) * pushes(-beta)) @ mass
+
+        low, high = -np.ones(len(self)), np.ones(len(self))
+        with np.errstate(all="ignore"):  # far out an exponential loss overflows
+            for _ in range(LONGEST_BRACKET):
+                short, long = excess(low) < 0, excess(high) > 0
+                if not np.any(short | long):
+                    break
+                low, high = np.where(short, 2 * low, low), np.where(long, 2 * high, high)
+            for _ in range(HALVINGS):
+                middle = 0.5 * (low + high)
+                above = excess(middle) > 0
+                low, high = np.where(above, middle, low), np.where(above, high, middle)
+        beta = 0.5 * (low + high)
+        here, there = pushes(beta), pushes(-beta)
+        mean = self.positive * here + (1 - self.positive) * there
+        square = self.positive * here**2 + (1 - self.positive) * there**2
+        return Centre(mean @ mass, square @ mass, beta)
 
     def stability(self, z: Array) -> Array:
         """Kappa = D R, the margin of the centre in units of the field."""
@@ -448,6 +495,7 @@ class CloudChannel(Channel):
             sums["step"],
             sums["pull"] * self.distance,
             sums["pushed"],
+            self.merged(moments)[:, m.PUSHED_SIZE],
             Dual(curved.value, gradient),
             balance,
         )

@@ -28,6 +28,8 @@ MASS_D = 2  # d MASS / d(unknown): log c of a teacher, the shift of a cloud
 PULL_D = 3
 KINDS = 4
 
+#: Where exp(-t^2/2) leaves the doubles.
+VANISHED = 38.6
 INV_SQRT_2PI = 1.0 / sqrt(2.0 * pi)
 INV_SQRT_2 = sqrt(0.5)
 
@@ -118,6 +120,10 @@ def fill_mixture(start, nodes, a, signal, noise, random, flat, out):
             dlog_c[k] = (1.0 + variance) / (1.0 + variance * (1.0 + c * c))
             widths[k] = 1.0 / cs[k] if flat else 1.0 / sqrt(1.0 + cs[k] * cs[k])
             spread[k] = 1.0 / (widths[k] * sqrt(1.0 + variance))
+        # random labels outweigh what follows; without them a steep loss may look at it
+        tail = REACH + 1.0
+        if random[i] == 0.0 and start[i] < start[i + 1]:
+            tail = max(tail, -nodes[FIELD, start[i]] / widths.max())
         for j in range(start[i], start[i + 1]):
             t, dv = nodes[FIELD, j], nodes[WIDTH, j]
             gauss = INV_SQRT_2PI if flat else INV_SQRT_2PI * exp(-0.5 * t * t)
@@ -130,7 +136,7 @@ def fill_mixture(start, nodes, a, signal, noise, random, flat, out):
                 z = t / widths[k]
                 if z > REACH:
                     label += 2.0 * w
-                elif z > -REACH - 1.0 and w > 0.0:
+                elif z > -tail and w > 0.0:
                     label += w * erfc(-cs[k] * t * INV_SQRT_2)
                     bell = w * INV_SQRT_2PI * exp(-0.5 * z * z)
                     p = bell * spread[k]
@@ -230,9 +236,12 @@ class Shifted:
         return self.shift
 
     def breaks(self) -> Breaks:
-        grid = np.arange(-3, 4) * GAUSS_WIDTH
-        at = self.shift[:, None] + grid
-        return Breaks(at, np.full(len(at), len(grid), dtype=np.int64))
+        """Windows that go on to fields of zero: of a cloud far from them the tail is pushed."""
+        far = np.clip(np.nan_to_num(self.shift), 0.0, VANISHED - REACH)
+        left = 3 + np.ceil(far / GAUSS_WIDTH).astype(np.int64)
+        count = left + 4
+        at = self.shift[:, None] + (np.arange(count.max()) - left[:, None]) * GAUSS_WIDTH
+        return Breaks(at, count)
 
     def weights(self, nodes: Nodes) -> Array:
         out = workspace("weights", KINDS, nodes.values.shape[1])

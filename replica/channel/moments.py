@@ -38,17 +38,18 @@ PUSHED_DB = 10
 PUSHED_DL = 11
 CURVED = 12  # G = E_W[1 - D0']
 CURVED_D = 13
-CURVED2 = 14  # E_W[(1 - D0')^2]
-LOSS = 15  # E_W[V(D0)]
-NEGATIVE = 16  # mass of negative margins
-MEAN = 17  # E_W[D0 - origin]
-SQUARE_MEAN = 18  # E_W[(D0 - origin)^2]
+PUSHED_SIZE = 14  # E_W|(t - centre) u|: what rounding of PUSHED counts by
+CURVED2 = 15  # E_W[(1 - D0')^2]
+LOSS = 16  # E_W[V(D0)]
+NEGATIVE = 17  # mass of negative margins
+MEAN = 18  # E_W[D0 - origin]
+SQUARE_MEAN = 19  # E_W[(D0 - origin)^2]
 
 # How many columns are wanted.
 NEWTON = 6  # what the sphere of isotropic inputs asks for
-COUPLED = 14  # what a spectrum asks for
-OBSERVABLES = 17
-MARGINS = 19
+COUPLED = 15  # what a spectrum asks for
+OBSERVABLES = 18
+MARGINS = 20
 COLUMNS = (NEWTON, COUPLED, OBSERVABLES, MARGINS)
 
 #: Points tried in one round: about as many as fit into the nodes' workspace.
@@ -100,6 +101,7 @@ def average(start, nodes, weights, centre, origin, loss, columns, moving, out):
                 out[i, PUSHED_DL] += mass * t * drift
                 out[i, CURVED] += mass * curved
                 out[i, CURVED_D] += weights[MASS_D, j] * curved
+                out[i, PUSHED_SIZE] += abs(mass * t * u)
                 if columns > COUPLED:
                     out[i, CURVED2] += mass * curved * curved
                     out[i, LOSS] += mass * loss[j]

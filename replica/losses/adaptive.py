@@ -43,6 +43,9 @@ LEVEL, LEVELS = 3.0, 14
 ROUNDS = 28
 #: The sum stops splitting at so many panels: rounding noise, not structure.
 MOST_PANELS = 4096
+#: A panel left of the window counts if it adds more than this part to A; and the most of them,
+#: which leads to where a Gaussian has left the doubles.
+UNSEEN, MOST_BEYOND = 1e-17, 12
 
 
 #: A jump of V' by less than this part of its size is not looked for; nor a rise within more than
@@ -242,6 +245,7 @@ def nodes(
 
 def _nodes_of_one(loss: Loss, x: float, fields: Array, rule: Rule, measure: Measure) -> Array:
     node, weight = gauss_legendre(rule.order)
+    fields = _as_far_as_it_pushes(loss, x, fields, measure, node, weight)
     edges = proximal(loss, np.full_like(fields, x), fields)
     if not np.isfinite(edges).all():
         return np.empty((ROWS, 0))
@@ -281,6 +285,22 @@ def _nodes_of_one(loss: Loss, x: float, fields: Array, rule: Rule, measure: Meas
     left = np.concatenate([*done_left, left])
     right = np.concatenate([*done_right, right])
     return _values(loss, x, left, right, node, weight)
+
+
+def _as_far_as_it_pushes(
+    loss: Loss, x: float, fields: Array, measure: Measure, node: Array, weight: Array
+) -> Array:
+    """The window, with the panels left of it that add to A: a push may grow exponentially."""
+    for _ in range(MOST_BEYOND):
+        wider = np.append(2 * fields[0] - fields[1], fields)
+        edges = proximal(loss, np.full_like(wider, x), wider)
+        values = _values(loss, x, edges[:-1], edges[1:], node, weight)
+        mass = measure.weights(Nodes(np.array([0, values.shape[1]]), values))[0, : values.shape[1]]
+        parts = (mass * values[PUSH] ** 2).reshape(len(fields), -1).sum(axis=1)
+        if not parts[0] > UNSEEN * parts.sum():
+            break
+        fields = wider
+    return fields
 
 
 def _levels(loss: Loss, low: float, high: float) -> Array:

@@ -7,7 +7,7 @@ so that y is the variable of integration. Everything about one of them is in ``r
 
 from __future__ import annotations
 
-from math import exp, log, log1p
+from math import ceil, exp, log, log1p
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,11 @@ from replica.quadrature import (
     CAPACITY,
     CURVED,
     FIELD,
+    GAUSS_WIDTH,
     MARGIN,
     MAX_EDGES,
     PUSH,
+    REACH,
     ROWS,
     SLOPE,
     WIDTH,
@@ -143,23 +145,39 @@ def march(floor, left, right, zero, edges, n):
 
 
 @kernel
+def beyond(floor, rate, edge, width):
+    """How far left of the Gaussian's window examples count, because u grows exponentially there.
+
+    u^2 ~ exp(-2 rate t) moves the Gaussian's centre by 2 rate width^2 to the left, but not beyond
+    t = edge/rate, where u becomes a straight line.
+    """
+    if floor == 0.0 and edge < 0.0:
+        return min(2.0 * rate * width * width, -edge / rate)
+    return 0.0
+
+
+@kernel
 def panels(floor, rate, edge, breaks, count, refine, whole, edges):
     """Panel edges in eta; returns how many, 0 if too many.
 
     ``refine`` halves every panel that many times; ``whole`` goes on to the end
     of the window in t, where u has long vanished.
     """
-    last = offset(floor, edge, rate * breaks[0])
+    width = -breaks[0] / REACH
+    more = beyond(floor, rate, edge, width)
+    before = ceil(min(more / (GAUSS_WIDTH * width), 1e3)) if more > 0.0 else 0
+    last = offset(floor, edge, rate * (breaks[0] - more))
     edges[0] = last
     n = 1
     zero = -origin(edge)  # where D = 0
     reach = np.inf if whole else ETA_REACH
-    for i in range(1, count):
+    for i in range(1 - before, count):
         if last >= reach:
             break
+        field = breaks[i] if i >= 0 else breaks[0] + more * i / before
         here = reach
-        if breaks[i] < np.inf and rate * breaks[i] < reach - zero:
-            here = min(offset(floor, edge, rate * breaks[i]), reach)
+        if field < np.inf and rate * field < reach - zero:
+            here = min(offset(floor, edge, rate * field), reach)
         if last < zero < here:
             n = march(floor, last, zero, zero, edges, n)
             last = zero

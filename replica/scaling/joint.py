@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dposv
 from scipy.special import expit
 
 from replica.scaling.records import JointLaw
@@ -184,12 +184,12 @@ def _minimize(records: Records, first: Array, free: NDArray[np.bool_]) -> tuple[
         weighted = jacobian[:, free] * records.weight[:, None]
         normal, gradient = weighted.T @ weighted, weighted.T @ rest
         scale = np.diag(normal) + 1e-12 * np.trace(normal)
-        trial = p.copy()
-        try:
-            step = cho_solve(cho_factor(normal + np.diag(damping * scale)), gradient)
-        except LinAlgError:
+        # a step of ten parameters is LAPACK's own work; scipy's checks around it cost more
+        _, step, failed = dposv(normal + np.diag(damping * scale), gradient)
+        if failed:
             damping *= 10
             continue
+        trial = p.copy()
         trial[free] += step
         trial = np.clip(trial, low, high)
         trial[RATE] = np.clip(trial[RATE], p[RATE] - 1, p[RATE] + 1)

@@ -12,7 +12,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.channel import Centre, Channel
+from replica.channel import Averages, Centre, Channel
 from replica.channel import moments as m
 from replica.common.compiled import kernel
 from replica.dual import Dual
@@ -30,7 +30,7 @@ LOG_C, LOG_X, LOG_MU, LOG_S = range(4)
 #: Below this share of unlearned teacher the multiplier is read off E_W[t u]: g - total would
 #: have lost the digits of mu.
 FEW = 0.25
-#: Share of 1 - R^2 that E_tau h must have for the equation by parts; a choice.
+#: Share of its terms that E_tau h must have for the equation by parts to be a ratio; a choice.
 TELLING = 0.1
 #: lam' at which the logistic loss is a straight line to a few percent.
 GENTLE = 0.05
@@ -174,9 +174,9 @@ class SpectrumWeights(Weights):
         stored = channel.storage
         z = np.zeros((len(count), 4 + len(channel.unknowns) - 1))
 
-        def at(log_scale: Array) -> tuple[Centre, Array, Array, Array]:
-            """The push, c, x and log s where the field's scale decides about the push."""
-            centre = channel.hebb(log_scale)
+        def at(log_scale: Array, overlap: Array) -> tuple[Centre, Array, Array, Array]:
+            """The push, c, x and log s where the field's scale and the overlap decide about it."""
+            centre = channel.hebb(log_scale, overlap)
             with np.errstate(divide="ignore"):
                 push = mean / (channel.hebb_pull * centre.push * learned)  # n x / R
             c = 1 / np.sqrt(spread + push**2 * centre.square * square / mean**2 / count)
@@ -186,8 +186,8 @@ class SpectrumWeights(Weights):
             step = count * x**2 * centre.square
             return centre, c, x, -0.5 * np.log(step / mean + overlap2 / learned)
 
-        *_, log_s = at(np.zeros(len(count)))
-        centre, c, x, z[:, LOG_S] = at(log_s)
+        _, c, _, log_s = at(np.zeros(len(count)), np.zeros(len(count)))
+        centre, c, x, z[:, LOG_S] = at(log_s, c / np.hypot(1.0, c))
         z[:, LOG_C] = np.where(stored, 0.0, np.log(np.where(stored, 1.0, c)))
         z[:, LOG_X] = np.log(x)
         if len(channel.unknowns) > 1:
@@ -255,9 +255,7 @@ class SpectrumWeights(Weights):
         second = pull.log() + traces.learned - traces.degrees - a + (square + 1.0).log() * 0.5
         second = second.where(~storage, a - a.value)
         fourth = self._norm(channel, which, b, traces, averages.step * count, overlap2, z)
-        third = self._multiplier(
-            channel, which, averages.curved, averages.pushed, count, unknown, traces
-        )
+        third = self._multiplier(channel, averages, count, unknown, traces)
         equations = [first, second, third, fourth]
         if averages.balance is not None:
             equations.append(averages.balance * (1 / averages.pull.value))
@@ -269,9 +267,7 @@ class SpectrumWeights(Weights):
     def _multiplier(
         self,
         channel: Channel,
-        which: Indices,
-        curved: Dual,
-        pushed: Dual,
+        averages: Averages,
         count: Array,
         unknown: Dual,
         traces: Traces,
@@ -283,23 +279,24 @@ class SpectrumWeights(Weights):
         # a hinge may bend where no example is: mu then stays at its end
         p, omega = self.nodes.count, self.nodes.eigenvalue
         least = float(np.sum(p * omega) / omega.max() * np.exp(-ENDLESS))
-        plain = (curved * count + least).log() - traces.degrees
-        # with noise 1 - R^2 and n E_W[t u] may cancel: then <rho> itself tells more
-        telling = traces.lost.value > TELLING * unknown.value
+        plain = (averages.curved * count + least).log() - traces.degrees
         few = channel.by_parts & (traces.lost.value < FEW)
-        few &= telling | np.isfinite(self.nodes.total)
         if not np.any(few):
             return plain
         share = (traces.learned - traces.degrees).exp()
-        right = unknown + pushed * count * share
+        right = unknown + averages.pushed * count * share
+        # T of eq. (49a): with noise E_W[t u] is a small difference
+        size = np.maximum(unknown.value, averages.size * count * share.value)
+        telling = traces.lost.value > TELLING * size
         ratio = right * _inverse(traces.lost)
         # a straight line where an iterate makes the ratio small or negative
         floor = 0.1
         straight = (ratio - floor) * (1 / floor) + float(np.log(floor))
         safe = Dual(np.maximum(ratio.value, floor), ratio.gradient)
         parts = safe.log().where(ratio.value > floor, straight)
-        # next to the limit of convexity both sides vanish like mu: their difference is linear
-        parts = parts.where(telling, (right - traces.lost) * (1 / unknown.value))
+        # the logarithm would amplify that rounding, and next to the limit of convexity, where
+        # both sides vanish like mu, their difference is linear
+        parts = parts.where(telling, (right - traces.lost) * (1 / size))
         return parts.where(few, plain)
 
     def _norm(

@@ -1,6 +1,7 @@
 """The theory's doors: every answer is right or refused, whatever is given."""
 
 import copy
+import functools
 import inspect
 import itertools
 import json
@@ -81,11 +82,18 @@ DOORS = {
     "solve Exponential": (lambda v: solve(Problem(1.0, replica.Exponential(v))), "lam"),
     "solve LogisticTeacher": (
         lambda v: solve(Problem(1.0, Linear(), LogisticTeacher(v))), "slope"),
-    "pdf": (lambda v: MARGINS.pdf(v), "margin"),
-    "cdf": (lambda v: MARGINS.cdf(v), "margin"),
-    "quantile": (lambda v: MARGINS.quantile(v), "p"),
+    "pdf": (lambda v: margins().pdf(v), "margin"),
+    "cdf": (lambda v: margins().cdf(v), "margin"),
+    "quantile": (lambda v: margins().quantile(v), "p"),
 }  # fmt: skip
-MARGINS = logistic_teacher_student(5.0, 4.5).margins
+
+
+@functools.cache
+def margins():
+    """When a test asks for it: at collection every worker would compile the kernels."""
+    return logistic_teacher_student(5.0, 4.5).margins
+
+
 #: Beyond the digits that are promised: of quantities that rounding of log x moves, 1e-16 of it
 #: at alpha = 1, and 1/sqrt(alpha) more below.
 ROUNDING = 1e-14
@@ -176,15 +184,15 @@ def test_require_convex_is_a_flag(flag):
 )  # fmt: skip
 def test_sample_refuses(size, seed, name):
     with pytest.raises(ValueError, match=f"`{name}` must be .*; got"):
-        MARGINS.sample(size, seed)
+        margins().sample(size, seed)
 
 
 def test_sample_takes_any_seed_of_numpy():
-    expected = MARGINS.sample(5, 3)
+    expected = margins().sample(5, 3)
     for seed in (np.int64(3), np.uint8(3), np.random.default_rng(3), np.random.SeedSequence(3)):
-        np.testing.assert_array_equal(MARGINS.sample(np.int8(5), seed), expected)
-    assert np.any(MARGINS.sample(5) != MARGINS.sample(5))
-    assert MARGINS.sample(0).shape == (0,)
+        np.testing.assert_array_equal(margins().sample(np.int8(5), seed), expected)
+    assert np.any(margins().sample(5) != margins().sample(5))
+    assert margins().sample(0).shape == (0,)
 
 
 # ------------------------------------------------------------------------------- numbers
