@@ -1,17 +1,11 @@
 """Large perceptrons that check the theory, and share no physics with it.
 
-<<<<<<< HEAD
 Bring a table of your own to `examples`, or draw `teacher_student`, `clusters` or
-`random_labels`; then learn them:
-`hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `bayes_optimal`,
-`gradient_descent`, `gradient_flow`; `over_seeds` repeats any of it.
-=======
-Draw examples with `teacher_student`, `clusters` or `random_labels`, then learn them:
+`random_labels`, then learn them:
 `hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `bayes_optimal`; or train
 them from step to step: `gradient_descent`, `gradient_flow`, `momentum_descent`,
 `stochastic_gradient_descent`, `steepest_descent`, `sign_descent`, `coordinate_descent`, `adam`.
 `over_seeds` repeats any of it.
->>>>>>> main
 """
 
 from perceptron.data import (
