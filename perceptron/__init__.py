@@ -1,9 +1,10 @@
 """Large perceptrons that check the theory, and share no physics with it.
 
 Draw examples with `teacher_student`, `clusters` or `random_labels`, then learn them:
-`hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `bayes_optimal`; or train
-them from step to step: `gradient_descent`, `gradient_flow`, `momentum_descent`,
-`stochastic_gradient_descent`, `steepest_descent`, `sign_descent`, `coordinate_descent`, `adam`.
+`hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `max_margin_in_norm`,
+`bayes_optimal`; or train them from step to step: `gradient_descent`, `gradient_flow`,
+`momentum_descent`, `stochastic_gradient_descent`, `steepest_descent`, `sign_descent`,
+`coordinate_descent`, `adam`.
 `over_seeds` repeats any of it.
 """
 
@@ -22,9 +23,10 @@ from perceptron.data import (
 from perceptron.ensemble import Ensemble, over_seeds
 from perceptron.learning.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
 from perceptron.learning.hebb import hebb_rule
-from perceptron.learning.max_margin import MaximumStability, NotSeparable, max_stability
+from perceptron.learning.max_margin import MaximumStability, NotSeparable, Undecided, max_stability
 from perceptron.learning.message_passing import BayesOptimal, bayes_optimal
 from perceptron.learning.newton import NotConverged
+from perceptron.learning.norms import MaximumMargin, max_margin_in_norm
 from perceptron.learning.ridge import RidgeMinimum, minimize_at_ridge
 from perceptron.losses import (
     Exponential,
@@ -60,6 +62,7 @@ __all__ = [
     "Logistic",
     "LogisticTeacher",
     "Loss",
+    "MaximumMargin",
     "MaximumStability",
     "NoMinimiser",
     "NotConverged",
@@ -72,6 +75,7 @@ __all__ = [
     "StructuredInputs",
     "Teacher",
     "Trajectory",
+    "Undecided",
     "adam",
     "bayes_optimal",
     "clusters",
@@ -80,6 +84,7 @@ __all__ = [
     "gradient_flow",
     "hebb_rule",
     "largest_curvature",
+    "max_margin_in_norm",
     "max_stability",
     "minimize_at_norm",
     "minimize_at_ridge",
