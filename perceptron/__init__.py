@@ -2,9 +2,10 @@
 
 Bring a table of your own to `examples`, or draw `teacher_student`, `clusters` or
 `random_labels`, then learn them:
-`hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `bayes_optimal`; or train
-them from step to step: `gradient_descent`, `gradient_flow`, `momentum_descent`,
-`stochastic_gradient_descent`, `steepest_descent`, `sign_descent`, `coordinate_descent`, `adam`.
+`hebb_rule`, `minimize_at_norm`, `minimize_at_ridge`, `max_stability`, `max_margin_in_norm`,
+`bayes_optimal`; or train them from step to step: `gradient_descent`, `gradient_flow`,
+`momentum_descent`, `stochastic_gradient_descent`, `steepest_descent`, `sign_descent`,
+`coordinate_descent`, `adam`.
 `over_seeds` repeats any of it.
 """
 
@@ -25,9 +26,10 @@ from perceptron.data.own import examples
 from perceptron.ensemble import Ensemble, over_seeds
 from perceptron.learning.fixed_norm import FixedNorm, NoMinimiser, minimize_at_norm
 from perceptron.learning.hebb import hebb_rule
-from perceptron.learning.max_margin import MaximumStability, NotSeparable, max_stability
+from perceptron.learning.max_margin import MaximumStability, NotSeparable, Undecided, max_stability
 from perceptron.learning.message_passing import BayesOptimal, bayes_optimal
 from perceptron.learning.newton import NotConverged
+from perceptron.learning.norms import MaximumMargin, max_margin_in_norm
 from perceptron.learning.ridge import RidgeMinimum, minimize_at_ridge
 from perceptron.losses import (
     Exponential,
@@ -63,6 +65,7 @@ __all__ = [
     "Logistic",
     "LogisticTeacher",
     "Loss",
+    "MaximumMargin",
     "MaximumStability",
     "NoMinimiser",
     "NotConverged",
@@ -76,6 +79,7 @@ __all__ = [
     "Table",
     "Teacher",
     "Trajectory",
+    "Undecided",
     "adam",
     "bayes_optimal",
     "clusters",
@@ -85,6 +89,7 @@ __all__ = [
     "gradient_flow",
     "hebb_rule",
     "largest_curvature",
+    "max_margin_in_norm",
     "max_stability",
     "minimize_at_norm",
     "minimize_at_ridge",

@@ -14,9 +14,10 @@ from scipy.special import expit
 
 import replica
 from perceptron.data import Examples, random_labels, teacher_student
+from perceptron.learning.active_set import exchange, exchange_in_doubles, refined
 from perceptron.learning.fixed_norm import minimize_at_norm
 from perceptron.learning.hebb import hebb_rule
-from perceptron.learning.max_margin import NotSeparable, max_stability
+from perceptron.learning.max_margin import NotSeparable, Undecided, max_stability
 from perceptron.products import Products
 
 #: The default tolerance on the duality gap.
@@ -244,7 +245,7 @@ def test_a_contradiction_is_refused_and_the_proof_names_it():
         max_stability(Examples(inputs, labels, None, 13))
     proof = caught.value.multipliers
     np.testing.assert_allclose(proof[[7, 50]], 0.5, atol=1e-6)
-    assert caught.value.bound <= 1e-9
+    assert caught.value.radius <= 1e-9
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
     np.testing.assert_array_equal(again.multipliers, proof)
@@ -278,6 +279,132 @@ def test_hebb_has_no_direction_if_the_examples_cancel():
     both = Examples(np.concatenate([clean.inputs] * 2), np.array([1, -1], dtype=np.int8), None, 1)
     with pytest.raises(ValueError, match="`examples` must not cancel in Hebb's sum"):
         hebb_rule(both)
+
+
+# ------------------------------------------------------------------- any units
+
+#: Weights in double precision: a rounding unit for each product, beside margins of order 1.
+ROUNDING = 1e-12
+
+
+def own(inputs, labels, intercept: bool = False) -> Examples:
+    return Examples(np.asarray(inputs), np.asarray(labels, dtype=np.int8), None, None, intercept)
+
+
+@pytest.mark.parametrize("eps", [1e-4, 1e-6, 1e-8, 1e-9, 1e-12])
+def test_tiny_margins(eps):
+    found = max_stability(own([[1, eps], [-1, eps], [0.5, eps], [2, eps]], [1, 1, 1, 1]))
+    # w = sqrt(2) (0, 1)
+    assert np.isclose(found.stability, eps, rtol=ROUNDING)
+    assert found.duality_gap <= GAP
+
+
+@pytest.mark.parametrize("unit", [1e9, 1.0, 1e-2, 1e-3, 1e-6, 1e-9, 1e-12])
+def test_a_biomarker_separates_in_any_unit(unit):
+    rng = np.random.default_rng(5)
+    y = np.where(np.arange(40) < 20, 1, -1)
+    marker = (y + 0.6 * rng.uniform(-1, 1, 40)) / 2
+    x = np.c_[rng.uniform(20, 80, 40) / 50, rng.standard_normal(40), marker * unit]
+    found = max_stability(own(x, y))
+    assert found.duality_gap <= GAP
+    assert found.train_error == 0
+    # the marker alone is a candidate
+    assert found.stability >= unit * np.abs(marker).min() * (1 - ROUNDING)
+    # for a small unit nothing else helps: the least |w| has margins of 1 along the marker
+    if unit <= 1e-9:
+        assert np.isclose(found.stability, naive_in_units(x, y), rtol=1e-6)
+
+
+def naive_in_units(x: np.ndarray, y: np.ndarray) -> float:
+    """By the digits of decimals, from nothing."""
+    return exchange(x * y[:, None], None, []).bound
+
+
+@pytest.mark.parametrize("c", [2.0**-1000, 1e-30, 1e-4, 1e-3, 1e-2, 1e4, 1e6, 1e10, 1e30, 2.0**900])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_the_stability_is_in_the_units_of_the_inputs(c, intercept):
+    examples = teacher_student(20, 2.0, seed=0, inputs="gaussian")
+    inputs = examples.inputs.astype(np.float64)
+    one = max_stability(own(inputs, examples.labels, intercept))
+    other = max_stability(own(c * inputs, examples.labels, intercept))
+    assert np.isclose(other.stability, c * one.stability, rtol=1e-11)
+    assert np.isclose(other.intercept, c * one.intercept, rtol=1e-6)
+    np.testing.assert_allclose(other.weights, one.weights, atol=1e-7)
+
+
+def test_breast_cancer_is_separable_as_it_comes():
+    from sklearn.datasets import load_breast_cancer
+
+    x, y = load_breast_cancer(return_X_y=True)
+    y = 2 * y - 1
+    found = max_stability(own(np.c_[x, np.ones(len(x))], y))
+    assert found.stability > 4.1e-5  # that of a linear program's weights is 2.9e-5
+    assert found.duality_gap <= GAP
+    assert np.isclose(found.stability, exchange(
+        np.c_[x, np.ones(len(x))] * y[:, None], None, found.support.tolist()
+    ).bound, rtol=1e-9)  # fmt: skip
+    # free of the norm, the intercept helps
+    free = max_stability(own(x, y, True))
+    assert free.stability > found.stability
+    moved = max_stability(own(x + 1000.0, y, True))
+    assert np.isclose(moved.stability, free.stability, rtol=1e-6)
+
+
+def test_an_intercept_is_free():
+    examples = teacher_student(30, 3.0, seed=3, inputs="gaussian")
+    x = examples.inputs.astype(np.float64)
+    shift = np.random.default_rng(0).standard_normal(30)
+    first, second = (max_stability(own(inputs, examples.labels, True)) for inputs in (x, x + shift))
+    np.testing.assert_allclose(second.weights, first.weights, atol=1e-7)
+    assert np.isclose(second.stability, first.stability, rtol=1e-9)
+    moved = first.intercept - first.weights @ shift / np.sqrt(30)
+    assert np.isclose(second.intercept, moved, rtol=1e-7)
+    assert first.stability >= max_stability(examples).stability * (1 - GAP)
+    # multipliers of both labels have one sum, and the closest points of the hulls are 2 kappa apart
+    b = first.multipliers / first.multipliers.sum()
+    plus, minus = b[examples.labels == 1], b[examples.labels == -1]
+    assert np.isclose(plus.sum(), minus.sum(), rtol=1e-9)
+    apart = 2 * (plus @ x[examples.labels == 1] - minus @ x[examples.labels == -1])
+    assert np.isclose(np.linalg.norm(apart), 2 * first.stability, rtol=1e-9)
+
+
+def test_fewer_examples_than_dimensions_with_an_intercept():
+    examples = teacher_student(60, 0.3, seed=3)
+    found = max_stability(own(examples.inputs, examples.labels, True))
+    wide = np.c_[examples.inputs, np.full(examples.P, 1e4)]  # all but free
+    other = max_stability(own(wide, examples.labels))
+    assert np.isclose(found.stability, other.stability, rtol=1e-5)
+
+
+def test_labels_all_alike_have_no_stability_with_an_intercept():
+    with pytest.raises(ValueError, match=r"`examples` must bear both labels .* got 2 labels 1"):
+        max_stability(own(np.eye(2), [1, 1], True))
+
+
+def test_doubles_and_decimals_exchange_to_the_same_end():
+    examples = teacher_student(15, 3.0, seed=1, inputs="gaussian")
+    rows = examples.labels[:, None] * examples.inputs.astype(float)
+    long, short = exchange(rows, None, []), exchange_in_doubles(rows, None)
+    assert set(long.multipliers) == set(short.multipliers)
+    support = list(short.multipliers)
+    weights, _, b = refined(rows[support], None)
+    np.testing.assert_allclose(weights, long.weights.astype(float), rtol=ROUNDING)
+    np.testing.assert_allclose(b, [float(long.multipliers[i]) for i in support], rtol=1e-9)
+    assert np.isclose(long.bound, max_stability(examples).stability, rtol=GAP)
+
+
+def test_what_weights_in_doubles_cannot_do_is_said():
+    """Separable by 2^-60 of the inputs along (1, 1)/sqrt(2), which no rounded weights see."""
+    tiny = 2.0**-52
+    x = np.array([[1 + tiny, -1.0], [-1.0, 1 + tiny], [3 + 4 * tiny, -3], [-7, 7 + 8 * tiny]])
+    x = np.c_[x, 1 / 3 * np.array([1, -1, 1, -1])]
+    with pytest.raises(Undecided, match="the examples are separable, and the largest") as caught:
+        max_stability(own(x, [1, 1, 1, 1]))
+    question = caught.value
+    assert 0 < question.lower <= question.upper
+    assert np.isclose(question.lower, question.upper)
+    again = pickle.loads(pickle.dumps(question))
+    assert (str(again), again.lower) == (str(question), question.lower)
 
 
 # ------------------------------------------------------------------- the theory

@@ -6,7 +6,7 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 import replica
-from perceptron.data import random_labels, teacher_student
+from perceptron.data import Examples, random_labels, teacher_student
 from perceptron.learning.hebb import hebb_rule
 from perceptron.learning.max_margin import max_stability
 from perceptron.learning.message_passing import _channel, bayes_optimal
@@ -149,6 +149,83 @@ def test_examples_without_a_posterior_are_flagged():
     assert not bayes_optimal(teacher_student(500, 2.0), max_iterations=3).converged
 
 
+def own(inputs, labels) -> Examples:
+    return Examples(np.asarray(inputs, dtype=np.float64), np.asarray(labels, dtype=np.int8))
+
+
+def test_what_is_called_converged_obeys_its_equations():
+    found = bayes_optimal(teacher_student(200, 2.0, seed=9), tolerance=1e-9)
+    assert found.converged
+    assert found.residual <= 1e-9
+    unfinished = bayes_optimal(teacher_student(200, 2.0, seed=9), max_iterations=5)
+    assert unfinished.residual > 1e-7
+    assert not unfinished.converged
+
+
+def test_an_input_of_zeros_says_nothing():
+    with pytest.raises(ValueError, match=r"`examples` must hold no input of zeros.* got 1 of 4"):
+        bayes_optimal(own([[0, 0], [1, 1], [0, 1], [1, 0]], [1, 1, -1, -1]))
+
+
+def test_examples_that_cancel_have_no_direction():
+    with pytest.raises(ValueError, match="`examples` must not cancel in Hebb's sum"):
+        bayes_optimal(own([[1, 0], [0, 1], [-1, 0], [0, -1]], [1, 1, 1, 1]))
+
+
+def test_correlated_inputs_and_an_intercept_are_refused():
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    chosen = (y == 3) | (y == 8)
+    x, y = x[chosen], np.where(y[chosen] == 3, 1, -1)
+    with pytest.raises(ValueError, match=r"independent components of mean zero.* whose means are"):
+        bayes_optimal(own(x, y))
+    with pytest.raises(ValueError, match=r"independent components of mean zero.* correlations"):
+        bayes_optimal(own(x - x.mean(axis=0), y))
+    with pytest.raises(ValueError, match="`examples` must have no intercept"):
+        bayes_optimal(Examples(x, y.astype(np.int8), intercept=True))
+
+
+def test_units_do_not_matter():
+    examples = teacher_student(200, 2.0, seed=2, inputs="gaussian")
+    first = bayes_optimal(examples)
+    other = bayes_optimal(own(1e-20 * examples.inputs.astype(float), examples.labels))
+    np.testing.assert_allclose(other.weights, first.weights, atol=1e-5)
+
+
+def test_components_of_different_size_have_variances_of_their_own():
+    examples = uneven(seed=1)
+    found = bayes_optimal(examples, tolerance=1e-12, label_flip=0.05)
+    assert found.converged
+    size = np.sqrt(np.mean(examples.inputs**2))
+    twin = Examples(examples.inputs / size, examples.labels)
+    np.testing.assert_allclose(found.weights, naive_mean(twin, 0.05, 400), atol=1e-8)
+
+
+def uneven(seed: int) -> Examples:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((600, 200)) * np.exp(rng.standard_normal(200))
+    w = rng.standard_normal(200)
+    w *= np.sqrt(200) / np.linalg.norm(w)
+    return Examples(x, np.where(x @ w < 0, -1, 1).astype(np.int8), w)
+
+
+def test_the_posterior_knows_its_own_overlap_under_noise_of_the_field():
+    sigma, gaps, wrong = 0.5, [], []
+    for seed in range(20):
+        clean = teacher_student(500, 4.0, seed=seed)
+        noise = np.random.default_rng([seed, 1]).standard_normal(clean.P)
+        z = clean.products.fields(clean.teacher) + sigma * noise
+        examples = Examples(clean.inputs, np.where(z < 0, -1, 1).astype(np.int8), clean.teacher)
+        found = bayes_optimal(examples, label_noise=sigma)
+        assert found.converged
+        gaps.append(found.overlap**2 - found.q)
+        other = bayes_optimal(examples, label_noise=2 * sigma)
+        wrong.append(other.overlap**2 - other.q)
+    assert abs(deviation(gaps, 0.0)) < DEVIATIONS
+    assert deviation(wrong, 0.0) > DEVIATIONS
+
+
 @pytest.mark.parametrize(
     ("argument", "value", "rule"),
     [
@@ -157,6 +234,7 @@ def test_examples_without_a_posterior_are_flagged():
         ("tolerance", 0.0, r"in \(0, 0\.1\]"),
         ("max_iterations", 0, "a positive integer"),
         ("damping", 1.0, r"in \[0, 1\)"),
+        ("label_noise", -1.0, "0 or positive and finite"),
     ],
 )
 def test_bad_arguments_are_refused(argument, value, rule):

@@ -1,12 +1,16 @@
 """The Bayes-optimal predictor, by approximate message passing.
 
 Prior: each weight standard normal, which on the scale of N is the uniform
-prior on the sphere |w|^2 = N. Channel: P(y | z) = p + (1 - 2p) theta(y z) with
-z = x.w/sqrt(N) and p the probability of a flipped label. The messages are
-those of generalized approximate message passing (Rangan 2011) with scalar
-variances; for inputs with independent components they give the posterior
+prior on the sphere |w|^2 = N. Channel: P(y | z) = p + (1 - 2p) H(-y z/sigma) with
+z = x.w/sqrt(N), p the probability of a flipped label and sigma the teacher's noise
+(theta(y z) at sigma = 0). The messages are those of generalized approximate message passing
+(Rangan 2011); for inputs with independent components of mean zero they give the posterior
 mean in the limit of large N. Its direction is the best predictor (Opper and
 Haussler 1991): theory says eps = arccos(sqrt q)/pi.
+
+Where all components are of one size, variances are scalars; else every weight and every field
+has its own. Neither knows of correlations, for which the fixed point is something else than the
+posterior mean: such inputs are refused.
 """
 
 from __future__ import annotations
@@ -16,11 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx
+from threadpoolctl import threadpool_limits
 
 from perceptron import ranges
 from perceptron.data import Examples, check_examples
 from perceptron.records import Learned
 from replica.common import arguments
+from replica.common.arguments import InvalidArgument
 
 __all__ = ["BayesOptimal", "bayes_optimal"]
 
@@ -28,6 +34,20 @@ Array = NDArray[np.float64]
 
 #: A posterior narrower than this has collapsed: no weights agree with the labels.
 SMALLEST_VARIANCE = 1e-12
+#: Inputs count as of one size if no column and no row has a mean square that is further from
+#: the others than so many times 1/sqrt(size of the sample): 5 standard errors of normal ones.
+ONE_SIZE = 8.0
+#: Standard errors beyond which means and correlations are not those of chance.
+CHANCE = 6.0
+#: Random directions along which correlations are looked for, and rows that suffice for that.
+PROBES, MOST_ROWS = 8, 20_000
+#: The messages are damped more if the residual is so many times the best one, or has brought
+#: nothing new for so many iterations. Choices; 20 to 200 iterations are usual.
+GROWTH, PATIENCE = 1e3, 100
+#: Damping beyond which nothing is tried.
+MOST_DAMPING = 0.98
+#: Rows that are squared together.
+BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,49 +57,61 @@ class BayesOptimal(Learned):
     Attributes
     ----------
     q : float
-        1 minus the variance of a weight in the posterior: the messages' own
-        estimate of the squared overlap, with arccos(sqrt q)/pi for the error.
-        It knows nothing of the teacher.
-    label_flip : float
-        p as assumed.
+        1 minus the mean variance of a weight in the posterior: the messages' own
+        estimate of the squared overlap, with arccos(sqrt q)/pi for the error if all inputs are of
+        one size. It knows nothing of the teacher.
+    label_flip, label_noise : float
+        p and sigma as assumed.
     iterations : int
         Done.
     converged : bool
-        Whether the last iteration changed the mean by less than the tolerance.
-        If not, the weights are those of the last one and deserve no trust.
+        Whether the messages are finite and obey their own equations: ``residual`` is below the
+        tolerance. If not, the weights are those of the smallest residual and deserve no trust.
+    residual : float
+        What another iteration would change in the mean and in the messages, relative to their
+        lengths, the larger of the two.
+    damping : float
+        Share of the last messages that was kept in the end.
     """
 
     q: float
     label_flip: float
+    label_noise: float
     iterations: int
     converged: bool
+    residual: float
+    damping: float
 
 
 def bayes_optimal(
     examples: Examples,
     *,
     label_flip: float = 0.0,
+    label_noise: float = 0.0,
     tolerance: float = 1e-7,
     max_iterations: int = 1000,
     damping: float = 0.0,
 ) -> BayesOptimal:
-    """The direction of the posterior mean of the teacher.
+    """The direction of the posterior mean of the teacher, for independent components.
 
     The same to the bit with any number of threads.
 
     Parameters
     ----------
     examples : Examples
-        Two passes over the inputs are made in each iteration.
+        Inputs with independent components of mean zero, of any size each. Two passes over them
+        are made in each iteration, four if their sizes differ.
     label_flip : float
         Probability that a label was inverted, in [0, 0.5).
+    label_noise : float
+        Standard deviation of the noise in the teacher's field w*.x/sqrt(N), not negative.
     tolerance : float
-        On the change of the mean in one iteration, relative to its length; in (0, 0.1].
+        On ``residual``, in (0, 0.1].
     max_iterations : int
         At least 1; 20 to 200 are usual.
     damping : float
-        Share of the last messages that is kept, in [0, 1). Raise it if the
-        iteration does not converge, as happens at small N.
+        Share of the last messages that is kept at first, in [0, 1). If the residual grows it
+        begins anew with more.
 
     Returns
     -------
@@ -89,53 +121,222 @@ def bayes_optimal(
 
     Raises
     ------
-    ValueError
-        For a bad argument.
+    InvalidArgument
+        A ValueError: for a bad argument; for examples with an intercept, an input of zeros, or
+        components whose means or correlations are not those of chance.
     """
     check_examples(examples, "replica.bayes_optimal")
     p = arguments.number("label_flip", label_flip, ranges.share(0.5))
+    noise = arguments.number("label_noise", label_noise, arguments.NOT_NEGATIVE)
     tolerance = arguments.number("tolerance", tolerance, ranges.tolerance(0.1))
     max_iterations = arguments.whole(
         "max_iterations", max_iterations, 1, 10**9, "a positive integer"
     )
     keep = arguments.number("damping", damping, ranges.share(1.0))
-    products, labels, alpha = examples.products, examples.labels, examples.alpha
-    mean, variance = np.zeros(examples.N), 1.0
-    pull = np.zeros(examples.P)  # g, the channel's message
-    precision = 0.0
-    converged, iterations = False, 0
-    while not converged and iterations < max_iterations and variance > SMALLEST_VARIANCE:
-        iterations += 1
-        centre = products.fields(mean) - variance * pull
-        new, slope = _channel(labels, centre, variance, p)
-        pull = keep * pull + (1 - keep) * new
-        precision = keep * precision + (1 - keep) * alpha * float(np.mean(-slope))
-        if not precision > 0:  # only flipped labels bend the wrong way
-            break
-        # the field of a weight, precision * mean + sum g x, against the prior's precision of 1
-        target = (precision * mean + products.combine(pull)) / (1 + precision)
-        moved = keep * mean + (1 - keep) * target
-        change, length = np.linalg.norm(moved - mean), np.linalg.norm(moved)
-        converged = bool(change <= tolerance * (1 - keep) * length)
-        mean, variance = moved, keep * variance + (1 - keep) / (1 + precision)
+    if examples.intercept:
+        raise InvalidArgument(
+            "examples",
+            "must have no intercept: the prior of message passing is one on weights alone",
+            "intercept=True",
+        )
+    with threadpool_limits(1, user_api="blas"):
+        sizes = _Sizes(examples)
+        _refuse_if_dependent(examples, sizes)
+        equations = _Equations(examples, sizes, p, noise)
+        start = equations.nothing()
+        here, best, iterations, since = start, (np.inf, start), 0, 0
+        while iterations < max_iterations:
+            iterations += 1
+            since += 1
+            there = equations.next(here)
+            residual = here.distance(there) if there is not None else np.inf
+            if residual < best[0]:
+                best, since = (residual, here), 0
+            if residual <= tolerance:
+                break
+            hopeless = there is None or residual > GROWTH * best[0] or since > PATIENCE
+            if hopeless and keep >= MOST_DAMPING:
+                break
+            if hopeless or there is None:
+                keep, here, since = min((1 + keep) / 2, MOST_DAMPING), start, 0
+            else:
+                here = here.towards(there, 1 - keep)
+    residual, found = best
+    if not np.any(found.mean):
+        found = equations.next(start) or start  # the first step is Hebb's
+    if not (np.any(found.mean) and np.all(np.isfinite(found.mean))):
+        raise InvalidArgument("examples", "must not cancel in Hebb's sum")
     return BayesOptimal(
         examples,
-        mean,
+        found.mean,
         np.inf,
-        q=1 - variance,
+        q=float(1 - np.mean(found.variance)),
         label_flip=p,
+        label_noise=noise,
         iterations=iterations,
-        converged=converged,
+        converged=residual <= tolerance,
+        residual=residual,
+        damping=keep,
     )
 
 
+class _Sizes:
+    """Mean squares of the columns and rows, in units of that of all inputs."""
+
+    def __init__(self, examples: Examples):
+        P, N = examples.P, examples.N
+        largest = examples.largest or 1.0
+        self.columns, self.rows, sums = np.zeros(N), np.zeros(P), np.zeros(N)
+        for low in range(0, P, BLOCK):
+            block = examples.inputs[low : low + BLOCK] / largest
+            sums += block.sum(axis=0, dtype=np.float64)
+            block = np.square(block, dtype=np.float64)
+            self.columns += block.sum(axis=0)
+            self.rows[low : low + BLOCK] = block.sum(axis=1)
+        if not np.all(self.rows > 0):
+            raise InvalidArgument(
+                "examples",
+                "must hold no input of zeros, of which no teacher says anything",
+                f"{int(np.sum(self.rows == 0))} of {P}",
+            )
+        square = float(self.rows.sum()) / (P * N)
+        self.root = largest * np.sqrt(square)
+        self.columns /= P * square
+        self.rows /= N * square
+        self.means = sums / (P * np.sqrt(square))
+        self.equal = bool(
+            np.all(np.abs(self.columns - 1) <= ONE_SIZE / np.sqrt(P))
+            and np.all(np.abs(self.rows - 1) <= ONE_SIZE / np.sqrt(N))
+        )
+
+
+def _refuse_if_dependent(examples: Examples, sizes: _Sizes) -> None:
+    """Raise if means or correlations are beyond what independent components would show.
+
+    P mean^2/size sums to N +- sqrt(2N) over the columns. Of a random direction v the product
+    X^T X v has, beside its own part, P sum_j v_j rho_ij in component i: of mean square 1 in
+    units of P(N - 1)/N, +- sqrt(2 (2 + N/P)/(N probes)), if all correlations are chance.
+    """
+    P, N = min(examples.P, MOST_ROWS), examples.N
+    used = sizes.columns > 0
+    means = float(examples.P * np.sum(sizes.means[used] ** 2 / sizes.columns[used]))
+    count = int(used.sum())
+    if means > count + CHANCE * np.sqrt(2 * count):
+        _refuse(f"columns whose means are {np.sqrt(means / count):.1f} times those of chance")
+    if count < 2 or P < 2:
+        return
+    rng = np.random.default_rng(0)
+    scale = np.zeros(N)
+    scale[used] = 1 / (sizes.root * np.sqrt(sizes.columns[used]))
+    v = rng.choice([-1.0, 1.0], (N, PROBES))
+    out, own = np.zeros((N, PROBES)), np.zeros(N)
+    for low in range(0, P, BLOCK):
+        block = examples.inputs[low : min(low + BLOCK, P)] * scale
+        out += block.T @ (block @ v)
+        own += np.einsum("ij,ij->j", block, block)
+    across = (out - own[:, None] * v)[used]
+    # by the spread of x_i x_j, which is the product of their mean squares if independent
+    excess = float(np.mean(across**2)) / (P * (count - 1))
+    allowed = 1 + CHANCE * np.sqrt(2 * (2 + count / P) * (1 / (count * PROBES) + 1 / P**2))
+    if excess > allowed:
+        _refuse(f"correlations that are {np.sqrt(excess):.2f} times those of chance")
+
+
+def _refuse(what: str) -> None:
+    raise InvalidArgument(
+        "examples",
+        "must have independent components of mean zero: for others the fixed point of message "
+        "passing is not the posterior mean (centre and whiten the inputs, or use "
+        "`minimize_at_norm`)",
+        what,
+    )
+
+
+@dataclass(frozen=True)
+class _Messages:
+    """Posterior mean and variance of the weights, and the channel's message g."""
+
+    mean: Array
+    variance: Array  # (1,) or (N,)
+    pull: Array
+    precision: Array  # (1,) or (N,)
+
+    def distance(self, other: _Messages) -> float:
+        """What changes, in units of the other's lengths."""
+        pairs = ((self.mean, other.mean), (self.pull, other.pull))
+        return max(
+            float(np.linalg.norm(b - a)) / (float(np.linalg.norm(b)) or 1.0) for a, b in pairs
+        )
+
+    def towards(self, other: _Messages, share: float) -> _Messages:
+        """Part of the way."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Messages(*((1 - share) * a + share * b for a, b in pairs))
+
+
+@dataclass
+class _Equations:
+    """One undamped iteration. Inputs and noise are in units of the inputs' size."""
+
+    examples: Examples
+    sizes: _Sizes
+    p: float
+    noise: float
+
+    def nothing(self) -> _Messages:
+        """Before any example."""
+        n = 1 if self.sizes.equal else self.examples.N
+        zero = np.zeros(self.examples.N), np.ones(n), np.zeros(self.examples.P), np.zeros(n)
+        return _Messages(*zero)
+
+    def next(self, here: _Messages) -> _Messages | None:
+        """The next messages, or None if they are nonsense."""
+        if not np.min(here.variance) > SMALLEST_VARIANCE:
+            return None
+        products, root = self.examples.products, self.sizes.root
+        spread = self.spread(here.variance)
+        centre = products.fields(here.mean) / root - spread * here.pull
+        total = spread + (self.noise / root) ** 2
+        pull, slope = _channel(self.examples.labels, centre, total, self.p)
+        precision = self.gathered(-slope)
+        if not (np.all(1 + precision > 0) and np.mean(precision) > 0):
+            return None  # flipped labels alone bend the wrong way
+        mean = (precision * here.mean + products.combine(pull) / root) / (1 + precision)
+        if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(pull))):
+            return None
+        return _Messages(mean, 1 / (1 + precision), pull, precision)
+
+    def spread(self, variance: Array) -> Array:
+        """Variances of the fields: sum_j x_j^2 var_j / N."""
+        if self.sizes.equal:
+            return np.full(self.examples.P, variance[0])
+        out = np.empty(self.examples.P)
+        for low in range(0, self.examples.P, BLOCK):
+            out[low : low + BLOCK] = self.squares(low) @ variance
+        return out / self.examples.N
+
+    def gathered(self, bend: Array) -> Array:
+        """Precisions of the weights: sum_mu x^2 bend_mu / N."""
+        if self.sizes.equal:
+            return np.array([self.examples.alpha * float(np.mean(bend))])
+        out = np.zeros(self.examples.N)
+        for low in range(0, self.examples.P, BLOCK):
+            out += bend[low : low + BLOCK] @ self.squares(low)
+        return out / self.examples.N
+
+    def squares(self, low: int) -> Array:
+        block = self.examples.inputs[low : low + BLOCK] / self.sizes.root
+        return np.square(block, dtype=np.float64)
+
+
 def _channel(
-    labels: NDArray[np.int8], centre: Array, variance: float, p: float
+    labels: NDArray[np.int8], centre: Array, variance: Array | float, p: float
 ) -> tuple[Array, Array]:
     """First and second derivative of log Z in the centre: Z = p + (1 - 2p) H(-u).
 
-    u = y centre/sqrt(variance). Numerator and denominator of r = Z'/Z are divided
-    by the Gaussian of u, so that nothing underflows; where they overflow, r = 0.
+    u = y centre/sqrt(variance), the variance being that of the field and of the noise. Numerator
+    and denominator of r = Z'/Z are divided by the Gaussian of u, so that nothing underflows; where
+    they overflow, r = 0.
     """
     root = np.sqrt(variance)
     u = labels * centre / root
