@@ -43,7 +43,9 @@ MOST_PRODUCTS = 500
 #: Squared residuals that have grown by this factor will not fall again; a choice.
 DIVERGES = 1e8
 #: Up to this many dimensions a factorised matrix is quicker than conjugate gradients; a choice.
-DENSE_UP_TO = 200
+DENSE_UP_TO = 32
+#: Up to this many it is so where these take long: forming the matrix costs about N/6 products.
+DENSE_SOMETIMES_UP_TO = 200
 #: Up to this many the matrix is formed where conjugate gradients cannot tell enough.
 MATRIX_UP_TO = 4000
 #: Up to this norm single precision serves in the products with the Hessian: the curvatures of
@@ -329,7 +331,9 @@ class Problem:
         residual = -right
         direction = residual.copy()
         first = rr = float(residual @ residual)
-        for k in range(MOST_PRODUCTS):
+        sometimes = n <= DENSE_SOMETIMES_UP_TO
+        most = n // 6 + 8 if sometimes else MOST_PRODUCTS
+        for k in range(most):
             product = matrix(direction)
             against = float(direction @ product)
             if not against > 0:  # rounding in single precision
@@ -345,6 +349,8 @@ class Problem:
             if sphere:
                 direction -= (direction @ here.v) * here.v
             rr = new
+        else:  # what is found so far leads downhill; the steps to come are exact
+            self.matrix = sometimes
         return step, -(along_b + float(across @ step)) / bend if bend > 0 else 0.0
 
 
