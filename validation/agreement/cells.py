@@ -414,14 +414,14 @@ class Draw:
 MATRIX = tuple(name for name in LOSSES if name != "flow")
 SMOOTH = ("logistic", "exponential", "squared hinge", "square")
 #: Seeds by N. A hinge loss is minimised by proximal steps, each of which costs N^3: fewer.
-SIZES = ((120, 48), (240, 24), (480, 12))
-HINGE_SIZES = ((72, 24), (144, 8))
+SIZES = ((120, 40), (240, 20), (480, 10))
+HINGE_SIZES = ((72, 20), (144, 6))
 FULL_SIZES = ((240, 96), (480, 48), (960, 24))
 FULL_HINGE_SIZES = ((120, 64), (240, 32), (480, 8))
 #: By P, where inputs count modes.
-COUNTED_SIZES = ((250, 24), (500, 24), (1000, 16))
+COUNTED_SIZES = ((250, 40), (500, 40), (1000, 24))
 FULL_COUNTED_SIZES = ((500, 64), (1000, 48), (2000, 32))
-FLOW_SIZES = ((1500, 8), (3000, 8), (6000, 8))
+FLOW_SIZES = ((1500, 16), (3000, 16), (6000, 12))
 FULL_FLOW_SIZES = ((4000, 24), (8000, 24), (16000, 16))
 #: Examples per dimension; at 1 all labels can be learned, at 3 noisy ones cannot.
 FEW, MANY = 1.0, 3.0
