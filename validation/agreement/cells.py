@@ -101,6 +101,8 @@ def _ridge(examples: perceptron.Examples, values: Sequence[float]) -> list[perce
 def _bayes(examples: perceptron.Examples, values: Sequence[float]) -> list[perceptron.Learned]:
     flip = examples.law.model.label_flip  # type: ignore[union-attr]
     found = perceptron.bayes_optimal(examples, label_flip=flip)
+    if not found.converged:  # as happens at small N
+        found = perceptron.bayes_optimal(examples, label_flip=flip, damping=0.5)
     if not found.converged:
         raise perceptron.NotConverged("message passing did not converge")
     return [found]
@@ -210,9 +212,7 @@ TEACHERS: dict[str, TeacherPair] = {
     "flips and probit": TeacherPair(
         replica.Teacher(*BOTH),
         perceptron.Teacher(*BOTH),
-        other=replica.Teacher(
-            label_flip=BOTH[0] + (1 - 2 * BOTH[0]) * np.arctan(BOTH[1]) / np.pi
-        ),
+        other=replica.Teacher(label_flip=BOTH[0] + (1 - 2 * BOTH[0]) * np.arctan(BOTH[1]) / np.pi),
         flipped=replica.Teacher(_more(BOTH[0]), BOTH[1]),
     ),
     "logistic": TeacherPair(

@@ -161,7 +161,7 @@ def simulate(
     for draw in draws:
         sample = Sample(draw, chosen(draw), {})
         samples.append(sample)
-        for (size, seeds), n in zip(draw.sizes, sample.learners, strict=True):
+        for (_, seeds), n in zip(draw.sizes, sample.learners, strict=True):
             say(f"{draw.name}, {'P' if draw.counted else 'N'} = {n}: {seeds} seeds")
             experiment = Experiment(draw, n, sample.learners[n])
             with warnings.catch_warnings():

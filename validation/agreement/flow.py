@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-__all__ = ["ISOTROPIC_CONSTANT", "Flow", "late_exponent", "population_flow"]
+__all__ = ["ISOTROPIC_CONSTANT", "Flow", "bend", "late_exponent", "population_flow"]
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 ISOTROPIC_CONSTANT = float(np.pi**2 / 4 * np.sqrt(2 / np.pi))
 #: Of the integration, per step: the result is good to 1e-5, far below any standard error here.
 TOLERANCE = 1e-7
-#: Where the flow begins, over the largest variance: v is 1/4 to 1e-10 up to there.
+#: Where the flow begins, over the largest variance: Hebb's rule is good to 1e-5 up to there.
 FIRST = 1e-5
 #: The slope of the logistic function is below 1e-17 beyond; nodes of a trapezoidal rule, whose
 #: error falls like exp(-pi^2/step) for a function with poles at +-i pi.
@@ -73,15 +73,15 @@ def population_flow(eigenvalues: Array, teacher: Array, time: Array) -> Flow:
     # in units of the teacher, g_k = w_k/theta_k: signs and the size of theta_k play no part
 
     def change(log_s: float, g: Array) -> Array:
-        return np.exp(log_s) * eigenvalues * (pull - _bend(_norm(g, share)) * g)
+        return np.exp(log_s) * eigenvalues * (pull - bend(_norm(g, share)) * g)
 
     def jacobian(log_s: float, g: Array) -> Array:
         """A diagonal, and what every mode does to the norm of the field."""
         norm = _norm(g, share)
         step = 1e-4 * norm
-        slope = (_bend(norm + step) - _bend(norm - step)) / (2 * step)
+        slope = (bend(norm + step) - bend(norm - step)) / (2 * step)
         outer = np.outer(eigenvalues * g, share * g) * (slope / norm)
-        return -np.exp(log_s) * (np.diag(eigenvalues * _bend(norm)) + outer)
+        return -np.exp(log_s) * (np.diag(eigenvalues * bend(norm)) + outer)
 
     start = float(np.log(FIRST / eigenvalues.max()))
     found = solve_ivp(
@@ -102,8 +102,8 @@ def _norm(g: Array, share: Array) -> float:
     return float(np.sqrt(share @ g**2))
 
 
-def _bend(norm: float) -> float:
-    """E[sigma'(F xi)], and 1/4 at F = 0."""
+def bend(norm: float) -> float:
+    """How much the loss bends: v = E[sigma'(F xi)], xi standard normal; 1/4 at F = 0."""
     x = np.linspace(-12.0, 12.0, NODES)
     if norm < 3.0:  # a smooth function of xi
         weight = np.exp(-x * x / 2)

@@ -214,5 +214,3 @@ def _population(
     # isotropic: the direction is the teacher's from the beginning, to rounding
     error = float(found.error[0]) if len(omega) > 1 else 0.0
     return float(found.field_norm[0]), error
-
-

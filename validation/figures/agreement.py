@@ -104,12 +104,19 @@ class Row:
         inputs = self.inputs.removeprefix("flow, ")
         return self.teacher, inputs, "" if np.isnan(self.alpha) else f"{self.alpha:g}"
 
+    @property
+    def label(self) -> str:
+        """For an axis."""
+        teacher, inputs, alpha = self.words
+        named = inputs if teacher == "clusters" else f"{teacher}, {inputs}"
+        return rf"{named}, $\alpha={alpha}$" if alpha else named
+
     def empty(self, loss: str) -> str:
         """Why nothing was measured."""
         reason = agreement.why_empty(loss, self.teacher, self.inputs)
         if reason:
             return reason
-        return "no minimiser" if loss in self.asked else "not in this run"
+        return "some draw has no answer" if loss in self.asked else "not in this run"
 
 
 def matrix(comparisons: Sequence[Comparison], draws: Sequence[Draw]) -> list[Row]:
@@ -149,16 +156,12 @@ def _map(axes: Axes, rows: list[Row]) -> None:
                 continue
             worst = max(scores, key=abs)
             axes.add_patch(
-                Rectangle(
-                    (j - 0.5, i - 0.5), 1, 1, fc=SHADES(norm(abs(worst))), ec="white", lw=0.6
-                )
+                Rectangle((j - 0.5, i - 0.5), 1, 1, fc=SHADES(norm(abs(worst))), ec="white", lw=0.6)
             )
             axes.text(j, i, f"{worst:+.1f}", ha="center", va="center", fontsize=style.SMALL)
     axes.set(xlim=(-0.5, len(HEADS) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks(range(len(HEADS)), list(HEADS.values()), rotation=0, linespacing=0.8)
-    axes.set_yticks(
-        range(len(rows)), [", ".join(word for word in row.words if word) for row in rows]
-    )
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.xaxis.set_ticks_position("top")
     axes.tick_params(length=0, labelsize=style.SMALL - 1)
     for x in range(len(HEADS) - 1):
@@ -173,7 +176,7 @@ def _map(axes: Axes, rows: list[Row]) -> None:
 
 def _histogram(axes: Axes, data: Data) -> None:
     z = np.array([c.z for c in data.comparisons])
-    edges = np.arange(-5, 5.01, 0.5)
+    edges = [0.5 * k for k in range(-10, 11)]
     axes.hist(np.clip(z, -4.99, 4.99), edges, density=True, color="#8FBFDD", ec="white", lw=0.5)
     x = np.linspace(-5, 5, 201)
     axes.plot(x, np.exp(-x * x / 2) / np.sqrt(2 * np.pi), color="black", lw=1.0)
@@ -187,7 +190,7 @@ def _histogram(axes: Axes, data: Data) -> None:
     )
     said = rf"max $|z|={found.largest:.2f}$, rms ${found.rms:.2f}$"
     style.note(axes, 0.5, 0.985, f"{said}\n\nwrong theories:\n{controls}", ha="center", va="top")
-    axes.set(xlabel="simulated minus predicted (standard errors)", ylabel="density")
+    axes.set(xlabel="simulated minus predicted\n(standard errors)", ylabel="density")
     axes.set(xlim=(-5.3, 5.3), ylim=(0, 1.0))
 
 
@@ -240,7 +243,8 @@ def caption(data: Data) -> str:
         quantiles. (a) The z of largest size in each cell: mean minus prediction, extrapolated to
         1/N = 0 (or 1/P = 0 where inputs count modes), in standard errors; a dash: no answer, for
         the reason below; blank: not in this run. (b) All z beside the normal density; dashed: the
-        limit of the rule.
+        limit of the rule. Inputs called modes a, r are power laws that count modes: their number
+        is fixed, and what grows is the number of examples.
         """,
         f"""
         Rule: max |z| < {found.largest_allowed:.2f} and rms z < {found.rms_allowed:.2f}, each
