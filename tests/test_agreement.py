@@ -33,10 +33,10 @@ DRAWS = [
     agreement.Draw("random", "gaussian", 1.0, ("squared hinge", "linear"), SMALL),
     agreement.Draw("clusters", "unequal clusters", 1.0, ("logistic",), SMALL),
     agreement.Draw(
-        "noiseless", "modes 3, 0.15", np.nan, ("logistic",), ((250, 12), (500, 12), (1000, 8))
+        "noiseless", "modes 3, 0.15", np.nan, ("logistic",), ((250, 8), (500, 8), (1000, 6))
     ),
     agreement.Draw(
-        "noiseless", "flow, modes 3, 0.3", np.nan, ("flow",), ((1500, 4), (3000, 4), (6000, 4))
+        "noiseless", "flow, modes 3, 0.3", np.nan, ("flow",), ((1500, 3), (3000, 3), (6000, 3))
     ),
 ]
 
@@ -163,21 +163,28 @@ def test_in_full_every_cell_is_asked_for_or_said_to_be_empty():
         assert ((loss, teacher, inputs) in asked) == (not empty)
 
 
-def test_every_quantity_that_is_predicted_is_measured():
+def test_every_quantity_that_is_predicted_is_measured(samples):
     """Of every loss that a draw has, in both codes under the same key."""
-    for draw in (
-        *DRAWS,
-        agreement.Draw("flips", "two levels", 1.0, ("hinge",), ((36, 2), (48, 2))),
-    ):
-        size, _ = draw.sizes[0]
-        learners = experiment.chosen(draw)[experiment.rounded(draw, size)]
-        assert learners
-        measured = experiment.Experiment(draw, experiment.rounded(draw, size), learners)(0)
-        for learner, quantity, value in theory.predictions(
-            draw, size if draw.counted else 0, list(learners)
-        ):
-            assert np.isfinite(value)
-            assert theory.key(learner.loss, learner.value, quantity) in measured
+    for sample in samples:
+        for size, measured in sample.measured.items():
+            learners = list(sample.learners[size])
+            assert {each.loss for each in learners} == set(sample.draw.losses)
+            for learner, quantity, value in theory.predictions(
+                sample.draw, size if sample.draw.counted else 0, learners
+            ):
+                assert np.isfinite(value)
+                assert theory.key(learner.loss, learner.value, quantity) in measured.values
+
+
+def test_hinge_losses_are_measured_beside_their_atom():
+    draw = agreement.Draw("flips", "two levels", 1.0, ("hinge",), ((36, 2), (48, 2)))
+    learners = experiment.chosen(draw)[36]
+    measured = experiment.Experiment(draw, 36, learners)(0)
+    for learner, quantity, _ in theory.predictions(draw, 0, list(learners)):
+        assert np.isfinite(measured[theory.key("hinge", learner.value, quantity)])
+    levels = [level for learner in learners for level in learner.levels]
+    atoms = [learner.value for learner in learners]
+    assert min(abs(level - atom) for level in levels for atom in atoms) >= theory.BESIDE / 2
 
 
 def test_no_problem_is_posed_at_the_edge_of_existence():
@@ -272,7 +279,7 @@ def test_force_and_bend_of_the_population_flow():
     """Averages over normal inputs, two of them, at given weights."""
     rng = np.random.default_rng(3)
     omega, theta, w = np.array([1.0, 0.3]), np.array([0.8, -0.5]), np.array([1.1, 0.4])
-    x = rng.standard_normal((400_000, 2)) * np.sqrt(omega)
+    x = rng.standard_normal((200_000, 2)) * np.sqrt(omega)
     y = np.sign(x @ theta)
     force = x * (y * expit(-y * (x @ w)))[:, None]
     unit = theta / np.sqrt(omega @ theta**2)
