@@ -13,18 +13,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from functools import cache
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from perceptron import kernels
 from replica.common import processors
 
-__all__ = ["Products", "thread_limit"]
+__all__ = ["Products", "one_blas_thread", "thread_limit"]
 
 Array = NDArray[np.float64]
 #: What a thread is told when it is through: None, or what went wrong.
@@ -49,6 +51,20 @@ def thread_limit(threads: int) -> Iterator[None]:
         yield
     finally:
         _limit.reset(token)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Let BLAS and LAPACK use one thread: the same bits on any number of processors.
+
+    `threadpoolctl.threadpool_limits` looks for the libraries in each call, which takes longer
+    than a Newton step in 100 dimensions; here they are looked for once.
+    """
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 class Products:

@@ -73,9 +73,13 @@ def small_simulations():
         patch.setattr(trajectory, "SEEDS", 4)
         patch.setattr(trajectory, "ALPHAS", (1.0, 5.0))
         patch.setattr(trajectory, "LAM", np.geomspace(0.1, 5, 7))
-        patch.setattr(agreement, "ALPHAS", (1.0, 5.0))
-        patch.setattr(agreement, "SIZES", {60: 6, 120: 5})
-        patch.setattr(agreement, "FEWEST_EXAMPLES", 60)
+        draws = [
+            agreement.Draw(
+                "noiseless", "rademacher", 3.0, ("logistic", "Bayes"), ((60, 6), (120, 5))
+            ),
+            agreement.Draw("flips", "two levels", 1.0, ("square",), ((60, 6), (120, 5))),
+        ]
+        patch.setattr(agreement, "default_draws", lambda: draws)
         # tests/test_agreement.py judges; here few seeds would often be refused
         patch.setattr(agreement_figure, "verdict", lambda data: None)
         # tests/test_evidence.py judges
@@ -409,7 +413,7 @@ def write(names, folder):
     names = ", ".join(figures.OF_CURVES)
     assert last.startswith(f"left out: {names}: they need the paper's learning curves: name the")
     rows = (folder / "agreement.csv").read_text().splitlines()
-    assert rows[0].startswith("alpha,lam,task,quantity,predicted,")
+    assert rows[0].startswith("loss,teacher,inputs,alpha,value,quantity,")
     assert len(rows) > 50
 
 

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
 from scipy.optimize import brentq
-from threadpoolctl import threadpool_limits
 
 from perceptron.data import Examples
 from perceptron.losses import Logistic, Loss
+from perceptron.products import one_blas_thread
 from replica.common import arguments
 
 __all__ = ["NotConverged", "Point", "Problem", "free_minimum", "sphere_minimum"]
@@ -233,7 +233,7 @@ class Problem:
             matrix = self._along(matrix, here.v)[0]
         else:
             matrix[np.arange(n), np.arange(n)] += ridge
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             return float(eigvalsh(matrix, subset_by_index=(0, 0))[0])
 
     def _hessian(self, curvature: Array) -> Array:
@@ -242,7 +242,7 @@ class Problem:
         n, more = examples.N, int(examples.intercept)
         total = np.zeros((n + more, n + more))
         on = np.flatnonzero(curvature)
-        with threadpool_limits(1, user_api="blas"):  # the same bits on any number of processors
+        with one_blas_thread():
             for low in range(0, len(on), BLOCK):
                 rows = on[low : low + BLOCK]
                 x = np.ones((len(rows), n + more))
@@ -281,7 +281,7 @@ class Problem:
         if self.examples.intercept:
             matrix[n, n] += self._shift_of_b(here, float(matrix[n, n]))
         target = -np.append(right, here.along_b) if self.examples.intercept else -right
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             if sphere:
                 matrix, u, k = self._along(matrix, here.v)
                 target = np.delete(target - 2 * u * (u @ target), k)
