@@ -171,6 +171,7 @@ def test_conjugate_gradients_and_a_factorised_matrix_end_at_one_place(monkeypatc
             monkeypatch.setattr("perceptron.learning.newton.DENSE_UP_TO", 200)
             dense = minimize_at_norm(data, loss=loss)
             monkeypatch.setattr("perceptron.learning.newton.DENSE_UP_TO", 0)
+            monkeypatch.setattr("perceptron.learning.newton.DENSE_SOMETIMES_UP_TO", 0)
             sparse = minimize_at_norm(data, loss=loss)
             assert sparse.products > dense.products
             np.testing.assert_allclose(sparse.weights, dense.weights, atol=WEIGHTS)
