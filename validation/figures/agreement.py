@@ -163,7 +163,7 @@ def _map(axes: Axes, rows: list[Row]) -> None:
     axes.set_xticks(range(len(HEADS)), list(HEADS.values()), rotation=0, linespacing=0.8)
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.xaxis.set_ticks_position("top")
-    axes.tick_params(length=0, labelsize=style.SMALL - 1)
+    axes.tick_params(length=0, labelsize=style.SMALL)
     for x in range(len(HEADS) - 1):
         axes.axvline(x + 0.5, color="0.9", lw=0.4, zorder=0)
     bar = axes.figure.colorbar(
