@@ -18,7 +18,12 @@ from validation.agreement.theory import EARLY, Learner, key, slope
 __all__ = ["Experiment", "Sample", "simulate"]
 
 #: What says that these examples have no such weights, or that they were not found.
-NO_ANSWER = (perceptron.NoMinimiser, perceptron.NotConverged, perceptron.NotSeparable)
+NO_ANSWER = (
+    perceptron.NoMinimiser,
+    perceptron.NotConverged,
+    perceptron.NotSeparable,
+    perceptron.Undecided,
+)
 
 
 @dataclass(frozen=True)

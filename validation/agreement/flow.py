@@ -7,7 +7,7 @@ variances omega_k, Gaussian integration of dw/ds = E[y x / (1 + exp(y w.x))] lea
 
 with sum omega_k theta_k^2 = 1, sigma the logistic function, phi(0) = 1/sqrt(2 pi) and xi standard
 normal: the force of the labels is exactly constant, since sigma(z) + sigma(-z) = 1, and what
-bends the loss depends on the norm F of the field alone (docs/experiment.md, Time laws).
+bends the loss depends on the norm F of the field alone (docs/experiment.md, eq. (E4)).
 
 `perceptron.gradient_flow` follows the sum of log(1 + exp(-2 Delta)) over P examples, with fields
 over sqrt(N): its lam' is F/2 and its time t is s N/(4 P).

@@ -50,7 +50,7 @@ OF_CURVES = ("figure3", "figure4", "figure8", "figure9", "tables")
 #: Figures that simulate, with how long they take on two cores: as they are, and in the longer
 #: form that they have, with the paper's sizes.
 SIMULATED: dict[str, tuple[str, str]] = {
-    "agreement": ("about two minutes", "some twenty minutes"),
+    "agreement": ("about two minutes", "some hours"),
     "figure1": ("a quarter of a minute", "minutes"),
     "figure6": ("some ten seconds", "two to three minutes"),
     "trajectory": ("about a minute", "tens of minutes"),

@@ -137,7 +137,7 @@ def matrix(comparisons: Sequence[Comparison], draws: Sequence[Draw]) -> list[Row
 def draw(data: Data) -> Figure:
     """Left: the matrix. Right: the distribution of z."""
     rows = matrix(data.comparisons, data.draws)
-    figure = style.canvas(style.FULL, 1.3 + 0.17 * max(len(rows), 12))
+    figure = style.canvas(style.FULL, 1.3 + 0.17 * max(len(rows), 14))
     left, right = figure.subplots(1, 2, width_ratios=(2.1, 1))
     style.panel(left, "a", "")
     _map(left, rows)
@@ -163,7 +163,7 @@ def _map(axes: Axes, rows: list[Row]) -> None:
     axes.set_xticks(range(len(HEADS)), list(HEADS.values()), rotation=0, linespacing=0.8)
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.xaxis.set_ticks_position("top")
-    axes.tick_params(length=0, labelsize=style.SMALL - 1)
+    axes.tick_params(length=0, labelsize=style.SMALL)
     for x in range(len(HEADS) - 1):
         axes.axvline(x + 0.5, color="0.9", lw=0.4, zorder=0)
     bar = axes.figure.colorbar(
@@ -191,7 +191,7 @@ def _histogram(axes: Axes, data: Data) -> None:
     said = rf"max $|z|={found.largest:.2f}$, rms ${found.rms:.2f}$"
     style.note(axes, 0.5, 0.985, f"{said}\n\nwrong theories:\n{controls}", ha="center", va="top")
     axes.set(xlabel="simulated minus predicted\n(standard errors)", ylabel="density")
-    axes.set(xlim=(-5.3, 5.3), ylim=(0, 1.0))
+    axes.set(xlim=(-5.3, 5.3), ylim=(0, 1.5))
 
 
 # ------------------------------------------------------------------------------- in words
