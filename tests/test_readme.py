@@ -37,7 +37,7 @@ def test_an_example_prints_what_stands_beside_it(code, output):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 6 + 5
+    assert len(EXAMPLES) == 7 + 5
 
 
 def test_files_that_the_readme_names_exist():
