@@ -85,6 +85,10 @@ class _BinaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         positive = self.decision_function(X) > 0
         return np.asarray(self.classes_[positive.astype(int)])
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Fraction of rows, weighted if weights are given, whose class is predicted."""
+        return float(super().score(X, y, sample_weight))
+
 
 class FixedNormClassifier(_BinaryClassifier):
     r"""Logistic regression at a given norm of the weights, in place of a penalty.
