@@ -7,10 +7,12 @@ import torch
 from rounding import U_SINGLE
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from deepnorm.networks import NAMES, build
 from deepnorm.networks.initial import initialise, widened
+from deepnorm.networks.resnet import BasicBlock
 
 GREY, SMALL, COLOUR = (1, 28, 28), (1, 8, 8), (3, 32, 32)
 #: Sums of a few hundred products in double precision, taken in another order, and what the square
@@ -110,6 +112,26 @@ def test_images_need_not_be_square():
     assert build("cnn-small", (2, 13, 4), 3)(torch.zeros(1, 2, 13, 4)).shape == (1, 3)
     assert build("resnet-small", (2, 13, 5), 3)(torch.zeros(2, 2, 13, 5)).shape == (2, 3)
     assert build("vit-small", (2, 12, 4), 3)(torch.zeros(1, 2, 12, 4)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_1x1_convolution_has_a_stride(name):
+    """oneDNN 3.12 overruns its scratchpad in the gradient of one with few channels (#6035)."""
+    shape = COLOUR if "cifar" in name else GREY
+    kernels = [m for m in build(name, shape, 10).modules() if isinstance(m, nn.Conv2d)]
+    assert kernels
+    assert all(m.stride == (1, 1) for m in kernels if m.kernel_size == (1, 1))
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_the_straight_way_is_the_1x1_convolution_with_a_stride(size):
+    torch.manual_seed(0)
+    block = BasicBlock(3, 5, stride=2).double().eval()
+    x = torch.randn(2, 3, size, size, dtype=torch.float64)
+    kernel, norm = block.shortcut
+    straight = norm(F.conv2d(x, kernel.weight, stride=2))
+    y = block.norm2(block.conv2(block.relu1(block.norm1(block.conv1(x)))))
+    torch.testing.assert_close(block(x), (y + straight).relu(), rtol=ROUNDING, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("name", KINDS)
