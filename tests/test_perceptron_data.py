@@ -168,8 +168,9 @@ def test_what_nobody_knows_is_nan():
     assert np.isnan(own.error_of(np.ones(3)))
     assert np.isnan(own.test_error_of(np.ones(3)))
     assert np.isnan(own.overlap_of(np.ones(3)))
-    drawn = Examples(np.eye(3), np.array([1, -1, 1], dtype=np.int8), None, 5)
-    assert drawn.error_of(np.ones(3)) == 0.5
+    numbered = Examples(np.eye(3), np.array([1, -1, 1], dtype=np.int8), None, 5)
+    assert np.isnan(numbered.error_of(np.ones(3)))
+    assert random_labels(20, 1.0, 5).error_of(np.ones(20)) == 0.5
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from perceptron import examples
+from perceptron import Examples, examples, minimize_at_norm
 from replica.common.arguments import InvalidArgument
 
 X = np.array([[0.0, 1.0], [1.0, 0.5], [2.0, 2.0], [-1.0, 0.25]])
@@ -142,3 +142,15 @@ def test_new_rows_must_be_of_the_same_table():
         table.inputs(np.ones((2, 3)))
     with pytest.raises(InvalidArgument, match="`y` must hold 0, 1 only; got 5"):
         table.signs([0, 5], 2)
+
+
+def test_nobody_is_told_an_error_without_a_teacher():
+    """A perfect classifier was said to err at 1/2, whatever seed the table was given."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([1, -1], 500).astype(np.int8)
+    x = (rng.standard_normal((1000, 2)) + 6 * y[:, None]).astype(np.float32)
+    for data in (examples(x[::2], y[::2]), Examples(x[::2], y[::2], None, 0)):
+        found = minimize_at_norm(data, 1.0)
+        assert np.isnan(found.generalization_error)
+        assert np.isnan(found.overlap)
+        assert found.score(x[1::2], y[1::2]) == 1.0

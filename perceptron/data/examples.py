@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptron.data.laws import Law, RandomLaw, TeacherLaw
+from perceptron.data.laws import Law, TeacherLaw
 from perceptron.data.tables import Table
 from perceptron.data.teachers import Teacher
 from perceptron.products import Products
@@ -16,6 +16,9 @@ from replica.common import arguments
 from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["Examples", "check_examples"]
+
+#: For those who come with a table of another kind.
+WAY = " (`perceptron.examples` reads tables and labels of any kind)"
 
 Inputs = NDArray[np.int8] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -40,8 +43,8 @@ class Examples:
         classifier is sign(w.x/sqrt(N) + b).
     law : Law or None
         What new examples look like, from which `error_of` follows. By default that of independent
-        inputs of unit variance: with the labels of ``teacher``, or without one but with a seed
-        random ones. None without either.
+        inputs of unit variance with the labels of ``teacher``; None without one: a seed does not
+        say that labels are random.
     table : Table or None
         How rows of a table became these inputs and labels, where `perceptron.examples` made them.
     largest : float
@@ -60,13 +63,13 @@ class Examples:
 
     def __post_init__(self) -> None:
         for name in ("inputs", "labels"):
-            value = arguments.instance(name, getattr(self, name), np.ndarray)
+            value = arguments.instance(name, getattr(self, name), np.ndarray, WAY)
             if isinstance(value, np.ma.MaskedArray):
                 raise InvalidArgument(name, "must be an array without a mask", quoted(value))
         if self.inputs.ndim != 2 or self.inputs.dtype not in (np.int8, np.float32, np.float64):
             raise InvalidArgument(
                 "inputs",
-                "must be a (P, N) array of int8, float32 or float64",
+                f"must be a (P, N) array of int8, float32 or float64{WAY}",
                 f"shape {self.inputs.shape} and dtype {self.inputs.dtype}",
             )
         if self.inputs.size == 0:
@@ -81,11 +84,11 @@ class Examples:
         if self.labels.shape != self.inputs.shape[:1] or self.labels.dtype != np.int8:
             raise InvalidArgument(
                 "labels",
-                f"must be a ({self.P},) array of int8",
+                f"must be a ({self.P},) array of int8{WAY}",
                 f"shape {self.labels.shape} and dtype {self.labels.dtype}",
             )
         if not np.all(np.abs(self.labels) == 1):
-            raise InvalidArgument("labels", "must be -1 or 1", "other values")
+            raise InvalidArgument("labels", f"must be -1 or 1{WAY}", "other values")
         if self.teacher is not None:
             teacher = arguments.vector("teacher", self.teacher, self.N)
             if not np.any(teacher):
@@ -165,7 +168,7 @@ class Examples:
         """The law that examples without one follow, if they were drawn."""
         if self.teacher is not None:
             return TeacherLaw(np.ones(self.N), self.teacher, Teacher())
-        return None if self.seed is None else RandomLaw(np.ones(self.N))
+        return None
 
 
 def check_examples(examples: Examples, theory: str = "") -> None:
