@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
-from perceptron.products import thread_limit
+from perceptron.products import one_blas_thread, thread_limit
 from replica.common import arguments, processors
 from replica.common.arguments import InvalidArgument, quoted
 from replica.common.progress import bar
@@ -109,7 +108,7 @@ def over_seeds(
         # two teams of BLAS threads on the same processors wait for one another: 20 times slower
         with (
             bar(progress, len(order), remaining=True, wanted=progress is not None) as shown,
-            threadpool_limits(1, user_api="blas"),
+            one_blas_thread(),
         ):
             for seed in order:  # one by one: those are known that an interruption has to call off
                 futures[pool.submit(_alone, experiment, seed)] = seed
@@ -183,5 +182,5 @@ def _compare(found: dict[str, Array], first: dict[str, Array]) -> None:
 
 def _alone(experiment: Experiment, seed: int) -> Mapping[str, ArrayLike]:
     """One seed in one thread: the others are busy with other seeds."""
-    with thread_limit(1), threadpool_limits(1, user_api="blas"):
+    with thread_limit(1), one_blas_thread():
         return experiment(seed)

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from perceptron import ranges
 from perceptron.data import Examples, check_examples
 from perceptron.learning.active_set import exchange, exchange_in_doubles, refined
 from perceptron.learning.proofs import UNIT, Proof, accurate, multipliers_of_zero
 from perceptron.learning.proximal import BLOCK, Table, approach
+from perceptron.products import one_blas_thread
 from perceptron.records import Learned
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument
@@ -169,7 +169,7 @@ def max_stability(
         first = first / square if square > 0 else np.zeros_like(first)
     # one thread of linear algebra: the same bits on any number of processors, and no team
     # of threads that waits for one of its own while the processors are busy elsewhere
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         return _solve(examples, table, first, tolerance)
 
 

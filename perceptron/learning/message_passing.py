@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx
-from threadpoolctl import threadpool_limits
 
 from perceptron import ranges
 from perceptron.data import Examples, check_examples
+from perceptron.products import one_blas_thread
 from perceptron.records import Learned
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument
@@ -139,7 +139,7 @@ def bayes_optimal(
             "must have no intercept: the prior of message passing is one on weights alone",
             "intercept=True",
         )
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         sizes = _Sizes(examples)
         _refuse_if_dependent(examples, sizes)
         equations = _Equations(examples, sizes, p, noise)
