@@ -423,6 +423,7 @@ def sample():
     return [(max_stability(examples), hebb_rule(examples)) for examples in draws]
 
 
+@pytest.mark.slow  # the agreement matrix measures it, too
 def test_stability_and_error_are_those_of_the_theory(sample):
     theory = replica.max_stability(2.0)
     assert abs(deviation([s.stability for s, _ in sample], theory.stability)) < DEVIATIONS
@@ -437,6 +438,7 @@ def test_a_theory_at_another_alpha_fails(sample):
     assert abs(deviation(errors, theory.generalization_error)) > DEVIATIONS
 
 
+@pytest.mark.slow  # the agreement matrix measures it, too
 def test_hebb_is_that_of_the_theory_and_worse(sample):
     errors = [h.generalization_error for _, h in sample]
     assert abs(deviation(errors, replica.hebb(2.0).generalization_error)) < DEVIATIONS
@@ -444,6 +446,7 @@ def test_hebb_is_that_of_the_theory_and_worse(sample):
     assert all(h.norm == 0 and h.train_loss == np.inf for _, h in sample)
 
 
+@pytest.mark.slow  # the agreement matrix measures it, too
 def test_storage_has_gardners_stability():
     found = [max_stability(random_labels(1000, 1.0, seed)).stability for seed in range(SEEDS)]
     theory = [float(replica.storage_max_stability(alpha)) for alpha in (1.0, 1.05)]

@@ -29,6 +29,7 @@ def sample():
     return [(examples, bayes_optimal(examples)) for examples in draws]
 
 
+@pytest.mark.slow  # the agreement matrix measures it, too
 def test_error_and_overlap_are_those_of_the_theory(sample):
     assert all(found.converged for _, found in sample)
     errors = [found.generalization_error for _, found in sample]
@@ -40,6 +41,7 @@ def test_error_and_overlap_are_those_of_the_theory(sample):
         assert abs(deviation(values, wrong)) > DEVIATIONS
 
 
+@pytest.mark.slow  # the agreement matrix measures it, too
 def test_no_rule_does_better_on_average(sample):
     sample = sample[:20]
     ours = np.array([found.generalization_error for _, found in sample])
@@ -48,6 +50,7 @@ def test_no_rule_does_better_on_average(sample):
         assert deviation(theirs - ours, 0.0) > DEVIATIONS
 
 
+@pytest.mark.slow  # the agreement matrix measures it, too
 def test_the_posterior_knows_its_own_overlap_under_noise():
     draws = [teacher_student(1000, 4.0, seed=s, label_flip=0.1) for s in range(20)]
     found = [bayes_optimal(examples, label_flip=0.1) for examples in draws]
