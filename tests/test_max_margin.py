@@ -431,6 +431,7 @@ def test_stability_and_error_are_those_of_the_theory(sample):
     assert abs(deviation(errors, theory.generalization_error)) < DEVIATIONS
 
 
+@pytest.mark.slow  # the agreement matrix measures it, too
 def test_a_theory_at_another_alpha_fails(sample):
     theory = replica.max_stability(2.0 * 1.05)
     assert abs(deviation([s.stability for s, _ in sample], theory.stability)) > DEVIATIONS
