@@ -333,7 +333,7 @@ def test_the_stability_is_in_the_units_of_the_inputs(c, intercept):
 
 
 def test_breast_cancer_is_separable_as_it_comes():
-    from sklearn.datasets import load_breast_cancer
+    load_breast_cancer = pytest.importorskip("sklearn.datasets").load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)
     y = 2 * y - 1

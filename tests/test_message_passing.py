@@ -176,7 +176,7 @@ def test_examples_that_cancel_have_no_direction():
 
 
 def test_correlated_inputs_and_an_intercept_are_refused():
-    from sklearn.datasets import load_digits
+    load_digits = pytest.importorskip("sklearn.datasets").load_digits
 
     x, y = load_digits(return_X_y=True)
     chosen = (y == 3) | (y == 8)
