@@ -17,7 +17,7 @@ QUADRATURE = 20 * EPS
 
 
 def tolerance(nodes, name=""):
-    """omega = exp(-a log k): half an ulp of the exponent is that much of omega; twice of squares."""
+    """omega = exp(-a log k): half an ulp of the exponent is that of omega; squares err twice."""
     one = QUADRATURE + EPS * (1 + abs(np.log(nodes.eigenvalue[nodes.eigenvalue > 0].min())))
     return 2 * one if "^2" in name else one
 
