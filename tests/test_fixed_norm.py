@@ -624,7 +624,9 @@ def test_the_theory_of_a_hinge_loss():
     )
     problem = replica.Problem(3.0, replica.Hinge(2.0), replica.Teacher(label_flip=0.05))
     compare(found, predicted(replica.solve(problem)), ("error", "loss", "mean"))
-    control = predicted(replica.solve(replica.Problem(3.0, replica.Hinge(2.0))))
+    control = predicted(
+        replica.solve(replica.Problem(3.0, replica.Hinge(2.0), replica.Teacher(0.2)))
+    )
     assert abs(found.mean("loss") - control["loss"]) > 8 * found.standard_error("loss")
 
 
