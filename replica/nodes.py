@@ -233,7 +233,9 @@ def _counting_rule(points: Array) -> tuple[Array, Array]:
             vector = vector - (basis[: j + 1] @ vector) @ basis[: j + 1]
         beside[j] = np.sqrt(vector @ vector)
         vector = vector / beside[j]
-    nodes, vectors = eigh_tridiagonal(diagonal, beside[:-1])
+    # QR by name: the relatively robust representations that scipy 1.15 chooses by itself leave the
+    # weights good to 3e-14, and sums to 1.2e-14
+    nodes, vectors = eigh_tridiagonal(diagonal, beside[:-1], lapack_driver="stev")
     return nodes + middle, n * vectors[0] ** 2
 
 
