@@ -90,7 +90,16 @@ class _BinaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return float(super().score(X, y, sample_weight))
 
 
-class FixedNormClassifier(_BinaryClassifier):
+class _LogisticClassifier(_BinaryClassifier):
+    """One whose z is a logit."""
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Probabilities of the two classes by the logistic model, (Q, 2)."""
+        p = expit(self.decision_function(X))
+        return np.stack([1 - p, p], axis=1)
+
+
+class FixedNormClassifier(_LogisticClassifier):
     r"""Logistic regression at a given norm of the weights, in place of a penalty.
 
     Minimises the mean of log(1 + exp(-y z)), z = x.coef + intercept, with \|coef\| = 2 lam (of
@@ -157,13 +166,8 @@ class FixedNormClassifier(_BinaryClassifier):
         self.n_iter_ = max(1, learned.steps)
         return self._keep(data, learned)
 
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """Probabilities of the two classes by the logistic model, (Q, 2)."""
-        p = expit(self.decision_function(X))
-        return np.stack([1 - p, p], axis=1)
 
-
-class FixedNormClassifierCV(_BinaryClassifier):
+class FixedNormClassifierCV(_LogisticClassifier):
     r"""`FixedNormClassifier` at the norm that cross-validation likes best.
 
     On each fold the whole path of norms is followed, each minimiser starting the next.
@@ -232,11 +236,6 @@ class FixedNormClassifierCV(_BinaryClassifier):
         (learned,) = _within(data, [self.lam_], self.tolerance)
         self.n_iter_ = max(1, learned.steps)
         return self._keep(data, learned)
-
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """Probabilities of the two classes by the logistic model, (Q, 2)."""
-        p = expit(self.decision_function(X))
-        return np.stack([1 - p, p], axis=1)
 
 
 class MaxStabilityClassifier(_BinaryClassifier):

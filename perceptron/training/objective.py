@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptron.data import Examples
-from perceptron.learning.hebb import ROUNDING
+from perceptron.learning.hebb import pull_of
 from perceptron.losses import Logistic, Loss
-from replica.common.arguments import InvalidArgument
 from replica.common.interruption import Interrupted
 
 __all__ = ["Objective", "Point", "length"]
@@ -113,14 +112,7 @@ class Objective:
             If rounding is all that is left of it.
         """
         labels = self.examples.labels.astype(np.float64)
-        pull = self.examples.products.combine(labels)
-        largest = self.examples.largest or 1.0
-        if not length(pull / largest) > ROUNDING * self.examples.P:
-            raise InvalidArgument(
-                "examples",
-                "must not cancel in Hebb's sum of y x (else give a `start`)",
-                f"{self.examples.P} examples whose sum is zero",
-            )
+        pull = pull_of(self.examples, labels, " (else give a `start`)")
         return self._extended(pull, labels)
 
     def _extended(self, g: Array, coefficients: Array) -> Array:
