@@ -1,46 +1,88 @@
-"""The calls of a forward pass: one by one they become the nodes of a graph.
+"""The operators of a forward pass: one by one they become the nodes of a graph.
 
-Every torch function that runs is intercepted, so that layers written as modules and layers
-written with bare parameters are seen alike. Parameters are recognised by being the same
-tensor; what each function does to the norm of its input is told by its rule.
+Every operator that the dispatcher runs is intercepted below autograd, where functions, modules,
+methods, exported programs, scripted code and ``vmap`` have come down to one list of operators with
+a schema: arguments have names. Parameters are recognised by being the same tensor, tensors that
+share memory by their storage. What each operator does to norms is told by its rule.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from deepnorm.norms.graph import Fold, Node, Role, Source, Use
+from deepnorm.norms import lipschitz, scalars
+from deepnorm.norms.constants import Constants
+from deepnorm.norms.graph import Node, Role, Source, Use
 from deepnorm.norms.maps import Dense, Diagonal, LinearMap
 
 __all__ = [
     "Call",
+    "Cut",
+    "Made",
     "Rule",
+    "RuleFailed",
     "Tracer",
     "Value",
-    "batch_norm",
-    "function_name",
-    "normalise",
+    "bound_arguments",
+    "operator_name",
     "tensors_in",
 ]
+
+Rule = Callable[["Call"], Any]
+INFINITE = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Part of the output of a dense matrix: its node, where the part stands, and its rows."""
+
+    origin: int
+    node: int
+    rows: Tensor
 
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor that depends on the input: its node and, after a dense matrix, its rows."""
+    """A tensor that depends on the input.
+
+    Attributes
+    ----------
+    node : int
+    cuts : tuple of Cut
+        The dense matrices whose outputs it is the sum of, while it is only rearranged.
+    bounds : (float, float)
+        Between which its entries lie whatever the input.
+    """
 
     node: int
-    origin: int | None = None
-    rows: Tensor | None = None
+    cuts: tuple[Cut, ...] = ()
+    bounds: tuple[float, float] = INFINITE
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a node came about: its operator, the nodes that went in, and its other arguments."""
+
+    name: str
+    operands: tuple[int, ...]
+    arguments: Mapping[str, Any]
+    shape: tuple[int, ...]
+
+
+class RuleFailed(Exception):
+    """A rule stopped at a call; the message says which."""
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """All tensors in nested tuples, lists and mappings."""
+    """All tensors in nested tuples, lists, mappings and dataclasses."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -49,47 +91,51 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from tensors_in(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for item in dataclasses.fields(value):
+            yield from tensors_in(getattr(value, item.name))
 
 
-def function_name(function: Any) -> str:
-    """One name for the function, the method, the operator and the exported form."""
-    name = getattr(function, "__name__", str(function))
-    if name == "__get__":
-        return f"get {getattr(getattr(function, '__self__', None), '__name__', '')}"
-    name = name.split(".")[0]
-    if name.startswith("__") and name.endswith("__"):
-        return name
-    return name.rstrip("_")
+def operator_name(function: Any) -> str:
+    """``add`` for ``aten::add.Tensor`` and ``aten::add_.Scalar`` alike."""
+    name = str(function._schema.name).split("::")[-1]
+    return name if name.startswith("__") else name.rstrip("_")
 
 
-Rule = Callable[["Call"], Any]
+def bound_arguments(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict:
+    """The arguments of a call by the names of the schema, defaults filled in."""
+    result: dict[str, Any] = {}
+    for index, argument in enumerate(function._schema.arguments):
+        if index < len(args) and not argument.kwarg_only:
+            result[argument.name] = args[index]
+        elif argument.name in kwargs:
+            result[argument.name] = kwargs[argument.name]
+        elif argument.has_default_value():
+            result[argument.name] = argument.default_value
+    return result
 
 
 @dataclass
 class Call:
-    """One call of a torch function: its arguments, its result, and the tracer that saw it."""
+    """One call of an operator, as its rule sees it."""
 
     tracer: Tracer
     function: Any
     name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    arguments: dict[str, Any]
     out: Any
     inputs: dict[int, Value]
+    emitted: list[int] = field(default_factory=list)
 
-    def get(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by its place or its name."""
-        if position < len(self.args):
-            return self.args[position]
-        return self.kwargs.get(name, default)
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
 
-    @property
-    def exported(self) -> bool:
-        """Whether this is an operator of an exported program: some have another signature."""
-        return isinstance(self.function, torch._ops.OpOverload)
+    def get(self, name: str, default: Any = None) -> Any:
+        """An argument, or what stands for it where the schema has none of this name."""
+        return self.arguments.get(name, default)
 
     def value(self, tensor: Any) -> Value | None:
-        """What is known of a tensor that depended on the input when the function was called."""
+        """What is known of a tensor that depended on the input when the operator was called."""
         return self.inputs.get(id(tensor)) if isinstance(tensor, Tensor) else None
 
     def node(self, tensor: Any) -> int | None:
@@ -99,13 +145,24 @@ class Call:
 
     @property
     def data(self) -> list[Tensor]:
-        """All arguments that depend on the input."""
-        return [t for t in tensors_in((self.args, self.kwargs)) if id(t) in self.inputs]
+        """All arguments that depend on the input, in the order of the schema."""
+        return [t for t in tensors_in(self.arguments) if id(t) in self.inputs]
 
     @property
     def result(self) -> Tensor:
         """The first tensor that came out."""
         return next(tensors_in(self.out))
+
+    def bounds(self, operand: Any) -> tuple[float, float]:
+        """Between which the entries of a tensor or a number lie, whatever the input."""
+        value = self.value(operand)
+        if value is not None:
+            return value.bounds
+        if isinstance(operand, Tensor):
+            if not operand.numel() or operand.is_complex():
+                return INFINITE
+            return float(operand.min()), float(operand.max())
+        return float(operand), float(operand)
 
     # ------------------------------------------------------------------- what rules say
 
@@ -115,16 +172,13 @@ class Call:
         operands: list[Any],
         factors: list[float] | None = None,
         *,
-        use: Use | None = None,
-        tag: str = "",
         out: Any = None,
-        rows: Tensor | None = None,
-        origin: int | None = None,
-        foldable: bool = False,
+        bounds: tuple[float, float] = INFINITE,
+        **more: Any,
     ) -> int:
         """A node whose value is ``out``, all of the result unless told otherwise.
 
-        Operands are tensors, or numbers of nodes.
+        Operands are tensors, or numbers of nodes; further keywords are those of `Node`.
         """
         parents = []
         for operand in operands:
@@ -133,62 +187,91 @@ class Call:
             parents.append(node)
         factors = [1.0] * len(parents) if factors is None else factors
         results = list(tensors_in(self.out if out is None else out))
-        size = results[0].numel() if results else 0
-        number = None
-        if use is not None:
-            number = len(self.tracer.uses)
-            self.tracer.uses.append(use)
-        self.tracer.nodes.append(
-            Node(kind, parents, factors, number, tag, rows, origin, foldable, size=size)
-        )
-        index = len(self.tracer.nodes) - 1
+        more.setdefault("size", results[0].numel() if results else 0)
+        index = self.tracer.append(Node(kind, parents, factors, name=self.name, **more))
+        self.emitted.append(index)
         numbers = any(t.is_floating_point() or t.is_complex() for t in self.data)
         for tensor in results:
             if tensor.is_floating_point() or tensor.is_complex() or not numbers:
-                self.tracer.values[id(tensor)] = Value(index)
+                self.tracer.put(tensor, Value(index, bounds=bounds))
         return index
 
-    def through(self, operand: Any, factor: float = 1.0, tag: str = "") -> int:
+    def through(self, operand: Any, factor: float = 1.0, tag: str = "", **more: Any) -> int:
         """A node with one input and no matrix."""
-        return self.emit("map", [operand], [factor], tag=tag)
+        return self.emit("map", [operand], [factor], tag=tag, **more)
 
     def layer(
-        self, operand: Any, kind: str, linear_map: LinearMap, weight: Any, **more: Any
+        self,
+        operand: Any,
+        kind: str,
+        linear_map: LinearMap,
+        weight: Any,
+        *,
+        reads: Callable[[Tensor], Tensor] | None = None,
+        label: str = "",
+        foldable: bool = False,
+        note: str = "",
+        **about: Any,
     ) -> int:
-        """A node with a matrix.
-
-        Keywords: ``reads``, from the stored tensor to the weight; ``part``, what is added to its
-        name; ``foldable``; and those of a use.
-        """
-        foldable, reads = more.pop("foldable", False), more.pop("reads", None)
+        """A node with a matrix; ``reads`` leads from the stored tensor to the weight."""
         source = None if weight is None else self.tracer.source(weight)
-        label = more.pop("label", None) or self.tracer.label(source, kind, more.pop("part", ""))
+        label = label or self.tracer.label(source, kind)
         if reads is not None:
-            more["view"] = reads
-        use = Use(label, kind, linear_map, source, **more)
-        return self.emit("map", [operand], use=use, foldable=foldable)
+            about["view"] = reads
+        number = len(self.tracer.uses)
+        self.tracer.uses.append(Use(label, kind, linear_map, source, **about))
+        return self.emit("map", [operand], use=number, foldable=foldable, note=note)
 
     def dense(
-        self, operand: Any, weight: Any, *, copies: int, reads: Any = None, **more: Any
+        self,
+        operand: Any,
+        weight: Tensor,
+        *,
+        copies: int,
+        reads: Callable[[Tensor], Tensor] | None = None,
+        **about: Any,
     ) -> int:
-        """A dense matrix; the rows of its output stay known while it is only rearranged."""
-        shape = tuple((weight if reads is None else reads(weight)).shape)
-        index = self.layer(operand, "dense", Dense(shape, copies), weight, reads=reads, **more)
+        """A dense matrix; the rows of its output stay known while it is only rearranged.
+
+        A matrix that nobody trains is a constant, and counts with its largest singular value.
+        """
+        matrix = weight if reads is None else reads(weight)
+        shape = tuple(matrix.shape)
+        if not self.tracer.trained(weight):
+            return self.through(operand, self.constant_norm(weight, matrix))
+        index = self.layer(operand, "dense", Dense(shape, copies), weight, reads=reads, **about)
         if len(shape) == 2 and isinstance(self.out, Tensor) and self.out.shape[-1:] == shape[:1]:
             rows = torch.arange(shape[0], device=self.out.device).expand(self.out.shape)
-            self.tracer.values[id(self.out)] = Value(index, index, rows)
+            self.tracer.put(self.out, Value(index, (Cut(index, index, rows),)))
         return index
 
-    def gain(self, operand: Any, weight: Any, size: int, **more: Any) -> int:
+    def merged(self, parent: int, source: Source, whole: Use) -> int:
+        """A dense matrix that is the sum of another one and a product of low rank."""
+        reason = "enters eq. (2) as one matrix, with the product of low rank added"
+        number = len(self.tracer.uses)
+        self.tracer.uses.append(Use(whole.label, "dense", whole.map, source, reason=reason))
+        index = self.emit("map", [parent], use=number)
+        rows = torch.arange(whole.map.shape[0], device=self.result.device)  # type: ignore[attr-defined]
+        self.tracer.put(
+            self.result, Value(index, (Cut(index, index, rows.expand(self.result.shape)),))
+        )
+        return index
+
+    def constant_norm(self, tensor: Any, matrix: Tensor) -> float:
+        """The largest singular value of a constant (of blocks, the largest of theirs)."""
+        self.constant(tensor)
+        return lipschitz.operator_norm(matrix)
+
+    def gain(self, operand: Any, weight: Any, size: int, *, kind: str = "diagonal", **about: Any):
         """A diagonal matrix; ``size`` is the number of coordinates that it acts on."""
         entries = weight.numel()
         diagonal = Diagonal(entries, max(size // max(entries, 1), 1))
-        return self.layer(operand, more.pop("kind", "diagonal"), diagonal, weight, **more)
+        return self.layer(operand, kind, diagonal, weight, **about)
 
     def say(self, note: str) -> None:
-        """A note about the whole, once."""
-        if note not in self.tracer.notes:
-            self.tracer.notes.append(note)
+        """A note about the whole, if the output depends on this call."""
+        node = self.tracer.nodes[self.emitted[-1]]
+        node.note = node.note or note
 
     def role(self, tensor: Any, kind: str, reason: str, counted: bool = False) -> None:
         """What becomes of a parameter here (nothing to say of other tensors)."""
@@ -200,92 +283,251 @@ class Call:
         """A bias."""
         self.role(tensor, "bias", "a bias does not enter eq. (2)")
 
-    def unknown(self, why: str = "") -> None:
-        """A function that no rule covers: taken as 1-Lipschitz in each input, and said so."""
-        data = self.data
+    def constant(self, tensor: Any) -> None:
+        """A constant whose size counts: a buffer may change, and is looked at each time."""
+        self.role(tensor, "constant", "nobody trains it: its size counts as a constant's does")
+        if isinstance(tensor, Tensor) and self.tracer.names_of(tensor):
+            self.tracer.fixed = False
+
+    def unknown(self, why: str = "", operands: list[Any] | None = None) -> int:
+        """An operator that no rule covers: taken as 1-Lipschitz in each input, and said so."""
+        data: list[Any] = list(self.data) if operands is None else operands
         why = why or "the tracer does not know it"
-        self.tracer.unknown.append(f"{self.name}: {why}; it counts as if it were 1-Lipschitz")
-        for tensor in tensors_in((self.args, self.kwargs)):
+        message = f"{self.name}: {why}; it counts as if it were 1-Lipschitz"
+        for tensor in tensors_in(self.arguments):
             if id(tensor) not in self.inputs:
                 self.role(tensor, "unknown", f"not counted: read by `{self.name}`, {why}")
-        self.emit("add" if len(data) > 1 else "map", list(data))
+        kind = "add" if len(data) > 1 else "map"
+        local = [math.inf] * len(data)
+        return self.emit(kind, data, unknown=message, local=local)
 
 
-class Tracer(TorchFunctionMode):
+class Tracer(TorchDispatchMode):
     """Watches a forward pass and writes down its graph."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], start: Tensor, rules: Mapping[str, Rule]):
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        parameters: frozenset[str],
+        starts: list[Tensor],
+        rules: Mapping[str, Rule],
+        *,
+        integers: bool = True,
+        merge: bool = False,
+    ):
         super().__init__()
+        self.tensors = tensors
+        #: Whether products of low rank are added to the matrix beside them.
+        self.merge = merge
         self.rules = rules
-        self.nodes = [Node("input", [], [], size=start.numel())]
+        self.nodes = [Node("input", [], [], size=sum(t.numel() for t in starts))]
+        self.made: dict[int, Made] = {}
         self.uses: list[Use] = []
         self.roles: list[Role] = []
-        self.notes: list[str] = []
-        self.unknown: list[str] = []
         self.fixed = True
-        self.values: dict[int, Value] = {id(start): Value(0)}
-        self.held: dict[int, str] = {}
-        for name, tensor in tensors.items():
-            self.held.setdefault(id(tensor), name)
-        self.derived: dict[int, tuple[str, ...]] = {}
+        self.constants = Constants(tensors, parameters)
+        #: Whether integers that become floating point numbers are data, not masks.
+        self.integers = integers
+        self.looked_up = self.converted = False
+        self.values: dict[int, Value] = {}
+        self.scalars: dict[int, scalars.Scalar] = {}
         self.labels: dict[str, int] = {}
         #: For a padding: the node before it, its spatial shape, and the indices of each axis.
         self.paddings: dict[int, tuple[int, tuple[int, ...], list[Tensor]]] = {}
+        #: Tensors of the pass by the memory they lie in.
+        self.memory: dict[int, list[Tensor]] = {}
         # An id names a tensor only while it lives.
-        self.alive: list[Any] = [start, list(tensors.values())]
+        self.alive: list[Any] = [starts, list(tensors.values())]
+        for tensor in starts:
+            if tensor.dtype != torch.bool:
+                self.put(tensor, Value(0))
 
-    def __torch_function__(
+    # ----------------------------------------------------------------------- each operator
+
+    def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run the function, and let its rule say what it did."""
+        """Run the operator, and let its rule say what it did."""
         kwargs = kwargs or {}
         seen = list(tensors_in((args, kwargs)))
+        for tensor in seen:
+            self._recognise(tensor)
         inputs = {id(t): self.values[id(t)] for t in seen if id(t) in self.values}
+        name = operator_name(func)
+        if inputs and name not in self.rules:
+            out = self._decomposed(func, args, kwargs)
+            if out is not NotImplemented:
+                return out
+        before = scalars.functional(func, args) if inputs else args
         out = func(*args, **kwargs)
         results = list(tensors_in(out))
-        name = function_name(func)
-        if not results and not (inputs and name == "__setitem__"):
-            return out
         self.alive.append((args, kwargs, out))
-        if inputs:
-            call = Call(self, func, name, args, kwargs, out, inputs)
-            rule = self.rules.get(name)
-            if rule is None:
-                call.unknown()
-            else:
-                rule(call)
-            if args and results and results[0] is args[0]:
-                self._written(args[0])
-        else:
-            names = tuple(dict.fromkeys(name for t in seen for name in self.names_of(t)))
+        if not results:
+            return out
+        written = self._written(func, args, kwargs)
+        if not inputs:
+            self.constants.compute(func, args, kwargs, results, bool(written))
             for tensor in results:
-                if names and id(tensor) not in self.held:
-                    self.derived[id(tensor)] = names
+                self._remember(tensor)
+            if written:
+                self.fixed = self.fixed and not any(self.names_of(t) for t in seen)
+            return out
+        call = Call(self, func, name, bound_arguments(func, args, kwargs), out, inputs)
+        old = [(tensor, self.values.get(id(tensor))) for tensor in written]
+        try:
+            self._follow(call, before, kwargs, results)
+        except Exception as error:
+            shapes = ", ".join(str(tuple(t.shape)) for t in seen)
+            raise RuleFailed(
+                f"the rule of `{name}` ({func}) stopped at a call with tensors of shapes {shapes}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        for tensor in results:
+            self._remember(tensor)
+        for tensor, value in old:
+            self._spread(tensor, value)
         return out
 
-    def _written(self, view: Any) -> None:
-        """A tensor was changed in place: if it is a view, so was what it is a view of."""
-        base = view._base if isinstance(view, Tensor) else None
-        if base is None or id(base) not in self.values or id(view) not in self.values:
+    def _decomposed(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """The same by operators that have rules, NotImplemented where there are none."""
+        if any(argument.is_write for argument in _aliases(func)):
+            return NotImplemented
+        if func._can_decompose():
+            with self, torch.backends.mkldnn.flags(enabled=False):
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        from torch._decomp import decomposition_table
+
+        other = decomposition_table.get(func)
+        if other is None:
+            return NotImplemented
+        with self:
+            return other(*args, **kwargs)
+
+    def _follow(self, call: Call, args: tuple[Any, ...], kwargs: Any, results: list[Any]) -> None:
+        """The rule of a call, or one for what it does to every number by itself."""
+        number = results[0].is_floating_point() or results[0].dtype == torch.bool
+        whole = None
+        if len(results) == 1 and number:
+            whole = scalars.joined(self, call.function, args, kwargs)
+        for tensor in results:
+            self.values.pop(id(tensor), None)
+        masks = all(t.dtype == torch.bool for t in results)
+        rule = self.rules.get(call.name)
+        count = len(self.nodes)
+        if masks:
+            pass  # a mask varies by jumps alone
+        elif whole is not None and whole.joins and (slope := whole.slope()) is not None:
+            call.through(whole.base, slope, bounds=whole.bounds())
+        elif rule is None and not any(t.is_floating_point() or t.is_complex() for t in results):
+            pass  # an index
+        elif rule is None:
+            call.unknown()
+        else:
+            rule(call)
+        if (
+            whole is not None
+            and call.emitted
+            and self.nodes[call.emitted[-1]].unknown
+            and (slope := whole.slope()) is not None
+        ):
+            del self.nodes[count:]
+            call.through(whole.base, slope, bounds=whole.bounds())
+        for tensor in results:
+            if whole is not None:
+                self.scalars[id(tensor)] = whole
+            else:
+                self.scalars.pop(id(tensor), None)
+        operands = tuple(call.inputs[id(t)].node for t in call.data)
+        for node in call.emitted[-1:]:
+            shape = tuple(results[0].shape)
+            self.made.setdefault(node, Made(call.name, operands, call.arguments, shape))
+
+    # ---------------------------------------------------------------------- what is known
+
+    def append(self, node: Node) -> int:
+        """A further node; its number."""
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def put(self, tensor: Tensor, value: Value) -> None:
+        """What is known of a tensor."""
+        self.values[id(tensor)] = value
+        self.scalars.pop(id(tensor), None)
+        self._remember(tensor)
+
+    def _remember(self, tensor: Tensor) -> None:
+        place = _memory(tensor)
+        if place:
+            held = self.memory.setdefault(place, [])
+            if not any(other is tensor for other in held):
+                held.append(tensor)
+
+    def _recognise(self, tensor: Tensor) -> None:
+        """A tensor that was never seen, as numpy hands it back, may share memory with the data."""
+        if id(tensor) in self.values or self.constants.knows(tensor):
             return
-        parents = [self.values[id(view)].node]
-        if view.numel() != base.numel():
-            parents.append(self.values[id(base)].node)
-        self.nodes.append(Node("stack", parents, [1.0] * len(parents), size=base.numel()))
-        self.values[id(base)] = Value(len(self.nodes) - 1)
+        held = self.memory.get(_memory(tensor), [])
+        if not held or any(other is tensor for other in held):
+            return
+        self.alive.append(tensor)
+        nodes = list(dict.fromkeys(self.values[id(t)].node for t in held if id(t) in self.values))
+        if not nodes:
+            return
+        same = [
+            self.values[id(t)].node
+            for t in held
+            if id(t) in self.values
+            and (t.data_ptr(), t.numel()) == (tensor.data_ptr(), tensor.numel())
+        ]
+        parents = same[-1:] or nodes
+        kind, size = "map" if len(parents) == 1 else "stack", tensor.numel()
+        node = Node(kind, parents, [1.0] * len(parents), tag="detach", name="detach", size=size)
+        self.put(tensor, Value(self.append(node)))
+        self.made[len(self.nodes) - 1] = Made("detach", tuple(parents), {}, tuple(tensor.shape))
+
+    def _written(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> list[Tensor]:
+        """The tensors that an operator changes in place."""
+        names = {a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write}
+        if not names:
+            return []
+        arguments = bound_arguments(func, args, kwargs)
+        return [t for name in names for t in tensors_in(arguments.get(name))]
+
+    def _spread(self, tensor: Tensor, before: Value | None) -> None:
+        """A tensor was changed in place: so was all that shares its memory."""
+        after = self.values.get(id(tensor))
+        for other in self.memory.get(_memory(tensor), []):
+            if other is tensor:
+                continue
+            value = self.values.get(id(other))
+            if value is None and after is None:
+                continue
+            parents = [] if after is None else [after.node]
+            covered = tensor.numel() >= other.numel()
+            if value is not None and not (covered and parents) and value.node not in parents:
+                parents.append(value.node)
+            size = other.numel()
+            kind = "stack" if len(parents) > 1 else "map"
+            index = self.append(Node(kind, parents, [1.0] * len(parents), tag="shape", size=size))
+            self.values[id(other)] = Value(index)
+            self.scalars.pop(id(other), None)
 
     def names_of(self, tensor: Tensor) -> tuple[str, ...]:
         """The parameters and buffers that a tensor is or was made of."""
-        if id(tensor) in self.held:
-            return (self.held[id(tensor)],)
-        return self.derived.get(id(tensor), ())
+        return self.constants.names_of(tensor)
+
+    def trained(self, tensor: Any) -> bool:
+        """Whether it is a parameter, or was made of one."""
+        return isinstance(tensor, Tensor) and self.constants.trained(tensor)
 
     def source(self, tensor: Tensor) -> Source:
-        """Where a weight comes from; one that was computed has to be computed again."""
-        held = id(tensor) in self.held
-        if not held and id(tensor) in self.derived:
+        """Where a weight comes from."""
+        source = self.constants.source(tensor)
+        if source.names and not source.repeatable:
             self.fixed = False
-        return Source(tensor, self.names_of(tensor), held)
+        return source
 
     def label(self, source: Source | None, kind: str, part: str = "") -> str:
         """A name for the table; a second use of the same tensor is numbered."""
@@ -294,50 +536,20 @@ class Tracer(TorchFunctionMode):
         self.labels[name] = self.labels.get(name, 0) + 1
         return name if self.labels[name] == 1 else f"{name} (use {self.labels[name]})"
 
-
-def batch_norm(call: Call, gain: Any, mean: Any, variance: Any, eps: float, training: bool) -> None:
-    """A batch norm: a diagonal matrix, to be folded if it can be."""
-    data = call.args[0] if call.args else call.kwargs["input"]
-    if training or variance is None:
-        normalise(call, data, gain, call.result.numel(), "batch norm without running statistics")
-        return
-    tracer = call.tracer
-    fold = Fold(None if gain is None else tracer.source(gain), tracer.source(variance), float(eps))
-    value = call.value(data)
-    assert value is not None
-    before = tracer.nodes[value.node]
-    foldable = False
-    if before.use is not None:
-        # Its channels are the map's only if nothing came between them.
-        channels_second = not isinstance(tracer.uses[before.use].map, Dense) or data.dim() == 2
-        foldable = channels_second and not isinstance(tracer.uses[before.use].map, Diagonal)
-    size = data.shape[1]
-    label = tracer.label(fold.gain or fold.variance, "batch norm")
-    call.layer(
-        data,
-        "batch norm",
-        Diagonal(size, max(data.numel() // size, 1)),
-        None,
-        label=label,
-        fold=fold,
-        foldable=foldable,
-        reason="enters eq. (2) as a diagonal matrix: no map before it that it could be folded into",
-    )
+    def keep_bounds(self, tensor: Tensor, bounds: tuple[float, float]) -> None:
+        """Tell between which numbers the entries of a tensor lie."""
+        value = self.values.get(id(tensor))
+        if value is not None:
+            self.values[id(tensor)] = replace(value, bounds=bounds)
 
 
-def normalise(call: Call, data: Any, gain: Any, size: int, what: str) -> None:
-    """Statistics of the input itself: 1-Lipschitz by convention, then a gain."""
-    call.say(
-        f"{what}: dividing by a statistic of the input is not globally Lipschitz; it counts as 1 "
-        "by convention, and its gain as a diagonal matrix"
-    )
-    index = call.through(data)
-    if gain is not None:
-        call.gain(
-            index,
-            gain,
-            size,
-            kind="gain",
-            reason=f"enters eq. (2) as a diagonal matrix; the normalisation before it ({what}) "
-            "counts as 1 by convention",
-        )
+def _aliases(func: Any) -> list[Any]:
+    return [a.alias_info for a in func._schema.arguments if a.alias_info is not None]
+
+
+def _memory(tensor: Tensor) -> int:
+    """The address of the memory that a tensor lies in, 0 where it has none."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # sparse, wrapped, quantised
+        return 0

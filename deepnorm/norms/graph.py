@@ -26,15 +26,20 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Source:
-    """A tensor of the forward pass: by name where the model holds it, else as it was seen."""
+    """A tensor of the forward pass, the names it is made of, and how to have it as it is now."""
 
     tensor: Tensor
     names: tuple[str, ...] = ()
-    held: bool = False
+    again: Callable[[Tensors], Tensor] | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it follows the parameters that it is made of."""
+        return self.again is not None
 
     def read(self, tensors: Tensors) -> Tensor:
         """The tensor as it is now."""
-        return tensors[self.names[0]] if self.held else self.tensor
+        return self.tensor if self.again is None else self.again(tensors)
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,8 @@ class Node:
     use : int or None
         The matrix of a map.
     tag : str
-        What the later steps look for: "shape", "scale", "softmax", "cut", "attention", "".
+        What the later steps look for: "shape", "scale", "copies", "softmax", "cut", "attention",
+        "detach", "".
     rows : Tensor or None
         Of a cut: which rows of the dense matrix before it pass.
     origin : int or None
@@ -131,6 +137,19 @@ class Node:
         Of a sum: for each parent that is an identity skip, its use.
     dominator : int
         Of a product: the last node that all paths to its factors pass.
+    size : int
+        How many numbers it holds.
+    name : str
+        The operator.
+    local : list of float or None
+        Lipschitz constants at the input of the pass, where ``factors`` are a convention; inf if
+        they are not known.
+    weights : list of float or None
+        Of a sum: what each parent is multiplied by, with its sign, if nothing else is done to it.
+    gates : tuple of int
+        Of a product: the places of factors that lie in (0, 1) and count as 1.
+    unknown, note : str
+        What the result has to say if the output depends on this node.
     """
 
     kind: str
@@ -144,6 +163,12 @@ class Node:
     skips: dict[int, int] = field(default_factory=dict)
     dominator: int = 0
     size: int = 0
+    name: str = ""
+    local: list[float] | None = None
+    weights: list[float] | None = None
+    gates: tuple[int, ...] = ()
+    unknown: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,9 +202,17 @@ class Graph:
     uses: list[Use]
     output: int
     roles: list[Role]
-    unknown: list[str]
-    notes: list[str]
     fixed: bool
+
+    @property
+    def unknown(self) -> list[str]:
+        """What could not be counted."""
+        return list(dict.fromkeys(node.unknown for node in self.nodes if node.unknown))
+
+    @property
+    def notes(self) -> list[str]:
+        """What is conventional."""
+        return list(dict.fromkeys(node.note for node in self.nodes if node.note))
 
     # ---------------------------------------------------------------- once, after the pass
 
@@ -241,21 +274,33 @@ class Graph:
                 index = self.nodes[index].parents[0]
             return [*passed, index]
 
-        for node in self.nodes:
+        for place, node in enumerate(self.nodes):
             if node.kind != "product":
                 continue
+            if node.tag == "attention":
+                # Heads repeated for grouped queries are copies in one spelling, none in another.
+                for operand in node.parents:
+                    self._uncount(climb(operand, ("shape", "copies"))[:-1])
             for parent in node.parents:
-                path = climb(parent, ("shape", "scale", "softmax"))
+                path = climb(parent, ("shape", "scale", "copies", "softmax"))
                 scores = self.nodes[path[-1]]
                 softmax = any(self.nodes[i].tag == "softmax" for i in path)
                 if not softmax or scores.kind != "product":
                     continue
                 for operand in scores.parents:
-                    path += climb(operand, ("shape", "scale"))[:-1]
-                for index in path:
-                    if self.nodes[index].kind == "map":
-                        self.nodes[index].factors = [1.0]
+                    path += climb(operand, ("shape", "scale", "copies"))[:-1]
+                for operand in node.parents:
+                    path += climb(operand, ("shape", "copies"))[:-1]
+                self._uncount([*path, place])
                 node.tag = scores.tag = "attention"
+
+    def _uncount(self, path: list[int]) -> None:
+        """Let these have no factor: by convention, and not where a bound is asked for."""
+        for index in path:
+            node = self.nodes[index]
+            if node.kind in ("map", "product") and node.use is None:
+                node.local = node.local or list(node.factors)
+                node.factors = [1.0] * len(node.parents)
 
     def _split(self) -> None:
         """A dense matrix whose output is cut into separate parts counts as these parts.
@@ -393,6 +438,9 @@ class Graph:
                     tail[index, node.use] = logs[0]
             elif node.kind == "product":
                 ratios = tail[node.parents, probes[node.dominator]] + logs
+                for gate in node.gates:  # counts as 1; its matrices as a chain of gain 1
+                    logs[gate] -= ratios[gate] if np.isfinite(ratios[gate]) else 0.0
+                    ratios[gate] = 0.0
                 level[index] = level[node.dominator] + ratios.sum()
                 tail[index] = tail[node.dominator] + ratios.sum()
                 inside = np.isneginf(tail[node.dominator])
@@ -411,6 +459,28 @@ class Graph:
             if index in probes:
                 tail[index, probes[index]] = 0.0
         return Gains(float(level[self.output]), before, tail[self.output, :uses])
+
+    def local_gain(self, log_sigma: Array) -> float:
+        """Ln of a bound of the Jacobian at the input of the pass, eq. (N13).
+
+        No convention enters: where a factor is one, its Lipschitz constant at this input stands.
+        """
+        level = np.full(len(self.nodes), -np.inf)
+        for index, node in enumerate(self.nodes):
+            factors = node.factors if node.local is None else node.local
+            with np.errstate(divide="ignore"):
+                logs = np.log(factors)
+            if node.kind == "input":
+                level[index] = 0.0
+                continue
+            if node.use is not None:
+                logs = logs + log_sigma[node.use]
+            with np.errstate(invalid="ignore"):
+                parts = level[node.parents] + logs
+            parts = np.where(np.isneginf(level[node.parents]), -np.inf, parts)
+            power = 2.0 if node.kind == "stack" else 1.0
+            level[index] = np.logaddexp.reduce(power * parts) / power
+        return float(level[self.output])
 
 
 def _meeting(a: int, b: int, above: list[int], depth: list[int]) -> int:

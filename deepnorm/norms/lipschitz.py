@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,8 +22,12 @@ __all__ = [
     "adaptive_overlap",
     "average",
     "interpolation",
+    "operator_norm",
     "overlap",
 ]
+
+#: A sparse matrix of more rows and columns is not made dense.
+LARGE = 300
 
 #: The steepest slope of activations without a parameter.
 SLOPES = {
@@ -28,7 +35,7 @@ SLOPES = {
         (
             *("relu", "relu6", "tanh", "softsign", "logsigmoid", "log_sigmoid", "tanhshrink"),
             *("hardtanh", "softshrink", "abs", "absolute", "sin", "cos", "atan", "arctan"),
-            *("asinh", "arcsinh", "neg", "negative", "clamp", "clip", "clamp_min", "clamp_max"),
+            *("asinh", "arcsinh", "neg", "negative"),
         ),
         1.0,
     ),
@@ -42,6 +49,24 @@ SLOPES = {
 }
 #: At x = sqrt(2): Phi(x) + x phi(x). The tanh approximation is steepest at x = 1.4185.
 GELU = {"none": 1.1289041451202666, "tanh": 1.1289930686587718}
+
+
+def operator_norm(matrix: Tensor) -> float:
+    """The largest singular value of a constant; of blocks, the largest of theirs."""
+    matrix = matrix.detach()
+    if matrix.layout != torch.strided:
+        matrix = matrix.to_sparse_coo().coalesce().double()
+        if min(matrix.shape) > LARGE:
+            places, values = matrix.indices().cpu().numpy(), matrix.values().cpu().numpy()
+            sparse = scipy.sparse.csr_matrix((values, tuple(places)), shape=matrix.shape)
+            start = np.ones(min(matrix.shape))
+            found = scipy.sparse.linalg.svds(sparse, k=1, v0=start, return_singular_vectors=False)
+            return float(found[0])
+        matrix = matrix.to_dense()
+    if not matrix.numel():
+        return 0.0
+    kind = torch.complex128 if matrix.is_complex() else torch.float64
+    return float(torch.linalg.matrix_norm(matrix.to(kind), 2).max())
 
 
 def _windows(

@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
-from deepnorm.norms.calls import Tracer, tensors_in
+from deepnorm.norms.calls import RuleFailed, Tracer, tensors_in
 from deepnorm.norms.graph import Graph, Node
 from deepnorm.norms.rules import RULES
 from replica.common.arguments import InvalidArgument
 
-__all__ = ["example", "named_tensors", "quiet", "trace"]
+__all__ = ["Example", "described", "example", "inputs_in", "named_tensors", "quiet", "trace"]
+
+#: The shape of one input, or the arguments of one pass.
+Example = Sequence[int] | Tensor | Sequence[Any] | Mapping[str, Any]
 
 #: Seed of the input of the pass; its values play no part in the norm.
 SEED = 0
@@ -79,18 +84,38 @@ def _quiet(model: nn.Module) -> Iterator[None]:
                     buffer.copy_(before)
 
 
-def example(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Tensor:
-    """An input for one pass: of the shape asked for, or the tensor that was given."""
+def example(model: nn.Module, input_shape: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments for one pass: of the shape asked for, or those that were given.
+
+    A shape makes a random tensor with a batch of one; a tensor stands for itself, a tuple or list
+    for arguments by position, a mapping for keywords.
+    """
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
     device = None if parameter is None else parameter.device
+
+    def own(leaf: Any) -> Any:
+        return leaf.detach().clone().to(device) if isinstance(leaf, Tensor) else leaf
+
     if isinstance(input_shape, Tensor):
-        return input_shape.detach().clone().to(device)
+        return (own(input_shape),), {}
+    if isinstance(input_shape, Mapping):
+        return (), {str(name): tree_map(own, value) for name, value in input_shape.items()}
+    if any(not isinstance(item, int) for item in input_shape):
+        return tuple(tree_map(own, item) for item in input_shape), {}
     generator = torch.Generator().manual_seed(SEED)
     values = torch.rand((1, *input_shape), generator=generator)
-    return values.to(device=device, dtype=None if parameter is None else parameter.dtype)
+    dtype = None if parameter is None else parameter.dtype
+    return (values.to(device=device, dtype=dtype),), {}
 
 
-def trace(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Graph:
+def inputs_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """The tensors among the arguments that are data: of numbers, else of integers."""
+    tensors = list(tensors_in((args, kwargs)))
+    numbers = [t for t in tensors if t.is_floating_point() or t.is_complex()]
+    return numbers or [t for t in tensors if t.dtype != torch.bool]
+
+
+def trace(model: nn.Module, input_shape: Example, *, merge_low_rank: bool = False) -> Graph:
     """The graph of a model, from one forward pass in evaluation mode.
 
     Raises
@@ -98,43 +123,65 @@ def trace(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Graph:
     ValueError
         If the model does not run on this input, or returns nothing that depends on it.
     """
-    start = example(model, input_shape)
-    tensors = named_tensors(model)
-    with quiet(model):
-        tracer = Tracer(tensors, start, RULES)
-        try:
-            with tracer:
-                out = model(start)
-        except Exception as error:
-            shape = tuple(input_shape.shape) if isinstance(input_shape, Tensor) else input_shape
-            raise InvalidArgument(
-                "input_shape",
-                "must be the shape of one input of the model, without the batch; with "
-                f"{shape} it stopped: {type(error).__name__}: {error}",
-            ) from error
+    args, kwargs = example(model, input_shape)
+    tracer, out = _watch(model, args, kwargs, input_shape, True, merge_low_rank)
+    if tracer.looked_up and tracer.converted:
+        # Integers that tables are looked up by are data; those that become numbers are masks.
+        tracer, out = _watch(model, args, kwargs, input_shape, False, merge_low_rank)
     outputs = [t for t in tensors_in(out) if id(t) in tracer.values]
     if not outputs:
         raise InvalidArgument(
             "model",
-            "must return a tensor computed from its input by torch functions",
-            f"{type(out).__name__} that none was seen to lead to (a scripted module hides "
-            "them: pass the module that it was made from)",
+            "must return a tensor computed from its input by torch operators",
+            f"{type(out).__name__} that none was seen to lead to (what runs in another thread or "
+            "library is not seen)",
         )
     ends = list(dict.fromkeys(tracer.values[id(t)].node for t in outputs))
     output = ends[0]
     if len(ends) > 1:
-        tracer.notes.append(f"{len(ends)} outputs are taken as one vector, side by side")
         size = sum(t.numel() for t in outputs)
-        tracer.nodes.append(Node("stack", ends, [1.0] * len(ends), size=size))
-        output = len(tracer.nodes) - 1
-    graph = Graph(
-        tracer.nodes,
-        tracer.uses,
-        output,
-        tracer.roles,
-        tracer.unknown,
-        tracer.notes,
-        tracer.fixed,
-    )
+        note = f"{len(ends)} outputs are taken as one vector, side by side"
+        output = tracer.append(Node("stack", ends, [1.0] * len(ends), size=size, note=note))
+    graph = Graph(tracer.nodes, tracer.uses, output, tracer.roles, tracer.fixed)
     graph.tidy()
     return graph
+
+
+def _watch(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    given: Example,
+    integers: bool,
+    merge: bool,
+) -> tuple[Tracer, Any]:
+    """One pass under a tracer."""
+    parameters = frozenset(dict(model.named_parameters(remove_duplicate=False)))
+    with quiet(model):
+        starts = inputs_in(args, kwargs)
+        tracer = Tracer(
+            named_tensors(model), parameters, starts, RULES, integers=integers, merge=merge
+        )
+        try:
+            with tracer, torch._C._AutoDispatchBelowAutograd():
+                out = model(*args, **kwargs)
+        except RuleFailed as error:
+            raise InvalidArgument("model", f"has a call that could not be followed: {error}") from error
+        except Exception as error:
+            raise InvalidArgument(
+                "input_shape",
+                "must be the shape of one input of the model, without the batch, or its arguments; "
+                f"with {described(given)} it stopped: {type(error).__name__}: {error}",
+            ) from error
+    return tracer, out
+
+
+def described(given: Example) -> str:
+    """Arguments in a few words: tensors by their shapes."""
+
+    def shape(leaf: Any) -> Any:
+        return f"tensor of {tuple(leaf.shape)}" if isinstance(leaf, Tensor) else leaf
+
+    if isinstance(given, Tensor):
+        return str(tuple(given.shape))
+    return str(tree_map(shape, dict(given) if isinstance(given, Mapping) else tuple(given)))

@@ -1,0 +1,413 @@
+"""Several operators that are one thing: found by how a node came about, whatever the spelling.
+
+Norms written out, softmax written out, straight-through estimators, means with a gate for weight,
+propagation along the edges of a graph, and matrices of low rank beside a matrix.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from deepnorm.norms import lipschitz
+from deepnorm.norms.graph import Node, Source, Use
+from deepnorm.norms.maps import Dense
+
+if TYPE_CHECKING:
+    from deepnorm.norms.calls import Call, Made, Tracer
+
+__all__ = ["STRAIGHT_THROUGH", "mixture", "normalised", "propagated", "special_sum"]
+
+STRAIGHT_THROUGH = (
+    "straight-through estimator: a step function with the gradient of the identity; it counts as "
+    "the identity"
+)
+WRITTEN_OUT = (
+    "a norm written out: dividing by a statistic of the input is not globally Lipschitz; it counts "
+    "as 1 by convention"
+)
+MIXTURE = (
+    "a mean of two tensors with a gate for weight counts as their sum, the gate as 1; its matrices "
+    "enter eq. (2) as a chain of gain 1"
+)
+#: Steps back that are looked at: a statistic has a dozen operators at most.
+DEEP = 16
+CASTS = frozenset(("to", "_to_copy", "float", "double", "half", "bfloat16", "type_as", "clone"))
+LOOKS = CASTS | frozenset(
+    (
+        *("contiguous", "alias", "view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze"),
+        *("expand", "expand_as", "permute", "transpose", "_unsafe_view", "_reshape_alias", "t"),
+        *("broadcast_to", "view_as", "movedim", "lift_fresh", "positive"),
+    )
+)
+
+
+def _stem(tracer: Tracer, node: int) -> int:
+    """The node of which this is another view."""
+    while (made := tracer.made.get(node)) is not None and made.name in LOOKS:
+        node = made.operands[0]
+    return node
+
+
+def _mean_of(tracer: Tracer, node: int) -> int | None:
+    """The node of which this is the mean over some axes."""
+    made = tracer.made.get(_stem(tracer, node))
+    if made is None or made.name not in ("mean", "var_mean", "std_mean"):
+        return None
+    return _stem(tracer, made.operands[0])
+
+
+def _root(tracer: Tracer, node: int) -> int:
+    """The node of which this is another view, less its mean."""
+    node = _stem(tracer, node)
+    made = tracer.made.get(node)
+    if made is not None and made.name == "sub" and len(made.operands) == 2:
+        first = _stem(tracer, made.operands[0])
+        if _mean_of(tracer, made.operands[1]) == first:
+            return first
+    return node
+
+
+def _power(tracer: Tracer, node: int) -> tuple[int, float] | None:
+    """What the entries are a power of, in absolute value, and which."""
+    node = _stem(tracer, node)
+    made = tracer.made.get(node)
+    if made is None:
+        return None
+    squares = made.name == "mul" and len(made.operands) == 2
+    if squares and _stem(tracer, made.operands[0]) == _stem(tracer, made.operands[1]):
+        return _root(tracer, made.operands[0]), 2.0
+    if made.name == "square" or (made.name == "pow" and made.arguments.get("exponent") == 2):
+        return _root(tracer, made.operands[0]), 2.0
+    if made.name == "abs":
+        return _root(tracer, made.operands[0]), 1.0
+    return None
+
+
+def _statistic(tracer: Tracer, node: int, depth: int = 0) -> tuple[int, float] | None:
+    """Of which node this is a size, and which power of it: mean(x^2) is (x, 2)."""
+    made = tracer.made.get(node)
+    if made is None or depth > DEEP or not made.operands:
+        return None
+    name, first = made.name, made.operands[0]
+    if name in ("mean", "sum", "amax", "max"):
+        return _power(tracer, first) or _statistic(tracer, first, depth + 1)
+    sizes = {"var": 2.0, "var_mean": 2.0, "std": 1.0, "std_mean": 1.0, "norm": 1.0}
+    if name in sizes or name == "linalg_vector_norm":
+        return _root(tracer, first), sizes.get(name, 1.0)
+    if name == "sub" and len(made.operands) == 2:  # mean(x^2) - mean(x)^2
+        inner = _statistic(tracer, first, depth + 1)
+        square = tracer.made.get(_stem(tracer, made.operands[1]))
+        if inner is None or inner[1] != 2 or square is None:
+            return None
+        squared = square.name in ("pow", "square", "mul")
+        return inner if squared and _mean_of(tracer, square.operands[0]) == inner[0] else None
+    if len(made.operands) > 1:
+        return None
+    exponent = made.arguments.get("exponent")
+    powers = {"sqrt": 0.5, "rsqrt": -0.5, "reciprocal": -1.0, "square": 2.0}
+    if name == "pow" and isinstance(exponent, (int, float)):
+        powers["pow"] = float(exponent)
+    same = name in LOOKS or name in (
+        *("add", "sub", "mul", "div", "clamp_min", "clamp", "maximum", "clip", "masked_fill"),
+    )
+    if not same and name not in powers:
+        return None
+    inner = _statistic(tracer, first, depth + 1)
+    return None if inner is None else (inner[0], inner[1] * powers.get(name, 1.0))
+
+
+def normalised(call: Call, first: Tensor, second: Tensor, *, divides: bool = False) -> bool:
+    """A tensor over a size of itself, as layer norm, RMS norm and softmax are."""
+    tracer = call.tracer
+    if divides and _softmax(call, first, second):
+        return True
+    pairs = [(first, second)] if divides else [(first, second), (second, first)]
+    for data, size in pairs:
+        nodes = [call.node(t) for t in (data, size)]
+        assert nodes[0] is not None and nodes[1] is not None
+        found = _statistic(tracer, nodes[1])
+        if found is None or not math.isclose(found[1], 1.0 if divides else -1.0):
+            continue
+        root, own = _root(tracer, nodes[0]), _statistic(tracer, nodes[0])
+        if found[0] != root and (own is None or own[0] != found[0]):
+            continue
+        values = size.detach().double().abs()
+        local = 1 / float(values.min()) if divides else float(values.max())
+        operand = root if found[0] == root else nodes[0]
+        call.emit("map", [operand], local=[local], note=WRITTEN_OUT)
+        return True
+    return False
+
+
+def _softmax(call: Call, first: Tensor, second: Tensor) -> bool:
+    """exp(x) / sum(exp(x)), perhaps with the largest x taken off before."""
+    tracer = call.tracer
+    over, under = call.node(first), call.node(second)
+    assert over is not None and under is not None
+    over, under = _stem(tracer, over), _stem(tracer, under)
+    top, bottom = tracer.made.get(over), tracer.made.get(under)
+    if top is None or bottom is None or (top.name, bottom.name) != ("exp", "sum"):
+        return False
+    if _stem(tracer, bottom.operands[0]) != over:
+        return False
+    base = top.operands[0]
+    inner = tracer.made.get(base)
+    if inner is not None and inner.name == "sub" and len(inner.operands) == 2:
+        largest = tracer.made.get(_stem(tracer, inner.operands[1]))
+        same = largest is not None and largest.name in ("max", "amax")
+        if same and _stem(tracer, largest.operands[0]) == _stem(tracer, inner.operands[0]):  # type: ignore[union-attr]
+            base = inner.operands[0]
+    call.through(base, 0.5, tag="softmax", bounds=(0.0, 1.0))
+    return True
+
+
+# ------------------------------------------------------------------------------ sums
+
+
+def special_sum(
+    call: Call, operands: list[Tensor], weights: list[float] | None, spreads: list[float]
+) -> bool:
+    """A sum of two that is less than the sum of its terms."""
+    nodes = [call.inputs[id(t)].node for t in operands]
+    tracer = call.tracer
+    signs = weights or [1.0, -1.0 if call.name in ("sub", "subtract") else 1.0]
+    if signs == [1.0, -1.0] and spreads[0] == 1:
+        mean = _mean_of(tracer, nodes[1])
+        if mean is not None and mean == _stem(tracer, nodes[0]):  # a projection
+            call.through(operands[0])
+            return True
+    if weights is None:
+        return False
+    return (
+        _cancelled(call, nodes, weights)
+        or (weights == [1.0, 1.0] and _mixed(call, nodes))
+        or (tracer.merge and weights == [1.0, 1.0] and _low_rank(call, nodes))
+    )
+
+
+def _cancelled(call: Call, nodes: list[int], weights: list[float]) -> bool:
+    """x + (q - x) is q; where the second x is detached, q counts as x does."""
+    terms: dict[tuple[int, bool], float] = {}
+    size = sum(
+        _expand(call.tracer, node, weight, False, terms, 0)
+        for node, weight in zip(nodes, weights, strict=True)
+    )
+    left = sum(map(abs, terms.values()))
+    through = any(
+        terms[node, False] and math.isclose(terms[node, False], -terms.get((node, True), 0.0))
+        for node, detached in terms
+        if not detached
+    )
+    if through:
+        kept = {node: weight for (node, detached), weight in terms.items() if not detached}
+    elif left < size * (1 - 1e-9):
+        kept = {}
+        for (node, _), weight in terms.items():
+            kept[node] = kept.get(node, 0.0) + weight
+    else:
+        return False
+    kept = {node: weight for node, weight in kept.items() if abs(weight) > 1e-12 * size}
+    if kept:
+        signs = list(kept.values())
+        kind = "add" if len(kept) > 1 else "map"
+        note = STRAIGHT_THROUGH if through else ""
+        local = [math.inf] * len(kept) if through else None
+        tag = "shape" if signs == [1.0] and not through else ""
+        factors = [abs(sign) for sign in signs]
+        call.emit(
+            kind, list(kept), factors, weights=signs, note=note, local=local, tag=tag
+        )
+    return True
+
+
+def _expand(
+    tracer: Tracer,
+    node: int,
+    weight: float,
+    detached: bool,
+    terms: dict[tuple[int, bool], float],
+    depth: int,
+) -> float:
+    """A node as a sum of others; the sum of the sizes of the weights, nothing cancelled."""
+    here = tracer.nodes[node]
+    if depth < 6:
+        if here.tag == "detach":
+            return _expand(tracer, here.parents[0], weight, True, terms, depth + 1)
+        if here.kind in ("add", "map") and here.weights is not None and not here.note:
+            return sum(
+                _expand(tracer, parent, weight * sign, detached, terms, depth + 1)
+                for parent, sign in zip(here.parents, here.weights, strict=True)
+            )
+        if here.tag == "shape" and here.name in CASTS:
+            return _expand(tracer, here.parents[0], weight, detached, terms, depth + 1)
+    terms[node, detached] = terms.get((node, detached), 0.0) + weight
+    return abs(weight)
+
+
+def _mixed(call: Call, nodes: list[int]) -> bool:
+    """N + z (h - n) and (1 - z) n + z h, where z lies between 0 and 1."""
+    all_nodes = call.tracer.nodes
+
+    def gated(node: int) -> tuple[int, int, list[float]] | None:
+        here = all_nodes[node]
+        if here.kind != "product" or len(here.gates) != 1:
+            return None
+        gate = here.gates[0]
+        local = here.local or [math.inf, math.inf]
+        return here.parents[gate], here.parents[1 - gate], [local[gate], local[1 - gate]]
+
+    for plain, part in itertools.permutations(nodes):
+        found = gated(part)
+        if found is None:
+            continue
+        gate, content, local = found
+        inner = all_nodes[content]
+        if inner.kind == "add" and inner.weights in ([1.0, -1.0], [-1.0, 1.0]):
+            plus = inner.parents[inner.weights.index(1.0)]
+            minus = inner.parents[inner.weights.index(-1.0)]
+            if minus == plain:
+                _mix(call, plus, minus, gate, local[0])
+                return True
+    for one, other in itertools.permutations(nodes):
+        first, second = gated(one), gated(other)
+        if first is None or second is None:
+            continue
+        complement = all_nodes[first[0]]
+        if complement.weights == [-1.0] and complement.parents == [second[0]]:
+            _mix(call, second[1], first[1], second[0], first[2][0] + second[2][0])
+            return True
+    return False
+
+
+def _mix(call: Call, first: int, second: int, gate: int, local: float) -> None:
+    size = call.result.numel()
+    inner = call.tracer.append(Node("add", [first, second], [1.0, 1.0], size=size, name="mean"))
+    call.emit(
+        "product", [gate, inner], gates=(0,), local=[local, 1.0], note=MIXTURE
+    )
+
+
+def mixture(call: Call, first: Tensor, second: Tensor, weight: Tensor) -> bool:
+    """(1 - w) a + w b with a gate w; False if w may leave the numbers from 0 to 1."""
+    low, high = call.bounds(weight)
+    nodes = [call.node(t) for t in (first, second, weight)]
+    if low < 0 or high > 1 or None in nodes:
+        return False
+    a, b, gate = (node for node in nodes if node is not None)
+    _mix(call, b, a, gate, float((second - first).abs().max()))
+    return True
+
+
+# -------------------------------------------------------------------- graphs, low rank
+
+
+def propagated(call: Call) -> bool:
+    """Rows of x, taken along the edges of a graph, weighted and added up: one sparse matrix."""
+    dim = call["dim"]
+    source = call.get("src", call.get("source"))
+    node = call.node(source)
+    index = call["index"]
+    if node is None or call.node(index) is not None or call.node(call["self"]) is not None:
+        return False
+    if dim not in (0, -source.dim()) or call.get("reduce", "sum") not in ("sum", "mean"):
+        return False
+    while index.dim() > 1:
+        if not bool((index == index.narrow(-1, 0, 1)).all()):
+            return False
+        index = index.select(-1, 0)
+    edges = len(index)
+    weights = torch.full((edges,), float(call.get("alpha", 1)), dtype=torch.float64)
+    made: Made | None
+    while (made := call.tracer.made.get(node)) is not None:
+        if made.name in CASTS or made.name == "contiguous":
+            node = made.operands[0]
+        elif made.name == "mul" and len(made.operands) == 1:
+            other = _other(call, made, node)
+            if other is None:
+                return False
+            weights = weights * other
+            node = made.operands[0]
+        elif made.name in ("index_select", "index") and len(made.operands) == 1:
+            break
+        else:
+            return False
+    if made is None:
+        return False
+    taken = made.arguments.get("index", made.arguments.get("indices"))
+    if isinstance(taken, (list, tuple)):
+        taken = taken[0] if len(taken) == 1 else None
+    if taken is None or made.arguments.get("dim", 0) != 0 or taken.shape != (edges,):
+        return False
+    rows, columns = call.result.shape[0], made.arguments["self"].shape[0]
+    if call.get("reduce") == "mean" or call.get("reduce") == "mean":
+        weights = weights / torch.bincount(index, minlength=rows)[index]
+    places = torch.stack([index.cpu(), taken.cpu()])
+    matrix = torch.sparse_coo_tensor(places, weights.cpu(), (rows, columns)).coalesce()
+    factor = lipschitz.operator_norm(matrix)
+    call.emit("map", [made.operands[0]], [factor])
+    return True
+
+
+def _other(call: Call, made: Made, node: int) -> Tensor | None:
+    """The constant of a product, one number an edge."""
+    for key in ("self", "other"):
+        value = made.arguments[key]
+        if isinstance(value, (int, float)):
+            return torch.tensor(float(value), dtype=torch.float64)
+        if id(value) not in call.tracer.values and isinstance(value, Tensor):
+            if call.tracer.trained(value) or value.numel() not in (1, made.shape[0]):
+                return None
+            return value.detach().double().reshape(-1).cpu()
+    return None
+
+
+def _low_rank(call: Call, nodes: list[int]) -> bool:
+    """W x + s B A x as the one matrix W + s B A."""
+    tracer = call.tracer
+
+    def strip(node: int) -> tuple[int, float]:
+        scale = 1.0
+        while (here := tracer.nodes[node]).use is None and here.tag in ("shape", "scale"):
+            if here.tag == "scale":
+                if here.weights is None:
+                    break
+                scale *= here.weights[0]
+            node = here.parents[0]
+        return node, scale
+
+    def dense(node: int) -> Use | None:
+        number = tracer.nodes[node].use
+        use = None if number is None else tracer.uses[number]
+        plain = use is not None and isinstance(use.map, Dense) and len(use.map.shape) == 2
+        return use if plain else None
+
+    for one, two in itertools.permutations(nodes):
+        main, (outer, scale) = strip(one)[0], strip(two)
+        whole, up = dense(main), dense(outer)
+        if whole is None or up is None or strip(one)[1] != 1.0:
+            continue
+        inner, more = strip(tracer.nodes[outer].parents[0])
+        down = dense(inner)
+        if down is None:
+            continue
+        start, last = strip(tracer.nodes[inner].parents[0])
+        if start != strip(tracer.nodes[main].parents[0])[0]:
+            continue
+        factor = scale * more * last
+
+        def read(tensors: Any, parts: Any = (whole, up, down), factor: float = factor) -> Tensor:
+            weight, left, right = (part.raw(tensors) for part in parts)
+            return weight + factor * (left @ right)
+
+        names = tuple(
+            name for use in (whole, up, down) for source in use.sources for name in source.names
+        )
+        source = Source(read(tracer.tensors), names, read)
+        call.merged(tracer.nodes[main].parents[0], source, whole)
+        return True
+    return False

@@ -1,0 +1,27 @@
+"""Tables that integers are looked up in: where the flow of numbers begins."""
+
+from __future__ import annotations
+
+from deepnorm.norms.calls import Call
+from deepnorm.norms.rules.registry import rule
+
+__all__: list[str] = []
+
+
+@rule("embedding", "embedding_bag", "_embedding_bag")
+def embedding(call: Call) -> None:
+    """A table of vectors; the gain is that from what was looked up."""
+    table, indices = call["weight"], call["indices"]
+    call.role(table, "embedding", "a table of vectors, not a linear map of the data: not counted")
+    call.tracer.looked_up = True
+    if call.node(indices) is None:
+        call.unknown("its table depends on the input", [table])
+        return
+    node = call.node(indices)
+    if node is not None and call.tracer.nodes[node].unknown:
+        # The index was computed from data (a code book): a choice, which varies by jumps.
+        return
+    call.through(
+        indices,
+        note="embedding: the gain is the network's from the looked-up vectors on",
+    )
