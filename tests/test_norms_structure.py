@@ -461,9 +461,9 @@ def test_attention_is_a_chain_however_it_is_written():
     for result in found.values():
         assert result.value == pytest.approx(expected, rel=1e-10)
         assert any("not globally Lipschitz" in note for note in result.notes)
-    names = found["module"].layers["name"].tolist()
-    assert names[:3] == [f"module.in_proj_weight[{part}]" for part in ("query", "key", "value")]
-    assert "module.in_proj_weight[8:16]" in found["split"].layers["name"].tolist()
+    for how in ("module", "split", "unbind"):
+        names = found[how].layers["name"].tolist()
+        assert names[:3] == [f"module.in_proj_weight[{p}]" for p in ("0:8", "8:16", "16:24")]
 
 
 def test_keys_and_values_of_another_width():

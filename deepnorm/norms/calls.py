@@ -188,7 +188,9 @@ class Call:
         factors = [1.0] * len(parents) if factors is None else factors
         results = list(tensors_in(self.out if out is None else out))
         more.setdefault("size", results[0].numel() if results else 0)
-        index = self.tracer.append(Node(kind, parents, factors, name=self.name, **more))
+        index = self.tracer.append(
+            Node(kind, parents, factors, name=self.name, bounds=bounds, **more)
+        )
         self.emitted.append(index)
         numbers = any(t.is_floating_point() or t.is_complex() for t in self.data)
         for tensor in results:
@@ -293,10 +295,11 @@ class Call:
         """An operator that no rule covers: taken as 1-Lipschitz in each input, and said so."""
         data: list[Any] = list(self.data) if operands is None else operands
         why = why or "the tracer does not know it"
-        message = f"{self.name}: {why}; it counts as if it were 1-Lipschitz"
+        name = self.tracer.whole or self.name
+        message = f"{name}: {why}; it counts as if it were 1-Lipschitz"
         for tensor in tensors_in(self.arguments):
             if id(tensor) not in self.inputs:
-                self.role(tensor, "unknown", f"not counted: read by `{self.name}`, {why}")
+                self.role(tensor, "unknown", f"not counted: read by `{name}`, {why}")
         kind = "add" if len(data) > 1 else "map"
         local = [math.inf] * len(data)
         return self.emit(kind, data, unknown=message, local=local)
@@ -328,10 +331,14 @@ class Tracer(TorchDispatchMode):
         self.constants = Constants(tensors, parameters)
         #: Whether integers that become floating point numbers are data, not masks.
         self.integers = integers
-        self.looked_up = self.converted = False
+        self.converted = False
+        #: Of each embedding, whether its indices depend on the input.
+        self.lookups: list[bool] = []
         self.values: dict[int, Value] = {}
         self.scalars: dict[int, scalars.Scalar] = {}
         self.labels: dict[str, int] = {}
+        #: The operator that is being taken apart.
+        self.whole = ""
         #: For a padding: the node before it, its spatial shape, and the indices of each axis.
         self.paddings: dict[int, tuple[int, tuple[int, ...], list[Tensor]]] = {}
         #: Tensors of the pass by the memory they lie in.
@@ -365,6 +372,8 @@ class Tracer(TorchDispatchMode):
         if not results:
             return out
         written = self._written(func, args, kwargs)
+        if name == "embedding":
+            self.lookups.append(bool(inputs))
         if not inputs:
             self.constants.compute(func, args, kwargs, results, bool(written))
             for tensor in results:
@@ -392,18 +401,26 @@ class Tracer(TorchDispatchMode):
         """The same by operators that have rules, NotImplemented where there are none."""
         if any(argument.is_write for argument in _aliases(func)):
             return NotImplemented
-        if func._can_decompose():
-            with self, torch.backends.mkldnn.flags(enabled=False):
-                out = func.decompose(*args, **kwargs)
-            if out is not NotImplemented:
-                return out
-        from torch._decomp import decomposition_table
+        whole, fused = self.whole, torch._C._get_mkldnn_enabled()
+        self.whole = whole or operator_name(func)
+        try:
+            if func._can_decompose():
+                # oneDNN has a recurrent layer in one piece.
+                torch._C._set_mkldnn_enabled(False)
+                with self:
+                    out = func.decompose(*args, **kwargs)
+                if out is not NotImplemented:
+                    return out
+            from torch._decomp import decomposition_table
 
-        other = decomposition_table.get(func)
-        if other is None:
-            return NotImplemented
-        with self:
-            return other(*args, **kwargs)
+            other = decomposition_table.get(func)
+            if other is None:
+                return NotImplemented
+            with self:
+                return other(*args, **kwargs)
+        finally:
+            torch._C._set_mkldnn_enabled(fused)
+            self.whole = whole
 
     def _follow(self, call: Call, args: tuple[Any, ...], kwargs: Any, results: list[Any]) -> None:
         """The rule of a call, or one for what it does to every number by itself."""

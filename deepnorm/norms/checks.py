@@ -8,18 +8,23 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepnorm.norms.conventions import CONVENTIONS, Convention, MatrixConvention
 from deepnorm.norms.graph import Graph, Use
 from deepnorm.norms.state import load_state
-from deepnorm.norms.trace import named_tensors, trace
+from deepnorm.norms import accounting
+from deepnorm.norms.calls import tensors_in
+from deepnorm.norms.trace import Example, Shape, named_tensors, trace
 from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = [
     "REFERENCES",
     "UncountedLayerWarning",
+    "account",
     "convention_named",
     "conventions_named",
     "finite",
@@ -29,7 +34,6 @@ __all__ = [
     "read_reference",
     "require",
     "warn",
-    "warn_unknown",
     "weight_of",
 ]
 
@@ -47,8 +51,8 @@ class UncountedLayerWarning(UserWarning):
     """A function on the way from input to output has no known effect on norms."""
 
 
-def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...] | Tensor]:
-    """The model and the shape of one input, or a ``ValueError``."""
+def read_model(model: Any, input_shape: Any, example: Any = None) -> tuple[nn.Module, Example]:
+    """The model, and a shape or the arguments of one pass, or a ``ValueError``."""
     if not isinstance(model, nn.Module):
         raise InvalidArgument("model", "must be a torch.nn.Module", f"{type(model).__name__}")
     # A compiled model runs its graph where no call can be seen; it holds the original.
@@ -59,11 +63,24 @@ def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...]
                 "model", f"must have its parameters; `{name}` has no shape yet (run the model once)"
             )
     finite(model)
-    if isinstance(input_shape, Tensor):
-        if input_shape.is_meta or input_shape.layout != torch.strided:
+    if (input_shape is None) == (example is None):
+        raise InvalidArgument(
+            "input_shape", "or `example` must be given, and not both", quoted(input_shape)
+        )
+    if example is not None:
+        if isinstance(example, Tensor):
+            example = (example,)
+        tensors = list(tensors_in(example))
+        if not isinstance(example, (tuple, list, Mapping)) or not tensors:
             raise InvalidArgument(
-                "input_shape", "given as an example must be a dense tensor with data"
+                "example",
+                "must be the arguments of one pass: a tensor, a tuple of them, or a mapping of names",
+                f"{type(example).__name__}",
             )
+        _with_data("example", tensors)
+        return model, example
+    if isinstance(input_shape, Tensor):
+        _with_data("input_shape", [input_shape])
         if input_shape.dim() == 0 or input_shape.shape[0] != 1:
             raise InvalidArgument(
                 "input_shape",
@@ -71,6 +88,29 @@ def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...]
                 f"shape {tuple(input_shape.shape)}",
             )
         return model, input_shape
+    several = isinstance(input_shape, Mapping) or (
+        isinstance(input_shape, (tuple, list))
+        and any(isinstance(item, (tuple, list, Tensor)) for item in input_shape)
+    )
+    if not several:
+        return model, _shape(input_shape)
+    items = input_shape.items() if isinstance(input_shape, Mapping) else enumerate(input_shape)
+    parts = {
+        key: item if isinstance(item, Tensor) or item is None else Shape(_shape(item))
+        for key, item in items
+    }
+    _with_data("input_shape", list(tensors_in(parts)))
+    return model, parts if isinstance(input_shape, Mapping) else tuple(parts.values())
+
+
+def _with_data(name: str, tensors: list[Tensor]) -> None:
+    for tensor in tensors:
+        if tensor.is_meta or tensor.layout != torch.strided:
+            raise InvalidArgument(name, "given as an example must be a dense tensor with data")
+
+
+def _shape(input_shape: Any) -> tuple[int, ...]:
+    """The shape of one input."""
     try:
         shape = tuple(int(n) for n in input_shape)
         whole = all(n == m for n, m in zip(shape, input_shape, strict=True))
@@ -87,7 +127,7 @@ def read_model(model: Any, input_shape: Any) -> tuple[nn.Module, tuple[int, ...]
         raise InvalidArgument(
             "input_shape", f"must have at most {MOST_NUMBERS:g} numbers", f"{shape}"
         )
-    return model, shape
+    return shape
 
 
 def finite(model: nn.Module) -> None:
@@ -169,9 +209,9 @@ def read_reference(reference: Any) -> str:
     return str(reference)
 
 
-def graph_of(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Graph:
+def graph_of(model: nn.Module, input_shape: Example, *, merge_low_rank: bool = False) -> Graph:
     """The graph, which must hold at least one matrix."""
-    graph = trace(model, input_shape)
+    graph = trace(model, input_shape, merge_low_rank=merge_low_rank)
     if not any(use.kind != "identity" for use in graph.uses):
         raise InvalidArgument("model", "must have a matrix that acts on its input; none was seen")
     return graph
@@ -188,14 +228,32 @@ def require(graph: Graph, conventions: Sequence[Convention]) -> None:
             )
 
 
-def warn_unknown(graph: Graph, strict: bool) -> None:
-    """Say what could not be counted, or raise."""
-    if not graph.unknown:
-        return
-    message = "not counted in the norm: " + "; ".join(dict.fromkeys(graph.unknown))
-    if strict:
-        raise InvalidArgument("strict", f"allows only functions that are known; {message}")
-    warn(message, stacklevel=4)
+def account(
+    model: nn.Module,
+    input_shape: Example,
+    graph: Graph,
+    log_sigma: NDArray[np.float64] | None,
+    *,
+    strict: bool,
+    stacklevel: int = 4,
+) -> list[str]:
+    """Say what could not be counted, and what the model does that the graph does not, or raise.
+
+    Returns notes.
+    """
+    errors, notes = accounting.complaints(model, input_shape, graph, log_sigma)
+    parts = []
+    if graph.unknown:
+        parts.append("not counted in the norm: " + "; ".join(graph.unknown))
+    parts.extend(errors)
+    if strict and parts:
+        raise InvalidArgument("strict", f"allows only what is known; {'; '.join(parts)}")
+    for part in parts:
+        warn(part, stacklevel=stacklevel)
+    idle = accounting.idle_parameters(model, graph)
+    if idle:
+        notes.append(accounting.unused_note(model, idle))
+    return [*(f"not counted: {item}" for item in graph.unknown), *errors, *notes]
 
 
 def warn(message: str, stacklevel: int = 3) -> None:
@@ -204,7 +262,12 @@ def warn(message: str, stacklevel: int = 3) -> None:
 
 
 def initial_weights(
-    model: nn.Module, graph: Graph, input_shape: tuple[int, ...] | Tensor, initial: Any
+    model: nn.Module,
+    graph: Graph,
+    input_shape: Example,
+    initial: Any,
+    *,
+    merge_low_rank: bool = False,
 ) -> list[Tensor]:
     """The weights of every use, batch norms folded in, of a model or state to start from."""
     if isinstance(initial, nn.Module):
@@ -224,7 +287,7 @@ def initial_weights(
             f"{type(initial).__name__}",
         )
     finite(first)
-    other = trace(first, input_shape)
+    other = trace(first, input_shape, merge_low_rank=merge_low_rank)
     tensors = named_tensors(first)
     weights = [weight_of(use, tensors) for use in other.uses]
     ours = [(use.label, use.map.rows, use.map.domain) for use in graph.uses]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deepnorm.norms.calls import tensors_in
 from deepnorm.norms.trace import quiet
 from replica.common.arguments import InvalidArgument, quoted
 
@@ -31,7 +32,8 @@ def margins(
     Parameters
     ----------
     model : Module
-        Maps images to one score a class; run in evaluation mode and left as it was.
+        Maps images to one score a class (the first tensor of a mapping, tuple or dataclass); run
+        in evaluation mode and left as it was.
     images : (n, ...) Tensor
         As the model takes them.
     labels : (n,) Tensor of integers
@@ -66,7 +68,7 @@ def margins(
     with quiet(model):
         size = min(int(batch), len(images))
         for some, truth in zip(images.split(size), labels.split(size), strict=True):
-            scores = model(some.to(device)).double()
+            scores = next(tensors_in(model(some.to(device)))).double()
             if scores.dim() != 2 or scores.shape[1] < 2:
                 raise InvalidArgument(
                     "model",

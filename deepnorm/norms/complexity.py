@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepnorm.norms import checks
@@ -80,11 +81,13 @@ class Complexity:
 
 def spectral_complexity(
     model: nn.Module,
-    input_shape: tuple[int, ...] | Tensor,
+    input_shape: Sequence[Any] | Mapping[str, Any] | Tensor | None = None,
     *,
+    example: Sequence[Any] | Mapping[str, Any] | Tensor | None = None,
     convention: str = "eq2",
     reference: str = "paper",
     initial: nn.Module | Mapping[str, Tensor] | None = None,
+    merge_low_rank: bool = False,
     strict: bool = False,
 ) -> Complexity:
     """The spectral complexity of a model, eq. (2) of the paper, and its layers one by one.
@@ -96,10 +99,16 @@ def spectral_complexity(
     Parameters
     ----------
     model : Module
-        Any module that maps one tensor to a tensor (several outputs count side by side).
-    input_shape : tuple of int, or Tensor
-        Shape of one input without the batch, (1, 28, 28); or an example input with a batch of
-        one, where a random one would not do (indices of an embedding).
+        Any module that maps tensors to tensors (several inputs or outputs count side by side),
+        also inside a mapping, a tuple or a dataclass.
+    input_shape : tuple of int, tuple of such tuples, or mapping
+        Shape of one input without the batch, (1, 28, 28); of several, by position or by name.
+        A tensor with a batch of one stands for itself.
+    example : Tensor, tuple or mapping, instead of ``input_shape``
+        The arguments of one pass, where random numbers would not do (indices of an embedding): one
+        tensor, arguments by position, (ids, mask), or by name. Tensors of floating point numbers
+        are the data if there are any, else those of integers are: tables are looked up by them,
+        and where they become numbers beside that, they are masks, which are constants.
     convention : str
         "eq2", "bartlett", or what the authors logged: "cnn-paper", "resnet-paper",
         "vit-paper". `CONVENTIONS` holds the formulas.
@@ -108,15 +117,19 @@ def spectral_complexity(
         or "initial". The authors' conventions have M = 0 whatever is said here.
     initial : Module or state_dict
         The weights to subtract under ``reference="initial"``.
+    merge_low_rank : bool
+        Take W x + s B A x for one matrix W + s B A (LoRA, unmerged); otherwise they are three.
     strict : bool
-        Raise if a function is met whose effect on norms is not known; otherwise it counts as
-        1-Lipschitz, is listed, and an `UncountedLayerWarning` is given.
+        Raise if an operator is met whose effect on norms is not known, if the output depends on
+        a parameter by a way that was not seen, or if the Jacobian is measured to be larger than
+        its bound, eq. (N13). Otherwise an unknown operator counts as 1-Lipschitz, each of these
+        is listed in the notes, and an `UncountedLayerWarning` is given.
 
     Raises
     ------
     ValueError
         If an argument is not what it should be, the model does not run on such an input or has
-        weights that are not finite; under ``strict``, if a function is not known.
+        weights that are not finite; under ``strict``, in the cases above.
 
     Examples
     --------
@@ -127,27 +140,27 @@ def spectral_complexity(
     """
     chosen = checks.convention_named(convention)
     reference = checks.read_reference(reference)
-    model, input_shape = checks.read_model(model, input_shape)
+    model, given = checks.read_model(model, input_shape, example)
     if initial is not None and reference != "initial":
         raise InvalidArgument(
             "initial", "is read where `reference` is 'initial'", quoted(reference)
         )
-    graph = checks.graph_of(model, input_shape)
+    graph = checks.graph_of(model, given, merge_low_rank=merge_low_rank)
     checks.require(graph, [chosen])
-    checks.warn_unknown(graph, strict)
     tensors = named_tensors(model)
     start = None
     if reference == "initial":
-        start = checks.initial_weights(model, graph, input_shape, initial)
+        start = checks.initial_weights(model, graph, given, initial, merge_low_rank=merge_low_rank)
     rows: dict[int, dict[str, Any]]
+    log_sigma = None
     if isinstance(chosen, OperatorConvention):
-        log_value, rows = _by_operator(chosen, graph, tensors, reference, start)
+        log_value, rows, log_sigma = _by_operator(chosen, graph, tensors, reference, start)
     else:
         assert isinstance(chosen, MatrixConvention)
         log_value, rows = _by_matrix(chosen, graph, tensors)
         reference = "zero"
     table = _table(model, graph, tensors, rows, chosen)
-    notes = [*graph.notes, *(f"not counted: {item}" for item in dict.fromkeys(graph.unknown))]
+    notes = [*graph.notes, *checks.account(model, given, graph, log_sigma, strict=strict)]
     return Complexity(log_value, table, chosen.name, reference, tuple(notes))
 
 
@@ -157,8 +170,8 @@ def _by_operator(
     tensors: Mapping[str, Tensor],
     reference: str,
     start: list[Tensor] | None,
-) -> tuple[float, dict[int, dict[str, Any]]]:
-    """Ln R and the rows of all uses, as they act."""
+) -> tuple[float, dict[int, dict[str, Any]], NDArray[np.float64]]:
+    """Ln R and the rows of all uses, as they act, and ln sigma of each."""
     sigmas: list[Sigma] = []
     norms = []
     for index, use in enumerate(graph.uses):
@@ -177,7 +190,7 @@ def _by_operator(
             counted = reference == "zero"
             reason = "a matrix of eq. (2), as M = 0" if counted else "cancels against M = identity"
         rows[index] = _row(sigmas[index], norms[index], float(shares[index]), counted, reason)
-    return convention.log_value(log_t, gains), rows
+    return convention.log_value(log_t, gains), rows, log_sigma
 
 
 def _by_matrix(

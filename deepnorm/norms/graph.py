@@ -8,6 +8,7 @@ as a logarithm: products over the layers leave the range of a double.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -148,6 +149,8 @@ class Node:
         Of a sum: what each parent is multiplied by, with its sign, if nothing else is done to it.
     gates : tuple of int
         Of a product: the places of factors that lie in (0, 1) and count as 1.
+    bounds : (float, float)
+        Between which its numbers lie, whatever the input.
     unknown, note : str
         What the result has to say if the output depends on this node.
     """
@@ -167,6 +170,7 @@ class Node:
     local: list[float] | None = None
     weights: list[float] | None = None
     gates: tuple[int, ...] = ()
+    bounds: tuple[float, float] = (-math.inf, math.inf)
     unknown: str = ""
     note: str = ""
 
@@ -179,6 +183,7 @@ class Role:
     kind: str
     reason: str
     counted: bool = False
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,8 @@ class Graph:
     """The data flow of one model; ``output`` is the node whose value the model returns.
 
     ``fixed`` tells whether the same graph holds after the weights have changed: not if a weight
-    is computed from parameters (weight norm), or a parameter sets a constant (PReLU).
+    is computed from parameters in place, or a parameter sets a constant (PReLU). ``lookups`` tells of
+    each embedding whether what it looks up depends on the input.
     """
 
     nodes: list[Node]
@@ -203,6 +209,7 @@ class Graph:
     output: int
     roles: list[Role]
     fixed: bool
+    lookups: tuple[bool, ...] = ()
 
     @property
     def unknown(self) -> list[str]:
@@ -247,7 +254,9 @@ class Graph:
             if number not in used:
                 for source in unseen.sources:
                     reason = "not counted: used, but the output does not depend on it"
-                    self.roles.extend(Role(name, unseen.kind, reason) for name in source.names)
+                    self.roles.extend(
+                        Role(name, unseen.kind, reason, idle=True) for name in source.names
+                    )
         new_number = {old: new for new, old in enumerate(used)}
         nodes = []
         for index in order:

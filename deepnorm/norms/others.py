@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,7 +16,12 @@ from deepnorm.norms.trace import named_tensors
 __all__ = ["other_norms"]
 
 
-def other_norms(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> dict[str, float]:
+def other_norms(
+    model: nn.Module,
+    input_shape: Sequence[Any] | Mapping[str, Any] | Tensor | None = None,
+    *,
+    example: Sequence[Any] | Mapping[str, Any] | Tensor | None = None,
+) -> dict[str, float]:
     """Logarithms of norms that are simpler than eq. (2), eqs. (N10) to (N12).
 
     Over the matrices that eq. (2) counts, batch norms folded in; a kernel is taken as it is
@@ -22,7 +29,7 @@ def other_norms(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> dict
 
     Parameters
     ----------
-    model, input_shape
+    model, input_shape, example
         As for `spectral_complexity`.
 
     Returns
@@ -37,8 +44,8 @@ def other_norms(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> dict
         statistic of the input or does something else that paths cannot pass, with an
         `UncountedLayerWarning` in the last case.
     """
-    model, input_shape = checks.read_model(model, input_shape)
-    graph = checks.graph_of(model, input_shape)
+    model, given = checks.read_model(model, input_shape, example)
+    graph = checks.graph_of(model, given)
     tensors = named_tensors(model)
     squares, absolute, rows, sigmas = 0.0, 0.0, 0.0, []
     for use in graph.uses:
@@ -49,7 +56,7 @@ def other_norms(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> dict
         absolute += float(weight.abs().sum())
         rows += float(use.map.norm_21(weight)[0])
         sigmas.append(sigma_cold(use.map, weight).value)
-    path, why = log_path_norm(model, input_shape)
+    path, why = log_path_norm(model, given)
     if math.isinf(path) and min(sigmas) > 0:
         path, why = math.nan, "the sum over paths leaves the range of a double"
     if why and (not graph.notes or why.endswith("double")):

@@ -132,7 +132,9 @@ def _substitute(func: Any, name: str, given: dict[str, Any], seen: set[int]) -> 
         return a @ _squared(b) if path(a) else _squared(a) @ b
     if name in CONVOLUTIONS:
         weight = _squared(_constant(given["weight"], path))
-        rest = {key: value for key, value in given.items() if key not in ("input", "weight", "bias")}
+        rest = {
+            key: value for key, value in given.items() if key not in ("input", "weight", "bias")
+        }
         return CONVOLUTIONS[name](x, weight, None, **rest)
     if name in ("mul", "multiply", "div", "true_divide"):
         a, b = given["self"], given["other"]

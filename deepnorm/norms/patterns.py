@@ -219,9 +219,7 @@ def _cancelled(call: Call, nodes: list[int], weights: list[float]) -> bool:
         local = [math.inf] * len(kept) if through else None
         tag = "shape" if signs == [1.0] and not through else ""
         factors = [abs(sign) for sign in signs]
-        call.emit(
-            kind, list(kept), factors, weights=signs, note=note, local=local, tag=tag
-        )
+        call.emit(kind, list(kept), factors, weights=signs, note=note, local=local, tag=tag)
     return True
 
 
@@ -251,45 +249,48 @@ def _expand(
 
 def _mixed(call: Call, nodes: list[int]) -> bool:
     """N + z (h - n) and (1 - z) n + z h, where z lies between 0 and 1."""
-    all_nodes = call.tracer.nodes
+    tracer = call.tracer
 
-    def gated(node: int) -> tuple[int, int, list[float]] | None:
-        here = all_nodes[node]
-        if here.kind != "product" or len(here.gates) != 1:
-            return None
-        gate = here.gates[0]
-        local = here.local or [math.inf, math.inf]
-        return here.parents[gate], here.parents[1 - gate], [local[gate], local[1 - gate]]
+    def gated(node: int) -> list[tuple[int, int]]:
+        """The gates of a product, each with what it acts on."""
+        made = tracer.made.get(node)
+        if made is None or made.name != "mul" or len(made.operands) != 2:
+            return []
+        return [
+            (gate, content)
+            for gate, content in itertools.permutations(made.operands)
+            if 0 <= tracer.nodes[gate].bounds[0] and tracer.nodes[gate].bounds[1] <= 1
+        ]
 
     for plain, part in itertools.permutations(nodes):
-        found = gated(part)
-        if found is None:
-            continue
-        gate, content, local = found
-        inner = all_nodes[content]
-        if inner.kind == "add" and inner.weights in ([1.0, -1.0], [-1.0, 1.0]):
-            plus = inner.parents[inner.weights.index(1.0)]
-            minus = inner.parents[inner.weights.index(-1.0)]
-            if minus == plain:
-                _mix(call, plus, minus, gate, local[0])
-                return True
+        for gate, content in gated(part):
+            inner = tracer.nodes[content]
+            if inner.kind == "add" and inner.weights in ([1.0, -1.0], [-1.0, 1.0]):
+                plus = inner.parents[inner.weights.index(1.0)]
+                minus = inner.parents[inner.weights.index(-1.0)]
+                if minus == plain:
+                    _mix(call, plus, minus, gate)
+                    return True
     for one, other in itertools.permutations(nodes):
-        first, second = gated(one), gated(other)
-        if first is None or second is None:
-            continue
-        complement = all_nodes[first[0]]
-        if complement.weights == [-1.0] and complement.parents == [second[0]]:
-            _mix(call, second[1], first[1], second[0], first[2][0] + second[2][0])
-            return True
+        for (rest, first), (gate, second) in itertools.product(gated(one), gated(other)):
+            complement = tracer.nodes[rest]
+            if complement.weights == [-1.0] and complement.parents == [gate]:
+                _mix(call, second, first, gate)
+                return True
     return False
 
 
-def _mix(call: Call, first: int, second: int, gate: int, local: float) -> None:
-    size = call.result.numel()
-    inner = call.tracer.append(Node("add", [first, second], [1.0, 1.0], size=size, name="mean"))
-    call.emit(
-        "product", [gate, inner], gates=(0,), local=[local, 1.0], note=MIXTURE
-    )
+def _mix(call: Call, first: int, second: int, gate: int) -> None:
+    """A mean of two nodes: Lipschitz if they are bounded, else a gate by convention."""
+    tracer, size = call.tracer, call.result.numel()
+    ends = [tracer.nodes[node].bounds for node in (first, second)]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    apart = max(ends[0][1] - ends[1][0], ends[1][1] - ends[0][0])
+    if math.isfinite(apart):
+        call.emit("add", [first, second, gate], [1.0, 1.0, apart], bounds=(low, high))
+        return
+    inner = tracer.append(Node("add", [first, second], [1.0, 1.0], size=size, name="mean"))
+    call.emit("product", [gate, inner], gates=(0,), local=[math.inf, 1.0], note=MIXTURE)
 
 
 def mixture(call: Call, first: Tensor, second: Tensor, weight: Tensor) -> bool:
@@ -299,7 +300,7 @@ def mixture(call: Call, first: Tensor, second: Tensor, weight: Tensor) -> bool:
     if low < 0 or high > 1 or None in nodes:
         return False
     a, b, gate = (node for node in nodes if node is not None)
-    _mix(call, b, a, gate, float((second - first).abs().max()))
+    _mix(call, b, a, gate)
     return True
 
 

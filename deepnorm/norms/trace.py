@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,10 +18,16 @@ from deepnorm.norms.graph import Graph, Node
 from deepnorm.norms.rules import RULES
 from replica.common.arguments import InvalidArgument
 
-__all__ = ["Example", "described", "example", "inputs_in", "named_tensors", "quiet", "trace"]
-
-#: The shape of one input, or the arguments of one pass.
-Example = Sequence[int] | Tensor | Sequence[Any] | Mapping[str, Any]
+__all__ = [
+    "Example",
+    "Shape",
+    "described",
+    "example",
+    "inputs_in",
+    "named_tensors",
+    "quiet",
+    "trace",
+]
 
 #: Seed of the input of the pass; its values play no part in the norm.
 SEED = 0
@@ -36,6 +43,20 @@ def _free() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_free)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of one of several inputs, without the batch."""
+
+    sizes: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return str(self.sizes)
+
+
+#: The shape of one input, or the arguments of one pass.
+Example = Sequence[int] | Tensor | Sequence[Any] | Mapping[str, Any]
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -92,8 +113,13 @@ def example(model: nn.Module, input_shape: Example) -> tuple[tuple[Any, ...], di
     """
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
     device = None if parameter is None else parameter.device
+    dtype = None if parameter is None else parameter.dtype
+    generator = torch.Generator().manual_seed(SEED)
 
     def own(leaf: Any) -> Any:
+        if isinstance(leaf, Shape):
+            values = torch.rand((1, *leaf.sizes), generator=generator)
+            return values.to(device=device, dtype=dtype)
         return leaf.detach().clone().to(device) if isinstance(leaf, Tensor) else leaf
 
     if isinstance(input_shape, Tensor):
@@ -102,10 +128,7 @@ def example(model: nn.Module, input_shape: Example) -> tuple[tuple[Any, ...], di
         return (), {str(name): tree_map(own, value) for name, value in input_shape.items()}
     if any(not isinstance(item, int) for item in input_shape):
         return tuple(tree_map(own, item) for item in input_shape), {}
-    generator = torch.Generator().manual_seed(SEED)
-    values = torch.rand((1, *input_shape), generator=generator)
-    dtype = None if parameter is None else parameter.dtype
-    return (values.to(device=device, dtype=dtype),), {}
+    return (own(Shape(tuple(input_shape))),), {}
 
 
 def inputs_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
@@ -125,7 +148,7 @@ def trace(model: nn.Module, input_shape: Example, *, merge_low_rank: bool = Fals
     """
     args, kwargs = example(model, input_shape)
     tracer, out = _watch(model, args, kwargs, input_shape, True, merge_low_rank)
-    if tracer.looked_up and tracer.converted:
+    if any(tracer.lookups) and tracer.converted:
         # Integers that tables are looked up by are data; those that become numbers are masks.
         tracer, out = _watch(model, args, kwargs, input_shape, False, merge_low_rank)
     outputs = [t for t in tensors_in(out) if id(t) in tracer.values]
@@ -142,7 +165,9 @@ def trace(model: nn.Module, input_shape: Example, *, merge_low_rank: bool = Fals
         size = sum(t.numel() for t in outputs)
         note = f"{len(ends)} outputs are taken as one vector, side by side"
         output = tracer.append(Node("stack", ends, [1.0] * len(ends), size=size, note=note))
-    graph = Graph(tracer.nodes, tracer.uses, output, tracer.roles, tracer.fixed)
+    graph = Graph(
+        tracer.nodes, tracer.uses, output, tracer.roles, tracer.fixed, tuple(tracer.lookups)
+    )
     graph.tidy()
     return graph
 
@@ -166,7 +191,9 @@ def _watch(
             with tracer, torch._C._AutoDispatchBelowAutograd():
                 out = model(*args, **kwargs)
         except RuleFailed as error:
-            raise InvalidArgument("model", f"has a call that could not be followed: {error}") from error
+            raise InvalidArgument(
+                "model", f"has a call that could not be followed: {error}"
+            ) from error
         except Exception as error:
             raise InvalidArgument(
                 "input_shape",

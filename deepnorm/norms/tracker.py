@@ -28,7 +28,7 @@ class NormTracker:
 
     Parameters
     ----------
-    model, input_shape
+    model, input_shape, example
         As for `spectral_complexity`.
     conventions : sequence of str
         Names of `CONVENTIONS`.
@@ -41,22 +41,23 @@ class NormTracker:
     def __init__(
         self,
         model: nn.Module,
-        input_shape: tuple[int, ...] | Tensor,
+        input_shape: Sequence[Any] | Mapping[str, Any] | Tensor | None = None,
         *,
+        example: Sequence[Any] | Mapping[str, Any] | Tensor | None = None,
         conventions: Sequence[str] = ("eq2",),
         reference: str = "paper",
         initial: nn.Module | Mapping[str, Tensor] | None = None,
     ):
         self._conventions = checks.conventions_named(conventions)
         self._reference = checks.read_reference(reference)
-        self._model, self._shape = checks.read_model(model, input_shape)
+        self._model, self._shape = checks.read_model(model, input_shape, example)
         if initial is not None and self._reference != "initial":
             raise InvalidArgument(
                 "initial", "is read where `reference` is 'initial'", quoted(reference)
             )
         self._graph = checks.graph_of(self._model, self._shape)
         checks.require(self._graph, list(self._conventions.values()))
-        checks.warn_unknown(self._graph, strict=False)
+        checks.account(self._model, self._shape, self._graph, None, strict=False)
         self._initial: dict[str, Tensor] = {}
         if self._reference == "initial":
             weights = checks.initial_weights(

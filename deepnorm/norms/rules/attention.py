@@ -27,7 +27,9 @@ ATTENTION = (
 def attention(call: Call) -> None:
     """Queries, keys and values."""
     operands = [call["query"], call["key"], call["value"]]
-    sizes = [float(torch.linalg.vector_norm(t.detach().double(), dim=(-2, -1)).max()) for t in operands]
+    sizes = [
+        float(torch.linalg.vector_norm(t.detach().double(), dim=(-2, -1)).max()) for t in operands
+    ]
     query, key, value = operands
     scale = call.get("scale") or 1 / math.sqrt(query.shape[-1])
     # |d softmax| <= 1/2; the rows of a softmax have the sum 1, its columns at most the queries'

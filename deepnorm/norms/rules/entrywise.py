@@ -146,7 +146,9 @@ def softmax(call: Call) -> None:
 @rule("log_softmax", "_log_softmax")
 def log_softmax(call: Call) -> None:
     """The Jacobian 1 - 1 p^T has norm at most sqrt(n), where p is one class."""
-    call.through(call["self"], math.sqrt(call.result.shape[call["dim"]] if call.result.dim() else 1))
+    call.through(
+        call["self"], math.sqrt(call.result.shape[call["dim"]] if call.result.dim() else 1)
+    )
 
 
 @rule(
@@ -178,8 +180,6 @@ def norm(call: Call) -> None:
         call.unknown("only norms with p >= 2 are known")
         return
     call.emit("map", list(call.data))
-
-
 
 
 def magnitude(constant: Any) -> float:

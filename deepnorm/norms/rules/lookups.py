@@ -13,7 +13,6 @@ def embedding(call: Call) -> None:
     """A table of vectors; the gain is that from what was looked up."""
     table, indices = call["weight"], call["indices"]
     call.role(table, "embedding", "a table of vectors, not a linear map of the data: not counted")
-    call.tracer.looked_up = True
     if call.node(indices) is None:
         call.unknown("its table depends on the input", [table])
         return

@@ -167,9 +167,7 @@ def einsum(call: Call) -> None:
     if len(blocks) + len(summed) + len(new) < len(own):
         call.unknown("the matrix has a letter that stands nowhere else")
         return
-    lost = math.prod(
-        data.shape[other.index(c)] for c in other if c not in result and c not in own
-    )
+    lost = math.prod(data.shape[other.index(c)] for c in other if c not in result and c not in own)
     order = [own.index(c) for c in (*blocks, *new, *summed)]
     sizes = {c: weight.shape[own.index(c)] for c in own}
     shape = tuple(math.prod(sizes[c] for c in group) for group in (blocks, new, summed))

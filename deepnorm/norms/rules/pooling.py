@@ -50,7 +50,11 @@ def avg_pool(call: Call) -> None:
     data = call["self"]
     kernel = per_axis(call["kernel_size"], axes)
     stride = per_axis(call["stride"] or kernel, axes)
-    whole, ceil, divisor = call["count_include_pad"], call["ceil_mode"], call.get("divisor_override")
+    whole, ceil, divisor = (
+        call["count_include_pad"],
+        call["ceil_mode"],
+        call.get("divisor_override"),
+    )
     factor = 1.0
     if divisor is not None:
         if ceil:

@@ -92,27 +92,19 @@ def both(call: Call, first: Tensor, second: Tensor) -> None:
     sizes = [max(abs(low), abs(high)) for low, high in ends]
     spreads = [broadcast(call, t) for t in (first, second)]
     local = [
-        spread * magnitude(other)
-        for spread, other in zip(spreads, (second, first), strict=True)
+        spread * magnitude(other) for spread, other in zip(spreads, (second, first), strict=True)
     ]
     bounded = sizes[0] * sizes[1] if all(map(math.isfinite, sizes)) else math.inf
     bounds = (0.0 if min(ends[0][0], ends[1][0]) >= 0 else -bounded, bounded)
     gates = [place for place in (0, 1) if 0 <= ends[place][0] and ends[place][1] <= 1]
-    if gates and len(gates) < 2:
+    if math.isfinite(bounded):  # |d(ab)| <= max|a| |db| + max|b| |da|
+        factors = [spreads[0] * sizes[1], spreads[1] * sizes[0]]
+        call.emit("add", [first, second], factors, bounds=bounds, local=local)
+    elif gates:
         place = gates[0]
         factors = [1.0 if i == place else spreads[i] for i in (0, 1)]
-        call.emit(
-            "product",
-            [first, second],
-            factors,
-            gates=(place,),
-            note=GATE,
-            local=local,
-            bounds=bounds,
-        )
-    elif math.isfinite(bounded):
-        factors = [spreads[0] * sizes[1], spreads[1] * sizes[0]]
-        call.emit("add", [first, second], factors, bounds=bounds)
+        operands = [first, second]
+        call.emit("product", operands, factors, gates=(place,), note=GATE, local=local)
     elif first is second:
         call.unknown("a square has no Lipschitz constant", [first])
     else:

@@ -80,7 +80,9 @@ def chosen(call: Call) -> None:
     for tensor in tensors_in(call.arguments):
         if id(tensor) not in call.inputs:
             call.role(tensor, "additive", "an additive constant does not enter eq. (2)")
-    ends = [call.bounds(t) for name, t in call.arguments.items() if name not in ("condition", "mask")]
+    ends = [
+        call.bounds(t) for name, t in call.arguments.items() if name not in ("condition", "mask")
+    ]
     bounds = min(low for low, _ in ends), max(high for _, high in ends)
     factors = [broadcast(call, t) for t in operands]
     if len(operands) == 1:
