@@ -183,7 +183,7 @@ class _Jacobian:
                     allow_unused=True,
                 )
                 steps = [
-                    torch.zeros_like(leaf) if t is None else t
+                    t if isinstance(t, Tensor) else torch.zeros_like(leaf)
                     for t, leaf in zip(down, leaves, strict=True)
                 ]
                 length = _norm(steps)

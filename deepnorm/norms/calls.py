@@ -102,7 +102,9 @@ def operator_name(function: Any) -> str:
     return name if name.startswith("__") else name.rstrip("_")
 
 
-def bound_arguments(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict:
+def bound_arguments(
+    function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
     """The arguments of a call by the names of the schema, defaults filled in."""
     result: dict[str, Any] = {}
     for index, argument in enumerate(function._schema.arguments):
@@ -264,7 +266,9 @@ class Call:
         self.constant(tensor)
         return lipschitz.operator_norm(matrix)
 
-    def gain(self, operand: Any, weight: Any, size: int, *, kind: str = "diagonal", **about: Any):
+    def gain(
+        self, operand: Any, weight: Any, size: int, *, kind: str = "diagonal", **about: Any
+    ) -> int:
         """A diagonal matrix; ``size`` is the number of coordinates that it acts on."""
         entries = weight.numel()
         diagonal = Diagonal(entries, max(size // max(entries, 1), 1))
@@ -336,6 +340,7 @@ class Tracer(TorchDispatchMode):
         self.lookups: list[bool] = []
         self.values: dict[int, Value] = {}
         self.scalars: dict[int, scalars.Scalar] = {}
+        self.leaves: dict[int, scalars.Scalar] = {}
         self.labels: dict[str, int] = {}
         #: The operator that is being taken apart.
         self.whole = ""
@@ -430,38 +435,45 @@ class Tracer(TorchDispatchMode):
             whole = scalars.joined(self, call.function, args, kwargs)
         for tensor in results:
             self.values.pop(id(tensor), None)
-        masks = all(t.dtype == torch.bool for t in results)
-        rule = self.rules.get(call.name)
-        count = len(self.nodes)
-        if masks:
+        rule, count = self.rules.get(call.name), len(self.nodes)
+        seen = None
+        if all(t.dtype == torch.bool for t in results):
             pass  # a mask varies by jumps alone
-        elif whole is not None and whole.joins and (slope := whole.slope()) is not None:
-            call.through(whole.base, slope, bounds=whole.bounds())
-        elif rule is None and not any(t.is_floating_point() or t.is_complex() for t in results):
-            pass  # an index
-        elif rule is None:
-            call.unknown()
-        else:
+        elif whole is not None and whole.joins and (seen := whole.steepest(self._known)):
+            call.through(seen[0], seen[1], bounds=seen[2])
+        elif rule is not None:
             rule(call)
+        elif any(t.is_floating_point() or t.is_complex() for t in results):
+            call.unknown()
         if (
             whole is not None
             and call.emitted
             and self.nodes[call.emitted[-1]].unknown
-            and (slope := whole.slope()) is not None
+            and (seen := whole.steepest(self._known))
         ):
             del self.nodes[count:]
-            call.through(whole.base, slope, bounds=whole.bounds())
+            call.through(seen[0], seen[1], bounds=seen[2])
         for tensor in results:
-            if whole is not None:
-                self.scalars[id(tensor)] = whole
-            else:
+            if whole is None:
                 self.scalars.pop(id(tensor), None)
+            elif id(tensor) in self.values or tensor.dtype == torch.bool:
+                value = self.values.get(id(tensor))
+                if call.name not in scalars.CASTS:
+                    whole.node = None if value is None else value.node
+                self.scalars[id(tensor)] = whole
         operands = tuple(call.inputs[id(t)].node for t in call.data)
         for node in call.emitted[-1:]:
             shape = tuple(results[0].shape)
             self.made.setdefault(node, Made(call.name, operands, call.arguments, shape))
 
+    def _known(self, node: int) -> bool:
+        return not self.nodes[node].unknown
+
     # ---------------------------------------------------------------------- what is known
+
+    def entries(self, node: int) -> scalars.Scalar:
+        """The entries of a node, where functions of one number begin."""
+        return self.leaves.setdefault(node, scalars.Scalar(node, node=node))
 
     def append(self, node: Node) -> int:
         """A further node; its number."""

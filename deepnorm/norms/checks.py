@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepnorm.norms import accounting
+from deepnorm.norms.calls import tensors_in
 from deepnorm.norms.conventions import CONVENTIONS, Convention, MatrixConvention
 from deepnorm.norms.graph import Graph, Use
 from deepnorm.norms.state import load_state
-from deepnorm.norms import accounting
-from deepnorm.norms.calls import tensors_in
 from deepnorm.norms.trace import Example, Shape, named_tensors, trace
 from replica.common.arguments import InvalidArgument, quoted
 
@@ -74,7 +74,7 @@ def read_model(model: Any, input_shape: Any, example: Any = None) -> tuple[nn.Mo
         if not isinstance(example, (tuple, list, Mapping)) or not tensors:
             raise InvalidArgument(
                 "example",
-                "must be the arguments of one pass: a tensor, a tuple of them, or a mapping of names",
+                "must be the arguments of one pass: a tensor, a tuple of them, or a mapping",
                 f"{type(example).__name__}",
             )
         _with_data("example", tensors)
@@ -95,7 +95,7 @@ def read_model(model: Any, input_shape: Any, example: Any = None) -> tuple[nn.Mo
     if not several:
         return model, _shape(input_shape)
     items = input_shape.items() if isinstance(input_shape, Mapping) else enumerate(input_shape)
-    parts = {
+    parts: dict[Any, Any] = {
         key: item if isinstance(item, Tensor) or item is None else Shape(_shape(item))
         for key, item in items
     }

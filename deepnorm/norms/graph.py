@@ -200,8 +200,8 @@ class Graph:
     """The data flow of one model; ``output`` is the node whose value the model returns.
 
     ``fixed`` tells whether the same graph holds after the weights have changed: not if a weight
-    is computed from parameters in place, or a parameter sets a constant (PReLU). ``lookups`` tells of
-    each embedding whether what it looks up depends on the input.
+    is computed from parameters in place, or a parameter sets a constant (PReLU). ``lookups``
+    tells of each embedding whether what it looks up depends on the input.
     """
 
     nodes: list[Node]

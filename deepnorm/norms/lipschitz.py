@@ -58,7 +58,9 @@ def operator_norm(matrix: Tensor) -> float:
         matrix = matrix.to_sparse_coo().coalesce().double()
         if min(matrix.shape) > LARGE:
             places, values = matrix.indices().cpu().numpy(), matrix.values().cpu().numpy()
-            sparse = scipy.sparse.csr_matrix((values, tuple(places)), shape=matrix.shape)
+            sparse = scipy.sparse.csr_matrix(
+                (values, tuple(places)), shape=(len(matrix), matrix.shape[1])
+            )
             start = np.ones(min(matrix.shape))
             found = scipy.sparse.linalg.svds(sparse, k=1, v0=start, return_singular_vectors=False)
             return float(found[0])

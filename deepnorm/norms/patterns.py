@@ -53,6 +53,30 @@ def _stem(tracer: Tracer, node: int) -> int:
     return node
 
 
+def _equal(tracer: Tracer, first: int, second: int, depth: int = 0) -> bool:
+    """Whether two nodes are the same, or were made alike of the same."""
+    first, second = _stem(tracer, first), _stem(tracer, second)
+    if first == second:
+        return True
+    one, two = tracer.made.get(first), tracer.made.get(second)
+    if one is None or two is None or depth > DEEP:
+        return False
+    if one.name != two.name or len(one.operands) != len(two.operands) or not one.operands:
+        return False
+
+    def others(made: Made) -> list[Any]:
+        values = made.arguments.values()
+        return [id(v) if isinstance(v, Tensor) else str(v) for v in values if not _data(tracer, v)]
+
+    return others(one) == others(two) and all(
+        _equal(tracer, a, b, depth + 1) for a, b in zip(one.operands, two.operands, strict=True)
+    )
+
+
+def _data(tracer: Tracer, value: Any) -> bool:
+    return isinstance(value, Tensor) and id(value) in tracer.values
+
+
 def _mean_of(tracer: Tracer, node: int) -> int | None:
     """The node of which this is the mean over some axes."""
     made = tracer.made.get(_stem(tracer, node))
@@ -129,7 +153,8 @@ def normalised(call: Call, first: Tensor, second: Tensor, *, divides: bool = Fal
     pairs = [(first, second)] if divides else [(first, second), (second, first)]
     for data, size in pairs:
         nodes = [call.node(t) for t in (data, size)]
-        assert nodes[0] is not None and nodes[1] is not None
+        assert nodes[0] is not None
+        assert nodes[1] is not None
         found = _statistic(tracer, nodes[1])
         if found is None or not math.isclose(found[1], 1.0 if divides else -1.0):
             continue
@@ -148,12 +173,13 @@ def _softmax(call: Call, first: Tensor, second: Tensor) -> bool:
     """exp(x) / sum(exp(x)), perhaps with the largest x taken off before."""
     tracer = call.tracer
     over, under = call.node(first), call.node(second)
-    assert over is not None and under is not None
+    assert over is not None
+    assert under is not None
     over, under = _stem(tracer, over), _stem(tracer, under)
     top, bottom = tracer.made.get(over), tracer.made.get(under)
     if top is None or bottom is None or (top.name, bottom.name) != ("exp", "sum"):
         return False
-    if _stem(tracer, bottom.operands[0]) != over:
+    if not _equal(tracer, bottom.operands[0], over):
         return False
     base = top.operands[0]
     inner = tracer.made.get(base)
@@ -191,7 +217,7 @@ def special_sum(
 
 
 def _cancelled(call: Call, nodes: list[int], weights: list[float]) -> bool:
-    """x + (q - x) is q; where the second x is detached, q counts as x does."""
+    """X + (q - x) is q; where the second x is detached, q counts as x does."""
     terms: dict[tuple[int, bool], float] = {}
     size = sum(
         _expand(call.tracer, node, weight, False, terms, 0)
@@ -259,7 +285,7 @@ def _mixed(call: Call, nodes: list[int]) -> bool:
         return [
             (gate, content)
             for gate, content in itertools.permutations(made.operands)
-            if 0 <= tracer.nodes[gate].bounds[0] and tracer.nodes[gate].bounds[1] <= 1
+            if tracer.nodes[gate].bounds[0] >= 0 and tracer.nodes[gate].bounds[1] <= 1
         ]
 
     for plain, part in itertools.permutations(nodes):

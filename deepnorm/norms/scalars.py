@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scalar", "functional", "joined"]
 
-aten = torch.ops.aten
+Bounds = tuple[float, float]
 #: Operators whose every entry depends on the same entry of each argument, and on nothing else.
 ENTRYWISE = frozenset(
     (
@@ -44,8 +44,8 @@ ENTRYWISE = frozenset(
 )
 #: As these, if the type they convert to is one of floating point numbers.
 CASTS = frozenset(("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16"))
-#: The tree may have this many operators: a loop is no activation.
-MOST = 64
+#: Operators in a row: a loop is no activation.
+DEEPEST = 64
 #: The real line, at steps that grow from 1e-3 with the distance from 0, to 1e7.
 FINE = 1e-3
 #: A slope this much larger farther out, or at smaller steps, has no bound.
@@ -62,12 +62,7 @@ KNOWN: tuple[tuple[Callable[[Tensor], Tensor], float], ...] = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Leaf:
-    """The entry itself."""
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Scalar:
     """A function of the entries of one node.
 
@@ -76,54 +71,111 @@ class Scalar:
     base : int
         The node.
     function, args, kwargs
-        The operator; arguments are numbers, tensors of one number, and other such functions.
+        The operator; arguments are numbers, tensors of one number, and other such functions. None
+        for the entries themselves.
     joins : bool
         Whether two branches of the tree meet in this operator.
-    size : int
-        The number of operators.
+    node : int or None
+        Of its own value.
+    depth : int
+        Operators in a row.
     """
 
     base: int
-    function: Any
-    args: Any
-    kwargs: Any
-    joins: bool
-    size: int
+    function: Any = None
+    args: Any = ()
+    kwargs: Any = None
+    joins: bool = False
+    node: int | None = None
+    depth: int = 0
 
-    def __call__(self, t: Tensor) -> Tensor:
-        """The function on numbers."""
+    @property
+    def parts(self) -> list[Scalar]:
+        """The functions that it is made of."""
+        leaves: list[Any] = []
+        tree_map(leaves.append, (self.args, self.kwargs or {}))
+        return [leaf for leaf in leaves if isinstance(leaf, Scalar)]
+
+    def __call__(self, t: Tensor, start: Scalar) -> Tensor:
+        """The function on numbers, which are the values of ``start``."""
+        return self._at({id(start): t})
+
+    def _at(self, known: dict[int, Tensor]) -> Tensor:
+        if id(self) in known:
+            return known[id(self)]
 
         def put(leaf: Any) -> Any:
-            if isinstance(leaf, _Leaf):
-                return t
             if isinstance(leaf, Scalar):
-                return leaf(t)
+                return leaf._at(known)
             if isinstance(leaf, Tensor):
                 leaf = leaf.detach().cpu().reshape(())
                 return leaf.double() if leaf.is_floating_point() else leaf
             return leaf
 
-        if self.function is None:
-            return t
         args = tree_map(put, self.args)
         if self.function._schema.is_mutable and isinstance(args[0], Tensor):
             args = (args[0].clone(), *args[1:])
         out: Tensor = self.function(*args, **tree_map(put, self.kwargs))
+        known[id(self)] = out
         return out
 
-    def slope(self) -> float | None:
+    def starts(self) -> list[Scalar]:
+        """The functions that all branches pass, the nearest first: each may stand for the entry."""
+        order: list[Scalar] = []
+        seen: set[int] = set()
+
+        def visit(tree: Scalar) -> None:
+            if id(tree) not in seen:
+                seen.add(id(tree))
+                for part in tree.parts:
+                    visit(part)
+                order.append(tree)
+
+        visit(self)
+        return [tree for tree in reversed(order[:-1]) if self._passes(tree)]
+
+    def _passes(self, through: Scalar) -> bool:
+        """Whether no branch reaches the entries without this function."""
+        front, seen = [self], {id(through)}
+        while front:
+            tree = front.pop()
+            if id(tree) in seen:
+                continue
+            seen.add(id(tree))
+            if tree.function is None:
+                return False
+            front.extend(tree.parts)
+        return True
+
+    def steepest(self, usable: Callable[[int], bool]) -> tuple[int, float, Bounds] | None:
+        """The node it is best seen as a function of, its slope, and its bounds; None if no slope.
+
+        The nearest function that all branches pass is tried first, so that a chain of activations
+        has the product of their slopes, as in another spelling.
+        """
+        for start in self.starts():
+            if start.node is None or (start.function is not None and not usable(start.node)):
+                continue
+            slope = self.slope(start)
+            if slope is not None:
+                return start.node, slope, self.bounds(start)
+        return None
+
+    def slope(self, start: Scalar) -> float | None:
         """Its Lipschitz constant on the real line, None if it has none.
 
         The largest difference quotient on a grid, and on finer ones round the steepest places:
         from below, by 1e-9 of itself where the slope is smooth and 1e-7 next to a kink.
         """
         line = _line()
-        values = self(line)
-        if not values.is_floating_point() or not bool(torch.isfinite(values).all()):
+        values = self(line, start)
+        if not values.is_floating_point() or values.shape != line.shape:
             return None
-        start, step = self(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
-        if torch.allclose(values, start + (step - start) * line, rtol=1e-12, atol=1e-9):
-            return abs(step - start)
+        if not bool(torch.isfinite(values).all()):
+            return None
+        first, second = self(torch.tensor([0.0, 1.0], dtype=torch.float64), start).tolist()
+        if torch.allclose(values, first + (second - first) * line, rtol=1e-12, atol=1e-9):
+            return float(abs(second - first))
         quotient = (values.diff() / line.diff()).abs()
         best = float(quotient.max())
         near = float(quotient[line[1:].abs() < 1e3].max())
@@ -133,12 +185,11 @@ class Scalar:
             close = torch.isclose(function(line), values, rtol=1e-9, atol=1e-9)
             if abs(best / slope - 1) < GROWTH and bool(close.all()):
                 return slope
-        for place in torch.topk(quotient, min(8, len(quotient))).indices.tolist():
+        for place in torch.topk(quotient, 8).indices.tolist():
             low, high = float(line[max(place - 1, 0)]), float(line[min(place + 2, len(line) - 1)])
             for _ in range(2):
                 grid = torch.linspace(low, high, 1001, dtype=torch.float64)
-                values = self(grid)
-                steps = (values.diff() / grid.diff()).abs()
+                steps = (self(grid, start).diff() / grid.diff()).abs()
                 index = int(steps.argmax())
                 if float(steps[index]) > 2 * near + 1e-9:
                     return None  # it jumps
@@ -146,14 +197,16 @@ class Scalar:
                 low, high = float(grid[max(index - 1, 0)]), float(grid[min(index + 2, 1000)])
                 if high - low < 1e-4 * max(abs(low), 1):
                     break
-        # A slope of 1 by kinks is one by rounding.
-        return round(best, 9) if abs(best - round(best, 1)) < 1e-8 else best
+        # The slopes of lines that meet in kinks are known but for rounding.
+        tenth = round(best, 1)
+        return tenth if abs(best - tenth) < 1e-8 else best
 
-    def bounds(self) -> tuple[float, float]:
+    def bounds(self, start: Scalar) -> Bounds:
         """Between which its values lie."""
-        values = self(_line())
+        line = _line()
+        values = self(line, start)
         low, high = float(values.min()), float(values.max())
-        middle = self(_line()[_line().abs() < 1e3])
+        middle = values[line.abs() < 1e3]
         bounded = low >= float(middle.min()) - 1e-6 and high <= float(middle.max()) + 1e-6
         return (low, high) if bounded else (-math.inf, math.inf)
 
@@ -177,12 +230,11 @@ def joined(tracer: Tracer, function: Any, args: tuple[Any, ...], kwargs: Any) ->
     """The call as a function of the entries of one node, None if it is not one."""
     name = str(function._schema.name).split("::")[-1].rstrip("_")
     if name in CASTS:
-        return _cast(tracer, args)
+        return tracer.scalars.get(id(args[0]))
     if name not in ENTRYWISE:
         return None
     bases: list[int] = []
     shapes: list[torch.Size] = []
-    sizes: list[int] = []
 
     def take(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
@@ -193,24 +245,16 @@ def joined(tracer: Tracer, function: Any, args: tuple[Any, ...], kwargs: Any) ->
             if leaf.numel() != 1 or tracer.trained(leaf):
                 bases.append(-1)
             return leaf
-        bases.append(value.node if known is None and value is not None else known.base)
+        if known is None and value is not None:
+            known = tracer.entries(value.node)
+        assert known is not None
+        bases.append(known.base)
         shapes.append(leaf.shape)
-        sizes.append(1 if known is None else known.size)
-        return _Leaf() if known is None else known
+        return known
 
     taken = tree_map(take, args), tree_map(take, kwargs)
-    if not bases or -1 in bases or len(set(shapes)) != 1:
+    if not bases or -1 in bases or len(set(bases)) > 1 or len(set(shapes)) != 1:
         return None
-    if len(set(bases)) > 1:
-        # The base itself, and functions of what it was made from: x tanh(x) where x = relu(y).
-        return None
-    if sum(sizes) >= MOST:
-        return None
-    return Scalar(bases[0], function, *taken, len(bases) > 1, sum(sizes) + 1)
-
-
-def _cast(tracer: Tracer, args: tuple[Any, ...]) -> Scalar | None:
-    known = tracer.scalars.get(id(args[0]))
-    if known is None:
-        return None
-    return Scalar(known.base, known.function, known.args, known.kwargs, False, known.size)
+    whole = Scalar(bases[0], function, *taken, joins=len(bases) > 1)
+    whole.depth = 1 + max(part.depth for part in whole.parts)
+    return whole if whole.depth <= DEEPEST else None

@@ -30,7 +30,7 @@ def attention(call: Call) -> None:
     sizes = [
         float(torch.linalg.vector_norm(t.detach().double(), dim=(-2, -1)).max()) for t in operands
     ]
-    query, key, value = operands
+    query, key, _value = operands
     scale = call.get("scale") or 1 / math.sqrt(query.shape[-1])
     # |d softmax| <= 1/2; the rows of a softmax have the sum 1, its columns at most the queries'
     local = [scale / 2 * sizes[1] * sizes[2], scale / 2 * sizes[0] * sizes[2]]

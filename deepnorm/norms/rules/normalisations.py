@@ -111,10 +111,7 @@ def normalise(
 ) -> None:
     """Statistics of the input itself: 1-Lipschitz by convention, then a gain."""
     values = (data if apart is None else apart).detach().double()
-    if centred:
-        squares = values.var(axes, correction=0)
-    else:
-        squares = values.square().mean(axes)
+    squares = values.var(axes, correction=0) if centred else values.square().mean(axes)
     local = 1 / math.sqrt(float(squares.min()) + eps) if squares.numel() else math.inf
     index = call.through(data, note=convention(what), local=[local])
     if gain is not None:

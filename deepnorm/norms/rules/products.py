@@ -96,7 +96,7 @@ def both(call: Call, first: Tensor, second: Tensor) -> None:
     ]
     bounded = sizes[0] * sizes[1] if all(map(math.isfinite, sizes)) else math.inf
     bounds = (0.0 if min(ends[0][0], ends[1][0]) >= 0 else -bounded, bounded)
-    gates = [place for place in (0, 1) if 0 <= ends[place][0] and ends[place][1] <= 1]
+    gates = [place for place in (0, 1) if ends[place][0] >= 0 and ends[place][1] <= 1]
     if math.isfinite(bounded):  # |d(ab)| <= max|a| |db| + max|b| |da|
         factors = [spreads[0] * sizes[1], spreads[1] * sizes[0]]
         call.emit("add", [first, second], factors, bounds=bounds, local=local)
