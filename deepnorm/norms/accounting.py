@@ -183,7 +183,7 @@ class _Jacobian:
                     allow_unused=True,
                 )
                 steps = [
-                    t if isinstance(t, Tensor) else torch.zeros_like(leaf)
+                    torch.zeros_like(leaf) if t is None else t  # type: ignore[redundant-expr]
                     for t, leaf in zip(down, leaves, strict=True)
                 ]
                 length = _norm(steps)

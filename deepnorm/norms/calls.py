@@ -31,6 +31,7 @@ __all__ = [
     "RuleFailed",
     "Tracer",
     "Value",
+    "Watcher",
     "bound_arguments",
     "operator_name",
     "tensors_in",
@@ -309,7 +310,15 @@ class Call:
         return self.emit(kind, data, unknown=message, local=local)
 
 
-class Tracer(TorchDispatchMode):
+class Watcher(TorchDispatchMode):
+    """A mode that torch does not import its compiler for, which takes two seconds."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class Tracer(Watcher):
     """Watches a forward pass and writes down its graph."""
 
     def __init__(

@@ -250,12 +250,15 @@ class Graph:
         order = sorted(keep)
         place = {old: new for new, old in enumerate(order)}
         used = [use for i in order if (use := self.nodes[i].use) is not None]
+        busy = {name for i in used for source in self.uses[i].sources for name in source.names}
         for number, unseen in enumerate(self.uses):
             if number not in used:
                 for source in unseen.sources:
                     reason = "not counted: used, but the output does not depend on it"
                     self.roles.extend(
-                        Role(name, unseen.kind, reason, idle=True) for name in source.names
+                        Role(name, unseen.kind, reason, idle=True)
+                        for name in source.names
+                        if name not in busy
                     )
         new_number = {old: new for new, old in enumerate(used)}
         nodes = []

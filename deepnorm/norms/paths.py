@@ -9,10 +9,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from deepnorm.norms.calls import bound_arguments, operator_name, tensors_in
+from deepnorm.norms.calls import Watcher, bound_arguments, operator_name, tensors_in
 from deepnorm.norms.lipschitz import SLOPES
 from deepnorm.norms.rules.rearrangements import REARRANGED, SAME
 from deepnorm.norms.rules.registry import per_axis
@@ -46,7 +45,7 @@ class _Unknown(Exception):
     """An operator through which paths cannot be counted."""
 
 
-class _Squares(TorchDispatchMode):
+class _Squares(Watcher):
     """Replaces every operator by what it does to sums of squares over paths."""
 
     def __init__(self, starts: list[Tensor]):

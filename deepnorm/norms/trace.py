@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,14 @@ def quiet(model: nn.Module) -> Iterator[None]:
         yield
 
 
+def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+    """Compiled parts of a model as they were written, if there can be any."""
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
 @contextlib.contextmanager
 def _quiet(model: nn.Module) -> Iterator[None]:
     """The same, while no other thread does it."""
@@ -88,7 +97,7 @@ def _quiet(model: nn.Module) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(False)
         for module in modules:
             module.training = False
-        with torch.random.fork_rng(list(devices)), torch.no_grad():
+        with torch.random.fork_rng(list(devices)), torch.no_grad(), _uncompiled():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -54,6 +54,14 @@ def same(call: Call) -> None:
     call.tracer.put(result, Value(index, value.cuts, value.bounds))
 
 
+@rule(
+    *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"),
+    *("new_zeros", "new_ones", "new_empty", "new_full", "new_tensor", "new_empty_strided"),
+)
+def constant(call: Call) -> None:
+    """Of the size or kind of another tensor, and of nothing else of it."""
+
+
 @rule(*REARRANGED)
 def rearranged(call: Call) -> None:
     """The root of the largest number of copies of an entry.
