@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
@@ -116,7 +117,7 @@ class _Lookups(TorchFunctionMode):
     ) -> Any:
         """The vectors of an embedding as a variable."""
         out = func(*args, **(kwargs or {}))
-        if func is torch.embedding and isinstance(out, Tensor):
+        if func in (F.embedding, torch.embedding) and isinstance(out, Tensor):
             place, self.count = self.count, self.count + 1
             if place < len(self.chosen) and self.chosen[place]:
                 leaf = out.detach()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -24,6 +25,7 @@ __all__ = [
     "interpolation",
     "operator_norm",
     "overlap",
+    "sparse_norm",
 ]
 
 #: A sparse matrix of more rows and columns is not made dense.
@@ -55,20 +57,23 @@ def operator_norm(matrix: Tensor) -> float:
     """The largest singular value of a constant; of blocks, the largest of theirs."""
     matrix = matrix.detach()
     if matrix.layout != torch.strided:
-        matrix = matrix.to_sparse_coo().coalesce().double()
-        if min(matrix.shape) > LARGE:
-            places, values = matrix.indices().cpu().numpy(), matrix.values().cpu().numpy()
-            sparse = scipy.sparse.csr_matrix(
-                (values, tuple(places)), shape=(len(matrix), matrix.shape[1])
-            )
-            start = np.ones(min(matrix.shape))
-            found = scipy.sparse.linalg.svds(sparse, k=1, v0=start, return_singular_vectors=False)
-            return float(found[0])
-        matrix = matrix.to_dense()
+        matrix = matrix.to_sparse_coo().coalesce().cpu()
+        rows, columns = matrix.indices().numpy()
+        return sparse_norm(matrix.values().double().numpy(), rows, columns, tuple(matrix.shape))
     if not matrix.numel():
         return 0.0
     kind = torch.complex128 if matrix.is_complex() else torch.float64
     return float(torch.linalg.matrix_norm(matrix.to(kind), 2).max())
+
+
+def sparse_norm(values: Any, rows: Any, columns: Any, shape: tuple[int, ...]) -> float:
+    """The same of a sparse matrix by its entries, of which those at one place add up."""
+    matrix = scipy.sparse.csr_array((values, (rows, columns)), shape=(shape[0], shape[1]))
+    if min(shape) <= LARGE:
+        return float(np.linalg.norm(matrix.toarray(), 2)) if min(shape) else 0.0
+    start = np.ones(min(shape))
+    found = scipy.sparse.linalg.svds(matrix, k=1, v0=start, return_singular_vectors=False)
+    return float(found[0])
 
 
 def _windows(

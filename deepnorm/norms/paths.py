@@ -76,16 +76,16 @@ def log_path_norm(model: nn.Module, input_shape: Example) -> tuple[float, str]:
     """Ln sqrt(sum over paths of prod w^2), eq. (N12); nan, and why, where there is none."""
     args, kwargs = example(model, input_shape)
     starts = inputs_in(args, kwargs)
-    if len(starts) != 1 or not starts[0].is_floating_point():
+    if not starts or not starts[0].is_floating_point():
         return math.nan, "the input is not a vector of numbers"
-    start = torch.ones_like(starts[0], dtype=torch.float64)
+    ones = {id(t): torch.ones_like(t, dtype=torch.float64) for t in starts}
 
     def put(leaf: Any) -> Any:
-        return start if leaf is starts[0] else leaf
+        return ones.get(id(leaf), leaf)
 
     with quiet(model):
         try:
-            with _Squares([start]) as mode, torch._C._AutoDispatchBelowAutograd():
+            with _Squares(list(ones.values())) as mode, torch._C._AutoDispatchBelowAutograd():
                 out = model(*tree_map(put, args), **tree_map(put, kwargs))
         except _Unknown as error:
             return math.nan, str(error)

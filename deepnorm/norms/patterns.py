@@ -163,8 +163,7 @@ def normalised(call: Call, first: Tensor, second: Tensor, *, divides: bool = Fal
             continue
         values = size.detach().double().abs()
         local = 1 / float(values.min()) if divides else float(values.max())
-        operand = root if found[0] == root else nodes[0]
-        call.emit("map", [operand], local=[local], note=WRITTEN_OUT)
+        call.emit("map", [data], local=[local], note=WRITTEN_OUT)
         return True
     return False
 
@@ -297,6 +296,14 @@ def _mixed(call: Call, nodes: list[int]) -> bool:
                 if minus == plain:
                     _mix(call, plus, minus, gate)
                     return True
+            made = tracer.made.get(content)
+            if inner.kind == "map" and inner.weights == [-1.0] and inner.parents == [plain]:
+                assert made is not None
+                fixed = [v for v in made.arguments.values() if not _data(tracer, v)]
+                if made.name in ("sub", "rsub") and _mix_fixed(
+                    call, plain, fixed[0], gate, content
+                ):
+                    return True
     for one, other in itertools.permutations(nodes):
         for (rest, first), (gate, second) in itertools.product(gated(one), gated(other)):
             complement = tracer.nodes[rest]
@@ -317,6 +324,18 @@ def _mix(call: Call, first: int, second: int, gate: int) -> None:
         return
     inner = tracer.append(Node("add", [first, second], [1.0, 1.0], size=size, name="mean"))
     call.emit("product", [gate, inner], gates=(0,), local=[math.inf, 1.0], note=MIXTURE)
+
+
+def _mix_fixed(call: Call, plain: int, fixed: Any, gate: int, content: int) -> bool:
+    """A mean of a node and a constant, where both are bounded."""
+    nodes = call.tracer.nodes
+    ends = [nodes[plain].bounds, call.bounds(fixed)]
+    apart = max(map(abs, nodes[content].bounds))
+    if not math.isfinite(apart):
+        return False
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    call.emit("add", [plain, gate], [1.0, apart], bounds=(low, high))
+    return True
 
 
 def mixture(call: Call, first: Tensor, second: Tensor, weight: Tensor) -> bool:
@@ -371,11 +390,10 @@ def propagated(call: Call) -> bool:
     if taken is None or made.arguments.get("dim", 0) != 0 or taken.shape != (edges,):
         return False
     rows, columns = call.result.shape[0], made.arguments["self"].shape[0]
-    if call.get("reduce") == "mean" or call.get("reduce") == "mean":
+    if call.get("reduce") == "mean":
         weights = weights / torch.bincount(index, minlength=rows)[index]
-    places = torch.stack([index.cpu(), taken.cpu()])
-    matrix = torch.sparse_coo_tensor(places, weights.cpu(), (rows, columns)).coalesce()
-    factor = lipschitz.operator_norm(matrix)
+    values, into, out_of = (t.cpu().numpy() for t in (weights, index, taken))
+    factor = lipschitz.sparse_norm(values, into, out_of, (rows, columns))
     call.emit("map", [made.operands[0]], [factor])
     return True
 
