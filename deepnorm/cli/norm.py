@@ -373,7 +373,7 @@ def _tensors(weights: Weights, json_to: str | None) -> None:
                     _sides(row["shape"]),
                     _sides(row["matrix"]),
                     *(_number(row[norm]) for norm in ("sigma", "norm_21", "frobenius")),
-                    row["reason"] or "",
+                    row["reason"],
                 )
                 for row in rows.to_dict(orient="records")
             ],

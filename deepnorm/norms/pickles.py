@@ -177,7 +177,7 @@ class Unpickler(pickle.Unpickler):
             self.unread[full] = type("Inert", (Inert,), {"__slots__": (), "name": full})
         return self.unread[full]
 
-    def persistent_load(self, identity: Any) -> Storage:
+    def persistent_load(self, identity: Any) -> Storage | Inert:
         """A storage: ("storage", type, key, device, numbers) and, in old files, a part of it."""
         match identity:
             case ("storage", StorageType(dtype), str() | int() as key, _, int(count), *more):
@@ -194,7 +194,9 @@ class Unpickler(pickle.Unpickler):
                     raise pickle.UnpicklingError("a storage of a negative size")
                 self.dtypes[str(key)] = dtype
                 return Storage(str(key), dtype, first * width, count * width)
-        raise pickle.UnpicklingError("a record that is no storage of a known type")
+            case ("storage", *_):  # of quantized numbers, which the file may hold beside others
+                return Inert()
+        raise pickle.UnpicklingError("a record that is no storage")
 
     def left(self) -> tuple[str, ...]:
         """The names of `unread` that stand for more than plain data."""

@@ -38,7 +38,7 @@ def tensor_norms(tensors: Mapping[str, Tensor]) -> pd.DataFrame:
     DataFrame
         A row for each: ``name``, ``dtype``, ``shape``; ``matrix``, the shape of W; ``sigma``,
         between ``lower`` and ``upper``; ``norm_21``; ``frobenius``. What does not apply is nan, and
-        ``reason`` says why.
+        ``reason`` says why; it is empty elsewhere.
     """
     return pd.DataFrame([_row(name, tensors[name]) for name in tensors], columns=list(COLUMNS))
 
@@ -47,9 +47,9 @@ def _row(name: str, tensor: Tensor) -> dict[str, object]:
     """The norms of one tensor."""
     row: dict[str, object] = dict.fromkeys(COLUMNS[4:9], math.nan)
     row |= {"name": name, "dtype": str(tensor.dtype).removeprefix("torch.")}
-    row |= {"shape": tuple(tensor.shape), "matrix": (), "reason": None}
+    row |= {"shape": tuple(tensor.shape), "matrix": (), "reason": ""}
     reason = _why_not(tensor)
-    if reason is not None:
+    if reason:
         return row | {"reason": reason}
     numbers = tensor.detach().to("cpu", torch.float64)
     if not bool(numbers.isfinite().all()):
@@ -64,10 +64,10 @@ def _row(name: str, tensor: Tensor) -> dict[str, object]:
     return row | {"norm_21": float(torch.linalg.vector_norm(matrix, dim=1).mean())}
 
 
-def _why_not(tensor: Tensor) -> str | None:
-    """Why a tensor has no norms."""
+def _why_not(tensor: Tensor) -> str:
+    """Why a tensor has no norms; empty if it has."""
     if tensor.is_complex():
         return "complex"
     if not tensor.is_floating_point():
         return "whole numbers"
-    return None if tensor.numel() else "empty"
+    return "" if tensor.numel() else "empty"

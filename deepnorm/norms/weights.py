@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -45,8 +46,8 @@ PACKED = (
     ("_blocks", "_scales", "MXFP4"),
     ("_packed_params", "", "torch's quantized modules"),
 )
-#: Beginnings of the names of types whose numbers are no weights without scales.
-CODES = ("uint", "int", "float8", "float4", "float6", "bool")
+#: Names of types whose numbers are no weights without scales.
+CODES = re.compile(r"u?int|bool|float[468](_|$)")
 #: Types by their names in safetensors, where they are not those of torch.
 SAFETENSORS = {
     "F64": "float64",
@@ -356,7 +357,7 @@ def _walk(
     tensors = {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, StoredTensor)}
     others = {k: v for k, v in value.items() if k not in tensors}
     if _are_weights(tensors) and (
-        not any(isinstance(v, Inert) for v in others.values())
+        not any(isinstance(v, (Inert, StoredTensor)) for v in others.values())
         if mixed
         else all(isinstance(k, str) and k.endswith("_extra_state") for k in others)
     ):
@@ -443,7 +444,7 @@ def _refuse_packed(path: str, dtypes: Mapping[str, str]) -> None:
             if name.endswith(end) and (not beside or name.removesuffix(end) + beside in dtypes):
                 raise _packed(path, name, f"{dtypes[name]}, {whose}")
     for name, dtype in dtypes.items():
-        if name.rpartition(".")[2].endswith("weight") and dtype.startswith(CODES):
+        if name.rpartition(".")[2].endswith("weight") and CODES.match(dtype):
             raise _packed(path, name, dtype)
 
 
