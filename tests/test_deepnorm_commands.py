@@ -143,6 +143,37 @@ def test_data_that_are_not_there_are_named(tmp_path):
     assert "deepnorm fetch mnist" in message
 
 
+@pytest.mark.parametrize(
+    ("device", "gpus", "rule"),
+    [
+        ("cuda", 0, "--device must be cpu or auto here: torch sees no GPU; got 'cuda'"),
+        ("cuda:1", 1, "--device must be among the 1 GPUs that torch sees here"),
+        ("mps", 0, "--device must be auto, cpu or cuda"),
+        ("gpu", 0, "--device must be auto, cpu or cuda"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(tmp_path, monkeypatch, device, gpus, rule):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert rule in refused(*SMALL, "-o", tmp_path / "runs", "--device", device)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_cluster_has_devices_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    sent = []
+
+    class Elsewhere:
+        def submit(self, function, task):
+            sent.append(task)
+            raise InterruptedError("enough is seen")
+
+    runs = sweeps.grid("cnn-small", "digits", [30], 1, steps=2)
+    with pytest.raises(InterruptedError):
+        sweeps.sweep(runs, tmp_path, executor=Elsewhere(), device="cuda", progress=False)
+    assert [task.device for task in sent] == ["cuda"]
+
+
 # ---------------------------------------------------------------------------------- norm
 
 
