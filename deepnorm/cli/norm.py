@@ -228,7 +228,8 @@ def _called(architecture: str) -> nn.Module:
     place, colon, called = architecture.partition(":")
     if not (place and colon and called):
         raise BadInput(f"--architecture must be MODULE:FUNCTION; got {architecture!r}")
-    sys.path.insert(0, os.getcwd())
+    here = os.getcwd()
+    sys.path.insert(0, here)
     try:
         function: Any = importlib.import_module(place)
         for part in called.split("."):
@@ -237,7 +238,7 @@ def _called(architecture: str) -> nn.Module:
     except Exception as error:  # whatever the user's code raises
         raise BadInput(f"--architecture {architecture} failed: {_said(error)}") from error
     finally:
-        sys.path.remove(os.getcwd())
+        sys.path.remove(here)
     if not isinstance(model, nn.Module):
         raise BadInput(
             f"--architecture must return a torch.nn.Module; {architecture} returns "

@@ -161,6 +161,19 @@ class Unpickler(pickle.Unpickler):
         self.dtypes: dict[str, str] = {}
         self._itemsize = itemsize
 
+    def load(self) -> Any:
+        """The object in the file.
+
+        Raises
+        ------
+        pickle.UnpicklingError
+            And other errors, if it is no pickle.
+        """
+        try:
+            return super().load()
+        except MemoryError:  # numbers of the tensors are elsewhere: no pickle needs so much
+            raise pickle.UnpicklingError("it asks for more memory than there is") from None
+
     def find_class(self, module: str, name: str) -> Any:
         """Never an import: a name of the table, or a class that does nothing."""
         if module in ("torch", "torch.storage", "torch.cuda") and name.endswith("Storage"):

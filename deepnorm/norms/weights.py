@@ -7,6 +7,8 @@ an index. The weights in a file are found by what they are: a mapping of names t
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
 import os
@@ -143,7 +145,8 @@ def read_weights(file: str | os.PathLike[str], key: str | None = None) -> Weight
         chosen, prefix = _chosen(path, {"": tensors}, key)
         return Weights(path, tensors, chosen, prefix)
     with open(path, "rb") as opened:
-        content, left, load = _guarded(path, _zipped if kind == "zip" else _legacy, opened)
+        with _intact(path):
+            content, left, load = (_zipped if kind == "zip" else _legacy)(opened)
         found = _found(content)
         if not found:
             raise ValueError(
@@ -155,10 +158,8 @@ def read_weights(file: str | os.PathLike[str], key: str | None = None) -> Weight
         storages: dict[Storage, Tensor] = {}
         tensors_of: dict[str, Tensor] = {}
         for name, entry in entries.tensors.items():
-            try:
+            with _intact(path, f"tensor `{printable(cut(name))}`: "):
                 tensors_of[name] = _tensor(entry, load, storages)
-            except (LookupError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-                raise ValueError(f"{path} is damaged: tensor `{name}`: {_said(error)}") from error
     return Weights(path, tensors_of, chosen, prefix, entries.module, left, entries.rest)
 
 
@@ -233,14 +234,18 @@ def _itemsize(name: str) -> int | None:
     return dtype.itemsize if isinstance(dtype, torch.dtype) else None
 
 
-def _guarded(path: str, read: Callable[[IO[bytes]], Read], opened: IO[bytes]) -> Read:
-    """Content, names left unread, and what loads a storage; damage of any kind is a sentence."""
+@contextlib.contextmanager
+def _intact(path: str, where: str = "") -> Iterator[None]:
+    """Around reading: damage of any kind is a sentence."""
     try:
-        return read(opened)
-    except (MemoryError, OSError):
+        yield
+    except MemoryError:
         raise
     except Exception as error:  # an arbitrary pickle can end in any error of Python
-        raise ValueError(f"{path} cannot be read as a torch file: {_said(error)}") from error
+        # A place before the beginning of the file is damage, too; other errors are the disk's.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        raise ValueError(f"{path} cannot be read as a torch file: {where}{_said(error)}") from error
 
 
 def _zipped(file: IO[bytes]) -> Read:
@@ -307,7 +312,10 @@ def _tensor(entry: StoredTensor, load: Load, storages: dict[Storage, Tensor]) ->
         raise ValueError("it is larger than its storage")
     whole = storage._replace(start=0, size=0)
     if whole not in storages:
-        storages[whole] = torch.frombuffer(load(storage), dtype=torch.uint8)
+        content = load(storage)
+        if not content:  # of which torch makes no tensor
+            raise ValueError("its storage is empty")
+        storages[whole] = torch.frombuffer(content, dtype=torch.uint8)
     raw = storages[whole]
     if storage.start + storage.size > len(raw):
         raise ValueError(f"{len(raw)} bytes are there of {storage.start + storage.size}")

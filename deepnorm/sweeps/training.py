@@ -63,20 +63,21 @@ def resolve(device: str | torch.device, *, here: bool = True) -> torch.device:
     """
     if str(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rule = "must be auto, cpu or cuda (norms are in double precision, which others lack)"
+    unknown = InvalidArgument("device", rule, quoted(str(device)))
     try:
         found = torch.device(device)
     except (RuntimeError, TypeError):
-        found = None
-    if found is None or found.type not in ("cpu", "cuda"):
-        rule = "must be auto, cpu or cuda (norms are in double precision, which others lack)"
-        raise InvalidArgument("device", rule, quoted(str(device)))
+        raise unknown from None
+    if found.type not in ("cpu", "cuda"):
+        raise unknown
     if here and found.type == "cuda":
         if not torch.cuda.is_available():
             raise InvalidArgument(
                 "device", "must be cpu or auto here: torch sees no GPU", quoted(str(device))
             )
         count = torch.cuda.device_count()
-        if found.index is not None and found.index >= count:
+        if (found.index or 0) >= count:
             rule = f"must be among the {count} GPUs that torch sees here, counted from 0"
             raise InvalidArgument("device", rule, quoted(str(device)))
     return found
