@@ -363,7 +363,7 @@ def _tensors(weights: Weights, json_to: str | None) -> None:
         console = terminal()
         console.print(f"{printable(os.path.basename(weights.file))}: {len(rows)} tensors")
         console.print()
-        columns = ("name", "dtype", "shape", "matrix", "sigma", "norm_21", "frobenius", "no norm")
+        columns = ("name", "dtype", "shape", "sigma", "norm_21", "frobenius", "no norm")
         table(
             console,
             columns,
@@ -372,7 +372,6 @@ def _tensors(weights: Weights, json_to: str | None) -> None:
                     row["name"],
                     row["dtype"],
                     _sides(row["shape"]),
-                    _sides(row["matrix"]),
                     *(_number(row[norm]) for norm in ("sigma", "norm_21", "frobenius")),
                     row["reason"],
                 )
