@@ -125,9 +125,15 @@ def test_odd_weights_are_a_sentence(state, tmp_path):
     one = torch.zeros(1)
     first = next(iter(state))
     for odd, words in (
-        ({3: one, **state}, "names that are no text: 3"),
-        ({None: one}, "names that are no text: None"),
-        ({("a", 1): one, **state}, "no text"),
+        ({3: one, **state}, "holds no mapping of names to tensors; its keys are 3 (Tensor)"),
+        ({None: one}, "its keys are None (Tensor)"),
+        ({("a", 1): one, **state}, "its keys are ('a', 1) (Tensor)"),
+        ({EVIL: 3}, r"its keys are \x1b[2J"),
+    ):
+        result = weights(tmp_path, odd)
+        assert result.exit_code == 2
+        assert words in harmless(result)
+    for odd, words in (
         ({**state, EVIL: one}, r"unknown: \x1b[2J"),
         ({**state, **{f"k{i}": one for i in range(100_000)}}, "and 99,990 more"),
         ({**state, "k" * 10**6: one}, "unknown: kkk"),

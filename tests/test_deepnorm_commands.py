@@ -1,12 +1,15 @@
 """The commands `sweep`, `norm` and `fetch`, and `fit` of a folder of runs, as one types them."""
 
+import argparse
 import json
 import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from click.testing import CliRunner
 from torch import nn
@@ -140,6 +143,37 @@ def test_data_that_are_not_there_are_named(tmp_path):
     assert "deepnorm fetch mnist" in message
 
 
+@pytest.mark.parametrize(
+    ("device", "gpus", "rule"),
+    [
+        ("cuda", 0, "--device must be cpu or auto here: torch sees no GPU; got 'cuda'"),
+        ("cuda:1", 1, "--device must be among the 1 GPUs that torch sees here"),
+        ("mps", 0, "--device must be auto, cpu or cuda"),
+        ("gpu", 0, "--device must be auto, cpu or cuda"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(tmp_path, monkeypatch, device, gpus, rule):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert rule in refused(*SMALL, "-o", tmp_path / "runs", "--device", device)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_cluster_has_devices_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    sent = []
+
+    class Elsewhere:
+        def submit(self, function, task):
+            sent.append(task)
+            raise InterruptedError("enough is seen")
+
+    runs = sweeps.grid("cnn-small", "digits", [30], 1, steps=2)
+    with pytest.raises(InterruptedError):
+        sweeps.sweep(runs, tmp_path, executor=Elsewhere(), device="cuda", progress=False)
+    assert [task.device for task in sent] == ["cuda"]
+
+
 # ---------------------------------------------------------------------------------- norm
 
 
@@ -200,19 +234,109 @@ def test_an_exported_program_knows_its_input(network, tmp_path):
     assert json.loads(result.output)["log_value"] == pytest.approx(known.log_value, rel=1e-9)
 
 
+def test_weights_of_a_training_script_are_read_and_told_of(network, tmp_path):
+    known = norms.spectral_complexity(network, (1, 8, 8))
+    weights = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    content = {"net": weights, "args": argparse.Namespace(lr=0.1), "loss": np.float64(0.3)}
+    torch.save(content, tmp_path / "last.ckpt")
+    result = run("norm", tmp_path / "last.ckpt", *NAMED, "--json", tmp_path / "norm.json")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "norm.json").read_text())
+    assert found["log_value"] == pytest.approx(known.log_value, rel=1e-12)
+    for said in ("from the key `net`", "argparse.Namespace", "the prefix `module.`"):
+        assert said in " ".join(found["notes"])
+        assert said in result.output
+
+
+def test_of_several_weights_the_command_asks_for_one(network, tmp_path):
+    other = networks.build("cnn-small", (1, 8, 8), 10, seed=4)
+    path = tmp_path / "weights.pt"
+    torch.save({"model": network.state_dict(), "ema": other.state_dict()}, path)
+    message = refused("norm", path, *NAMED)
+    assert f"--key must say which weights of {path} are meant: model, ema" in message
+    result = run("norm", path, *NAMED, "--key", "ema", "--json")
+    known = norms.spectral_complexity(other, (1, 8, 8))
+    assert json.loads(result.output)["log_value"] == pytest.approx(known.log_value, rel=1e-12)
+
+
+def test_an_architecture_may_come_from_python(network, tmp_path, monkeypatch):
+    (tmp_path / "nets_of_mine.py").write_text(
+        "from torch import nn\n"
+        "from deepnorm.networks import build\n"
+        "def small(): return build('cnn-small', (1, 8, 8), 10, seed=9)\n"
+        "def broken(): raise RuntimeError('not today')\n"
+        "def number(): return 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    safetensors.torch.save_file(network.state_dict(), "w.safetensors")
+    result = run("norm", "w.safetensors", "--architecture", "nets_of_mine:small", *SHAPE, "--json")
+    assert result.exit_code == 0, result.output
+    known = norms.spectral_complexity(network, (1, 8, 8))
+    assert json.loads(result.output)["log_value"] == pytest.approx(known.log_value, rel=1e-12)
+    torch.save(network, "model.pt")  # of a module the weights alone are read
+    result = run("norm", "model.pt", "--architecture", "nets_of_mine:small", *SHAPE, "--json")
+    assert json.loads(result.output)["log_value"] == pytest.approx(known.log_value, rel=1e-12)
+    for name, said in [
+        ("small", "must be MODULE:FUNCTION"),
+        ("nets_of_mine:none", "has no attribute 'none'"),
+        ("nets_of_yours:small", "No module named 'nets_of_yours'"),
+        ("nets_of_mine:broken", "failed: RuntimeError: not today"),
+        ("nets_of_mine:number", "must return a torch.nn.Module; nets_of_mine:number returns int"),
+    ]:
+        assert said in refused("norm", "w.safetensors", "--architecture", name, *SHAPE)
+    assert "exclude one another" in refused(
+        "norm", "w.safetensors", "--architecture", "nets_of_mine:small", *NAMED
+    )
+    assert "--input-shape must be given with --architecture" in refused(
+        "norm", "w.safetensors", "--architecture", "nets_of_mine:small"
+    )
+    assert sys.path == before
+
+
+def test_without_an_architecture_each_tensor_has_its_norms(network, tmp_path):
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "w.safetensors")
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    for name in ("w.safetensors", "w.pt"):
+        result = run("norm", tmp_path / name, "--json", "-")
+        assert result.exit_code == 0, result.output
+        found = {row["name"]: row for row in json.loads(result.output)["tensors"]}
+        assert found.keys() == network.state_dict().keys()
+        for key, tensor in network.state_dict().items():
+            norm = torch.linalg.vector_norm(tensor.double()).item()
+            assert found[key]["frobenius"] == pytest.approx(norm, rel=1e-12)
+            assert (found[key]["sigma"] is None) == (tensor.ndim < 2)
+        result = run("norm", tmp_path / name)
+        assert "reshaped kernel" in result.output
+        assert "no norm of a network" in result.output
+        for option in (["--convention", "bartlett"], ["--strict"], ["--width", "1"]):
+            assert f"{option[0]} needs --model" in refused("norm", tmp_path / name, *option)
+
+
+def test_a_module_under_a_key_is_read_on_trust(tmp_path):
+    path = tmp_path / "last.pt"
+    torch.save({"ema": nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), "epoch": 3}, path)
+    assert "--trust" in refused("norm", path, *SHAPE)
+    result = run("norm", path, *SHAPE, "--trust")
+    assert result.exit_code == 0, result.output
+    assert "1.weight" in result.output
+
+
 def test_files_that_are_no_networks_are_refused(network, tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(b"nothing of the kind")
-    assert "cannot be read as a torch file" in refused("norm", path, *NAMED)
+    assert "neither a file of torch.save nor one of safetensors" in refused("norm", path, *NAMED)
     torch.save([1, 2], path)
-    assert "must hold a state_dict" in refused("norm", path, *NAMED)
+    assert "holds no mapping of names to tensors; it is of type list" in refused(
+        "norm", path, *NAMED
+    )
     torch.save(network.state_dict(), path)
-    assert "--model must name their architecture, one of cnn" in refused("norm", path, *SHAPE)
+    assert "--input-shape needs --model, one of cnn" in refused("norm", path, *SHAPE)
     assert "--input-shape must be given" in refused("norm", path, "--model", "cnn-small")
     wrong = refused("norm", path, "--model", "cnn", *SHAPE)
     assert "does not hold the weights of 'cnn'" in wrong
     torch.save(torch.zeros(3), path)
-    assert "got Tensor" in refused("norm", path, *NAMED)
+    assert "it is of type Tensor" in refused("norm", path, *NAMED)
     assert "must be positive integers such as 1,28,28" in refused(
         "norm", path, "--input-shape", "1,x"
     )

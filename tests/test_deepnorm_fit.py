@@ -503,6 +503,20 @@ def test_what_is_no_number_is_a_dash_or_left_out(analysis):
     assert not any("nan" in line or "collapse" in line for line in statements.laws(bare))
 
 
+def test_columns_of_words_keep_a_width_on_narrow_pages(fitted):
+    text = fitted[2].read_text(encoding="utf-8")
+    style, body = text.split("</style>")
+    # What may break at any letter (code) has no least width of its own.
+    assert re.search(r"code \{[^}]*overflow-wrap: anywhere", style)
+    (width,) = re.findall(r"^\.words \{ min-width: (\d+)rem; \}", style, re.MULTILINE)
+    assert 12 <= int(width) <= 24  # readable, and no wider than a phone's page of 390 px
+    assert ".table { overflow-x: auto;" in style  # where the numbers beside it are reached
+    cells = re.findall(r"<td([^>]*)>((?:(?!</td>).)*)</td>", body, re.DOTALL)
+    broken = [attributes for attributes, content in cells if "<code>" in content]
+    assert broken
+    assert set(broken) == {' class="words"'}
+
+
 def test_the_page_explains_its_words(fitted, page):
     text = fitted[2].read_text(encoding="utf-8")
     for name in ("choices", "words"):

@@ -43,6 +43,7 @@ CONVENTIONS = ("eq2", "bartlett", "cnn-paper", "resnet-paper", "vit-paper")
 OPTIONAL = {
     "distributed": "dask",
     "pyarrow": "parquet",
+    "safetensors": "deep",
     "sklearn": "deep",
     "submitit": "slurm",
     "torch": "deep",

@@ -3,14 +3,19 @@
 # torch is imported where it is needed: help stays quick, and says how to install it.
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import os
+import sys
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepnorm.cli.common import CONVENTIONS, MODELS, library
 from deepnorm.sweeps.configuration import REFERENCES
+from replica.common.errors import InvalidArgument
 from replica.common.terminal import (
     BadInput,
     Command,
@@ -19,7 +24,6 @@ from replica.common.terminal import (
     say,
     table,
     terminal,
-    unreadable,
     write_json,
     written,
 )
@@ -28,21 +32,26 @@ from replica.common.text import cut, printable
 if TYPE_CHECKING:
     from torch import nn
 
-    from deepnorm.norms import Complexity
+    from deepnorm.norms import Complexity, Weights
 
 __all__ = ["norm"]
 
 EXAMPLES = """\b
 Examples:
   deepnorm norm weights.pt --model cnn --input-shape 1,28,28 --classes 10
-  deepnorm norm model.pt --input-shape 3,32,32 --trust
+  deepnorm norm last.ckpt --architecture nets:small --input-shape 3,32,32
+  deepnorm norm model.safetensors --json
   deepnorm norm exported.pt2 --trust --convention bartlett --json
 """
 
-#: Beginning of a zip archive, which an exported program and a torch file both are.
-EXPORTED = ".pt2"
-#: Keys under which training scripts keep the weights.
-NESTED = ("state_dict", "model_state_dict", "model")
+#: Options that belong to the norm of a network, not to tensors one by one.
+OF_NETWORKS = ("input_shape", "classes", "width", "convention", "reference", "strict")
+#: What the norms of tensors are, and are not.
+TENSORS = (
+    "each tensor as it is stored, as the matrix whose rows are its first axis (eq. N13); of a "
+    "convolution that is the reshaped kernel, not the map, which depends on the image's size",
+    "no norm of a network: that needs --model or --architecture, and --input-shape",
+)
 
 
 def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
@@ -90,6 +99,12 @@ def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
     metavar="X",
     help="Factor on the widths of --model; positive.",
 )
+@click.option(
+    "--architecture",
+    metavar="MODULE:FUNCTION",
+    help="The same from Python: a function without arguments that returns the module.",
+)
+@click.option("--key", metavar="KEY", help="Which weights, in a file that holds several.")
 @click.option("--trust", is_flag=True, help="Run the code that the file brings with it.")
 @click.option(
     "--convention",
@@ -115,6 +130,8 @@ def norm(
     name: str | None,
     classes: int,
     width: float,
+    architecture: str | None,
+    key: str | None,
     trust: bool,
     convention: str,
     reference: str,
@@ -123,16 +140,33 @@ def norm(
 ) -> None:
     """Print the norm of a network, and what each layer contributes.
 
-    FILE holds the weights of a network that --model names (a state_dict; the safe way: no code is
-    run), or a whole module (torch.save), or an exported program (.pt2, torch.export.save). The
-    latter two can run any code when they are read, and are refused without --trust: say it
-    only of files that you made or would run as a program.
+    FILE holds weights (of torch.save, as training scripts leave them, or of safetensors, also the
+    index of shards), whose architecture --model or --architecture names. Nothing in the file is
+    run. Without an architecture the norms of its tensors are printed one by one. A whole module
+    (torch.save) without an architecture and an exported program (torch.export.save) can run
+    any code when they are read, and are refused without --trust: say it only of files that you
+    made or would run as a program.
     """
     check_outputs(json_to)
     with library():
         from deepnorm import norms
-    model, known_shape = _load(file, name, input_shape, classes, width, trust)
-    shape = input_shape or known_shape
+        from deepnorm.norms.weights import file_kind
+    if name is not None and architecture is not None:
+        raise BadInput("--model and --architecture exclude one another")
+    with library():
+        kind = file_kind(file)
+        weights = None if kind == "exported" else norms.read_weights(file, key)
+    shape = None
+    notes: tuple[str, ...] = ()
+    if weights is None or (weights.module and name is None and architecture is None):
+        _refuse_code(file, trust)
+        model, shape = _exported(file) if weights is None else (_pickled(file, weights.key), None)
+    elif name is None and architecture is None:
+        _tensors(weights, json_to)
+        return
+    else:
+        model, notes = _network(weights, name, architecture, input_shape, classes, width)
+    shape = input_shape or shape
     if shape is None:
         raise BadInput("--input-shape must be given, as in --input-shape 1,28,28")
     with warnings.catch_warnings(record=True) as caught, library():
@@ -140,6 +174,7 @@ def norm(
         found = norms.spectral_complexity(
             model, shape, convention=convention, reference=reference, strict=strict
         )
+    found = dataclasses.replace(found, notes=(*notes, *found.notes))
     if json_to is not None:
         from deepnorm.report.export import jsonable
 
@@ -155,40 +190,61 @@ def norm(
 # ------------------------------------------------------------------------------- reading
 
 
-def _load(
-    file: str,
+def _network(
+    weights: Weights,
     name: str | None,
+    architecture: str | None,
     shape: tuple[int, ...] | None,
     classes: int,
     width: float,
-    trust: bool,
-) -> tuple[nn.Module, tuple[int, ...] | None]:
-    """The network of a file, and the shape of its input if the file knows it."""
-    if file.endswith(EXPORTED):
-        _refuse_code(file, trust)
-        return _exported(file)
-    weights = _weights(file)
-    if weights is None:
-        _refuse_code(file, trust)
-        return _pickled(file), None
-    if name is None:
-        raise BadInput(
-            f"{file} holds weights alone: --model must name their architecture, one of "
-            f"{', '.join(MODELS)}"
-        )
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The named architecture with the weights of a file, and how these were read."""
     if shape is None:
-        raise BadInput("--input-shape must be given with --model, as in --input-shape 1,28,28")
-    from deepnorm import networks
+        option = "--model" if architecture is None else "--architecture"
+        raise BadInput(f"--input-shape must be given with {option}, as in --input-shape 1,28,28")
+    from deepnorm import networks, norms
 
     with library():
-        model = networks.build(name, shape, classes, width=width, seed=0)
-    from deepnorm.norms.state import load_state
+        if architecture is None:
+            assert name is not None
+            model = networks.build(name, shape, classes, width=width, seed=0)
+        else:
+            model = _called(architecture)
+        try:
+            notes = norms.load_weights(model, weights)
+        except InvalidArgument:  # of --key
+            raise
+        except ValueError as error:
+            raise BadInput(
+                f"{weights.file} does not hold the weights of {name or architecture!r}: {error}"
+            ) from None
+    return model, (*weights.notes, *notes)
 
+
+def _called(architecture: str) -> nn.Module:
+    """What a function of the user's returns; its module is looked for where one stands, too."""
+    from torch import nn
+
+    place, colon, called = architecture.partition(":")
+    if not (place and colon and called):
+        raise BadInput(f"--architecture must be MODULE:FUNCTION; got {architecture!r}")
+    here = os.getcwd()
+    sys.path.insert(0, here)
     try:
-        load_state(model, weights)
-    except ValueError as error:
-        raise BadInput(f"{file} does not hold the weights of {name!r}: {error}") from None
-    return model, None
+        function: Any = importlib.import_module(place)
+        for part in called.split("."):
+            function = getattr(function, part)
+        model = function()
+    except Exception as error:  # whatever the user's code raises
+        raise BadInput(f"--architecture {architecture} failed: {_said(error)}") from error
+    finally:
+        sys.path.remove(here)
+    if not isinstance(model, nn.Module):
+        raise BadInput(
+            f"--architecture must return a torch.nn.Module; {architecture} returns "
+            f"{type(model).__name__}"
+        )
+    return model
 
 
 def _refuse_code(file: str, trust: bool) -> None:
@@ -196,68 +252,33 @@ def _refuse_code(file: str, trust: bool) -> None:
     if not trust:
         raise BadInput(
             f"{file} holds more than weights, and reading it runs code that it brings with it; if "
-            "you trust it as you would a program, say --trust; else save model.state_dict() and "
-            "name the architecture with --model"
+            "you trust it as you would a program, say --trust; else name the architecture with "
+            "--model or --architecture, for which its weights alone are read"
         )
 
 
-def _weights(file: str) -> dict[str, Any] | None:
-    """A state_dict, perhaps inside a dictionary of a training script; None if it is none."""
-    import pickle
-
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of foreign pickles, which are refused anyway
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if _is_pickle(file):
-            return None  # it asks for classes: a whole module
-        raise BadInput(f"{file} cannot be read as a torch file") from error
-    except MemoryError:
-        raise
-    except OSError as error:
-        raise unreadable(error) from None
-    except Exception as error:  # whatever torch's reader stumbles over in bytes that are no pickle
-        said = str(error) or type(error).__name__
-        raise BadInput(f"{file} cannot be read as a torch file: {cut(said)}") from None
-    for key in NESTED:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    if not isinstance(content, dict) or not all(
-        isinstance(v, torch.Tensor) for v in content.values()
-    ):
-        raise BadInput(
-            f"{file} must hold a state_dict, or one under the key {', '.join(NESTED)}; "
-            f"got {type(content).__name__}"
-        )
-    return content
-
-
-def _is_pickle(file: str) -> bool:
-    """Whether it is a torch archive, or a pickle by its first byte."""
-    import pickle
-    import zipfile
-
-    if zipfile.is_zipfile(file):
-        return True
-    with open(file, "rb") as content:
-        return content.read(1) == pickle.PROTO
-
-
-def _pickled(file: str) -> nn.Module:
-    """A whole module, whose file is trusted."""
+def _pickled(file: str, key: str) -> nn.Module:
+    """A whole module, perhaps under keys, whose file is trusted."""
     import torch
 
     try:
         model = torch.load(file, map_location="cpu", weights_only=False)
+        if key:
+            model = _under(model, key)
     except Exception as error:  # whatever the code in it raises
         raise BadInput(f"{file} cannot be read: {_said(error)}") from error
     if not isinstance(model, torch.nn.Module):
         raise BadInput(f"{file} must hold a torch.nn.Module; got {type(model).__name__}")
     return model
+
+
+def _under(content: Any, key: str) -> Any:
+    """What stands under keys joined by dots, each of which may have dots itself."""
+    for first in content if isinstance(content, Mapping) else vars(content):
+        if first == key or key.startswith(f"{first}."):
+            inner = content[first] if isinstance(content, Mapping) else getattr(content, first)
+            return inner if first == key else _under(inner, key[len(first) + 1 :])
+    raise KeyError(key)
 
 
 def _said(error: Exception) -> str:
@@ -299,7 +320,7 @@ def _print(found: Complexity, name: str) -> None:
         (
             row["name"],
             row["kind"],
-            "x".join(str(side) for side in row["shape"]),
+            _sides(row["shape"]),
             _number(row["sigma"]),
             _number(row["norm_21"]),
             "" if row["counted"] else row["reason"] or "not counted",
@@ -314,6 +335,58 @@ def _print(found: Complexity, name: str) -> None:
     )
     for note in found.notes:
         console.print(f"- {printable(note)}", soft_wrap=True)
+
+
+def _tensors(weights: Weights, json_to: str | None) -> None:
+    """The norms of the tensors of a file, where no architecture is known."""
+    context = click.get_current_context()
+    for option in OF_NETWORKS:
+        if context.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT:
+            raise BadInput(
+                f"{weights.file} holds weights alone: --{option.replace('_', '-')} needs --model, "
+                f"one of {', '.join(MODELS)}, or --architecture"
+            )
+    from deepnorm import norms
+
+    with library():
+        rows = norms.tensor_norms(
+            weights.tensors
+            if weights.prefix is None
+            else {n: t for n, t in weights.tensors.items() if n.startswith(weights.prefix)}
+        )
+    notes = (*weights.notes, *TENSORS)
+    if json_to is not None:
+        from deepnorm.report.export import jsonable
+
+        write_json(jsonable({"notes": notes, "tensors": rows}), json_to)
+    if json_to != "-":
+        console = terminal()
+        console.print(f"{printable(os.path.basename(weights.file))}: {len(rows)} tensors")
+        console.print()
+        columns = ("name", "dtype", "shape", "sigma", "norm_21", "frobenius", "no norm")
+        table(
+            console,
+            columns,
+            [
+                (
+                    row["name"],
+                    row["dtype"],
+                    _sides(row["shape"]),
+                    *(_number(row[norm]) for norm in ("sigma", "norm_21", "frobenius")),
+                    row["reason"],
+                )
+                for row in rows.to_dict(orient="records")
+            ],
+            wrapped=("name", "no norm"),
+        )
+        for note in notes:
+            console.print(f"- {printable(note)}", soft_wrap=True)
+    written(json_to)
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    """Sides of a tensor, as 16x3x3x3."""
+    return "x".join(map(str, shape))
 
 
 def _number(value: float) -> str:

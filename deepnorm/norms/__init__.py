@@ -2,7 +2,8 @@
 
 A model's forward pass is watched function by function (`calls`, `rules`, `trace`) and becomes
 a `graph` of Lipschitz constants and linear `maps`; `measure` finds the norms of the maps,
-and a convention makes one number of them. docs/norms.md derives the equations (N...).
+and a convention makes one number of them. `weights` reads files, whose `pickles` nothing is run
+of; `state` puts them into a model. docs/norms.md derives the equations (N...).
 """
 
 from deepnorm.norms.checks import UncountedLayerWarning
@@ -10,7 +11,10 @@ from deepnorm.norms.classification import margins
 from deepnorm.norms.complexity import Complexity, spectral_complexity
 from deepnorm.norms.conventions import CONVENTIONS, Convention
 from deepnorm.norms.others import other_norms
+from deepnorm.norms.state import load_weights
+from deepnorm.norms.tensors import tensor_norms
 from deepnorm.norms.tracker import NormTracker
+from deepnorm.norms.weights import Weights, read_weights
 
 __all__ = [
     "CONVENTIONS",
@@ -18,7 +22,11 @@ __all__ = [
     "Convention",
     "NormTracker",
     "UncountedLayerWarning",
+    "Weights",
+    "load_weights",
     "margins",
     "other_norms",
+    "read_weights",
     "spectral_complexity",
+    "tensor_norms",
 ]

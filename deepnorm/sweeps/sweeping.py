@@ -128,7 +128,7 @@ def sweep(
     workers : int, optional
         Processes where no executor is given: as many as cores, or as GPUs.
     device : str
-        For each worker: "auto" takes a GPU where it finds one.
+        For each worker: "cpu", "cuda", or "auto", which takes a GPU where it finds one.
     threads : int
         Of torch in each worker. Records are reproducible bit for bit with the same number.
     pack : int, optional
@@ -153,8 +153,8 @@ def sweep(
     Raises
     ------
     ValueError
-        If a run cannot be done, or the folder holds runs that would be mixed with these; nothing
-        is done then.
+        If a run cannot be done, the device is not there, or the folder holds runs that would be
+        mixed with these; nothing is done then.
     OSError
         If the folder cannot be written to, or the data cannot be read.
     ImportError
@@ -176,6 +176,9 @@ def sweep(
         raise InvalidArgument(
             "scheduler", 'belongs to `executor="dask"`', f"{scheduler!r} without it"
         )
+    # Workers elsewhere, as the jobs of a cluster, have devices of their own.
+    here = executor is None or (executor == "dask" and scheduler is None)
+    on_gpu = resolve(device, here=here).type == "cuda"
     teller = reporter(progress)
     try:
         folder = Path(folder).absolute()
@@ -192,7 +195,6 @@ def sweep(
         left = [run for run in chosen if run not in have]
         for run in have.intersection(chosen):
             tidy(folder, run, stale)
-        on_gpu = resolve(device).type == "cuda"
         stop = folder / WORK / f"stop-{uuid.uuid4().hex}"
         tasks = [
             Task(

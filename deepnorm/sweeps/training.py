@@ -23,6 +23,7 @@ from deepnorm.sweeps.members import Member, has_dropout
 from deepnorm.sweeps.packed import Packed
 from deepnorm.sweeps.records import Divergence, Result
 from deepnorm.sweeps.separate import Separate
+from replica.common.errors import InvalidArgument, quoted
 from replica.common.interruption import Interrupted, Interruption
 
 __all__ = ["EVERY", "resolve", "train", "train_together"]
@@ -44,11 +45,42 @@ class Trainer(Protocol):
         """What the optimizer remembers, by member and parameter."""
 
 
-def resolve(device: str | torch.device) -> torch.device:
-    """The device by its name; "auto" is a GPU where there is one."""
+def resolve(device: str | torch.device, *, here: bool = True) -> torch.device:
+    """The device by its name; "auto" is a GPU where there is one.
+
+    Parameters
+    ----------
+    device : str or device
+        "auto", "cpu", "cuda" or "cuda:0" and so on. Norms are in double precision, which other
+        kinds of devices (mps) do not have.
+    here : bool
+        Whether this process is to use it: it has to be there then.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or torch sees no such GPU.
+    """
     if str(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    rule = "must be auto, cpu or cuda (norms are in double precision, which others lack)"
+    unknown = InvalidArgument("device", rule, quoted(str(device)))
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise unknown from None
+    if found.type not in ("cpu", "cuda"):
+        raise unknown
+    if here and found.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InvalidArgument(
+                "device", "must be cpu or auto here: torch sees no GPU", quoted(str(device))
+            )
+        count = torch.cuda.device_count()
+        if (found.index or 0) >= count:
+            rule = f"must be among the {count} GPUs that torch sees here, counted from 0"
+            raise InvalidArgument("device", rule, quoted(str(device)))
+    return found
 
 
 def train(
@@ -90,7 +122,8 @@ def train(
     Raises
     ------
     ValueError
-        If the images are not those of the run or too few, or the network does not suit them.
+        If the images are not those of the run or too few, the network does not suit them, or the
+        device is not there.
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is written.
     OSError

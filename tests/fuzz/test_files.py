@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import gzip
 import io
+import itertools
 import json
 import math
 import os
@@ -31,11 +32,13 @@ from replica.common import files
 from replica.scaling import curves_from_table, read_curves
 
 torch = pytest.importorskip("torch")
+safetensors = pytest.importorskip("safetensors.torch")
 
 from deepnorm import datasets, sweeps  # noqa: E402
 from deepnorm.datasets import load  # noqa: E402
 from deepnorm.datasets.batches import parse as parse_batch  # noqa: E402
 from deepnorm.datasets.idx import parse as parse_idx  # noqa: E402
+from deepnorm.norms import read_weights, tensor_norms  # noqa: E402
 from deepnorm.sweeps import claims, driver, grid, read_result, survey, sweep, train  # noqa: E402
 from deepnorm.sweeps.checkpoints import read_checkpoint, write_checkpoint  # noqa: E402
 from deepnorm.sweeps.files import WORK, DamagedFile, _checksum, write_result  # noqa: E402
@@ -77,6 +80,40 @@ def broken(content, data):
         else:
             content[at:at] = content[at:to]
     return bytes(content)
+
+
+# ---------------------------------------------------------------------------- weights
+
+
+def saved_weights():
+    """Files of torch.save of both formats and two protocols, and one of safetensors."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.BatchNorm2d(2))
+    files = []
+    for content in (model.state_dict(), model, {"net": model.state_dict(), "epoch": 1}):
+        for zipped, protocol in itertools.product((True, False), (2, 4)):
+            buffer = io.BytesIO()
+            options = {"_use_new_zipfile_serialization": zipped, "pickle_protocol": protocol}
+            torch.save(content, buffer, **options)
+            files.append(buffer.getvalue())
+    return [*files, safetensors.save(model.state_dict())]
+
+
+WEIGHTS = saved_weights()
+
+
+@given(data=st.data())
+def test_broken_weights_are_refused_by_name(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "weights.pt"
+    path.write_bytes(broken(data.draw(st.sampled_from(WEIGHTS)), data))
+    said, names = str(path), []
+    with guard():
+        try:
+            tensors = read_weights(path).tensors
+            names = tensor_norms(tensors)["name"].tolist()
+        except ValueError as error:
+            said, tensors = str(error), {}
+    assert str(path) in said
+    assert names == list(tensors)  # what was changed is not read, or numbers without a checksum
 
 
 # ---------------------------------------------------------------------------- learning curves
