@@ -18,7 +18,7 @@ from tests.seeds import TEST_SEED
 
 #: Programs of the slow test.
 MANY = 10_000
-#: Slopes that are found on the real line err by this (docs/norms.md, section 2).
+#: Slopes that are found on the real line err by this (docs/norms.md, section 1).
 SLOPE = 1e-6
 WIDTH = 4
 

@@ -122,7 +122,7 @@ def spectral_complexity(
     strict : bool
         Raise if an operator is met whose effect on norms is not known, if the output depends on
         a parameter by a way that was not seen, or if the Jacobian is measured to be larger than
-        its bound, eq. (N13). Otherwise an unknown operator counts as 1-Lipschitz, each of these
+        its bound, eq. (N15). Otherwise an unknown operator counts as 1-Lipschitz, each of these
         is listed in the notes, and an `UncountedLayerWarning` is given.
 
     Raises

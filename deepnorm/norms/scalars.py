@@ -3,7 +3,7 @@
 ``x * sigmoid(x)`` is SiLU, ``0.5 * x * (1 + erf(x / sqrt(2)))`` GELU, ``x * (x > 0)`` ReLU. As a
 product of factors none of them has a Lipschitz constant; as a function of one number each has. So
 operators that act entry by entry are kept as a tree of such functions, and where branches of one
-tree meet, the whole is tried on the real line (docs/norms.md, section 2).
+tree meet, the whole is tried on the real line (docs/norms.md, section 1).
 """
 
 from __future__ import annotations
