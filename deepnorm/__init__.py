@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deepnorm.norms import (
         Complexity,
         NormTracker,
+        log_fisher_rao,
         margins,
         other_norms,
         spectral_complexity,
@@ -34,6 +35,7 @@ _HOMES = {
     "NormTracker": "norms",
     "Run": "sweeps",
     "grid": "sweeps",
+    "log_fisher_rao": "norms",
     "margins": "norms",
     "other_norms": "norms",
     "read_runs": "sweeps",
@@ -46,6 +48,7 @@ __all__ = [
     "NormTracker",
     "Run",
     "grid",
+    "log_fisher_rao",
     "margins",
     "other_norms",
     "read_runs",

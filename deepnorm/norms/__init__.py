@@ -10,6 +10,7 @@ from deepnorm.norms.checks import UncountedLayerWarning
 from deepnorm.norms.classification import margins
 from deepnorm.norms.complexity import Complexity, spectral_complexity
 from deepnorm.norms.conventions import CONVENTIONS, Convention
+from deepnorm.norms.fisher import log_fisher_rao
 from deepnorm.norms.others import other_norms
 from deepnorm.norms.state import load_weights
 from deepnorm.norms.tensors import tensor_norms
@@ -24,6 +25,7 @@ __all__ = [
     "UncountedLayerWarning",
     "Weights",
     "load_weights",
+    "log_fisher_rao",
     "margins",
     "other_norms",
     "read_weights",

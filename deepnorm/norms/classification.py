@@ -13,7 +13,7 @@ from deepnorm.norms.calls import tensors_in
 from deepnorm.norms.trace import quiet
 from replica.common.arguments import InvalidArgument, quoted
 
-__all__ = ["margins"]
+__all__ = ["margins", "read_batches"]
 
 #: ln R beyond this is no norm, and leaves nothing of a margin.
 LARGEST = 1e6
@@ -53,29 +53,18 @@ def margins(
     ValueError
         If the arguments do not fit together, or the model has fewer than two classes.
     """
-    _check(model, images, labels, batch, log_norm)
-    if len(images) == 0 or labels.shape != (len(images),):
-        raise InvalidArgument(
-            "labels",
-            "must hold one class for each of the `images`",
-            f"shapes {tuple(labels.shape)} and {tuple(images.shape)}",
-        )
-    if labels.is_floating_point():
-        raise InvalidArgument("labels", "must be integers", f"{labels.dtype}")
-    parameter = next(model.parameters(), None)
-    device = images.device if parameter is None else parameter.device
+    _check_log_norm(log_norm)
     parts = []
     with quiet(model):
-        size = min(int(batch), len(images))
-        for some, truth in zip(images.split(size), labels.split(size), strict=True):
-            scores = next(tensors_in(model(some.to(device)))).double()
+        for some, truth in read_batches(model, images, labels, batch):
+            scores = next(tensors_in(model(some))).double()
             if scores.dim() != 2 or scores.shape[1] < 2:
                 raise InvalidArgument(
                     "model",
                     "must give each image one score a class, of two or more",
                     f"shape {tuple(scores.shape)}",
                 )
-            index = truth.to(device)[:, None].long()
+            index = truth[:, None]
             if int(index.min()) < 0 or int(index.max()) >= scores.shape[1]:
                 raise InvalidArgument(
                     "labels",
@@ -90,8 +79,14 @@ def margins(
     return value.sign() * torch.exp(value.abs().log() - log_norm)
 
 
-def _check(model: Any, images: Any, labels: Any, batch: Any, log_norm: Any) -> None:
-    """Refuse what is not of the kind that is written above."""
+def read_batches(model: Any, images: Any, labels: Any, batch: Any) -> list[tuple[Tensor, Tensor]]:
+    """Images and their classes, some at a time, on the model's device.
+
+    Raises
+    ------
+    ValueError
+        If they are not what they should be.
+    """
     if not isinstance(model, nn.Module):
         raise InvalidArgument("model", "must be a torch.nn.Module", f"{type(model).__name__}")
     for name, tensor in (("images", images), ("labels", labels)):
@@ -101,6 +96,22 @@ def _check(model: Any, images: Any, labels: Any, batch: Any, log_norm: Any) -> N
         raise InvalidArgument("batch", "must be a whole number", quoted(batch))
     if int(batch) < 1:
         raise InvalidArgument("batch", "must be positive", quoted(batch))
+    if len(images) == 0 or labels.shape != (len(images),):
+        raise InvalidArgument(
+            "labels",
+            "must hold one class for each of the `images`",
+            f"shapes {tuple(labels.shape)} and {tuple(images.shape)}",
+        )
+    if labels.is_floating_point():
+        raise InvalidArgument("labels", "must be integers", f"{labels.dtype}")
+    parameter = next(model.parameters(), None)
+    device = images.device if parameter is None else parameter.device
+    size = min(int(batch), len(images))
+    pairs = zip(images.split(size), labels.split(size), strict=True)
+    return [(some.to(device), truth.to(device).long()) for some, truth in pairs]
+
+
+def _check_log_norm(log_norm: Any) -> None:
     try:
         value = float(log_norm) if isinstance(log_norm, numbers.Real) else math.nan
     except OverflowError:
