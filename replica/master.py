@@ -8,6 +8,7 @@ docs/theory.md, section 11; the integrals are those of `replica.flat`.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -162,12 +163,10 @@ def structured_master_curve(
         wanted = np.atleast_1d(arguments.numbers("lam", lam)).ravel()
         for value in wanted[~ranges.SCALED_NORM.holds(wanted)][:1]:
             _check("lam", float(value), ranges.SCALED_NORM)
-    early = _early_law(a, r)
-    curve: _Path | _Explicit = _Explicit(a, r) if r > 0.5 and a < 2 else _Path(a, r)
+    curve, optimum, early = _prepared(a, r)
     if wanted is None:
         wanted = curve.default(count)
     log_error, slope, estimate = curve.at(wanted)
-    optimum = curve.optimum()
     small = _second_law(a, r) if r > 0.5 and a > 2 else early
     error = np.exp(log_error)
     for array in (wanted, error, slope, estimate):
@@ -197,6 +196,15 @@ def _check(name: str, value: float, rule: arguments.Range) -> None:
     """Refuse a number that breaks its rule."""
     if not rule.holds(np.array([value]))[0]:
         raise arguments.InvalidArgument(name, rule.words, arguments.show(value))
+
+
+@functools.lru_cache(maxsize=64)
+def _prepared(
+    a: float, r: float
+) -> tuple[_Path | _Explicit, tuple[float, float], tuple[float, float]]:
+    """What does not depend on lam and takes most of the time: curve, optimum, early law."""
+    curve = _Explicit(a, r) if r > 0.5 and a < 2 else _Path(a, r)
+    return curve, curve.optimum(), _early_law(a, r)
 
 
 # ------------------------------------------------------------------- constants of the spectrum

@@ -357,7 +357,7 @@ def test_of_isotropic_clusters_hebb_is_best(tmp_path):
     assert "rises from Hebb's rule on" in said
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1e-4, 1e12])
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_the_best_norm_goes_like_one_over_the_root_of_the_variance(scale):
     eigenvalues, rest = np.array([3.0, 1.0, 0.2]), ([0.1, 1, 4], [0.2, 0.3, 0.5])
     best = replica.optimal_norm([0.1, 3.0], inputs=Spectrum(eigenvalues, *rest)).lam

@@ -52,6 +52,9 @@ SCRIPTS = {
     "trajectory": trajectory,
     "agreement": agreement_figure,
 }
+#: Laws of inputs whose exponents are measured: all, and by default one from each regime.
+LAWS = structured.LAWS
+FEW_LAWS = structured.GROWTH
 #: Drawn without anybody's data: these, and those of our own sweep.
 MADE = [name for name in figures.FIGURES if name not in figures.OF_CURVES]
 #: Written to files by default: one that simulates, the quickest, those with a table, and one of our
@@ -73,6 +76,7 @@ def small_simulations():
         patch.setattr(trajectory, "SEEDS", 4)
         patch.setattr(trajectory, "ALPHAS", (1.0, 5.0))
         patch.setattr(trajectory, "LAM", np.geomspace(0.1, 5, 7))
+        patch.setattr(structured, "LAWS", FEW_LAWS)
         draws = [
             agreement.Draw(
                 "noiseless", "rademacher", 3.0, ("logistic", "Bayes"), ((60, 6), (120, 5))
@@ -270,7 +274,16 @@ def test_the_product_law_holds_where_it_must_and_fails_elsewhere(data):
     assert np.abs(d.measured - d.predicted)[d.holds].max() < LIMIT
     assert np.all((d.predicted - d.measured)[~d.holds] > 0.1)
     late = [a > 2 and r > 0.5 for a, r in structured.LAWS]
+    assert 0 < sum(late) < len(late)
     np.testing.assert_array_equal(late, ~d.holds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("a", "r"), LAWS)
+def test_exponents_of_every_law_of_inputs_are_close_to_their_limits(a, r):
+    assert structured._decade(a, r) == pytest.approx(
+        float(scaling_exponents(a, r).gamma_meas), abs=LIMIT
+    )
 
 
 def test_each_pair_is_placed_where_its_exponents_come_back(data):

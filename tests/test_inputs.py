@@ -5,6 +5,7 @@ import pickle
 import mpmath as mp
 import numpy as np
 import pytest
+from grids import diagonal, slow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,11 +108,8 @@ class ZetaSums:
 
 # 2r is no integer: there logarithms replace powers, in the formulas of this file only
 LAWS = [
-    (1.01, 0.01), (1.5, 0.3), (3.0, 0.7), (7.3, 4.9), (20.0, 0.05),
-    *(
-        pytest.param(*law, marks=pytest.mark.slow)
-        for law in ((1.2, 1.3), (2.0, 0.26), (5.0, 0.99), (20.0, 1.1))
-    ),
+    (1.01, 0.01), (1.5, 0.3), (20.0, 0.05), slow(1.2, 1.3), slow(2.0, 0.26), slow(3.0, 0.7),
+    slow(5.0, 0.99), slow(7.3, 4.9), slow(20.0, 1.1),
 ]  # fmt: skip
 
 
@@ -129,13 +127,16 @@ def test_sums_of_endless_power_laws(capacity, source):
                 assert abs(found[name] / exact - 1) < tolerance(nodes), (name, log_k)
 
 
+FINITE = [(1.5, 0.3), (0.7, 1.2), (4.0, 0.4)]
+
+
 @pytest.mark.parametrize(
-    "modes",
-    [1, 7, 50, pytest.param(2100, marks=pytest.mark.slow), 4800,
-     pytest.param(10**5, marks=pytest.mark.slow), 10**12],
-)  # fmt: skip
-@pytest.mark.parametrize(("capacity", "source"), [(1.5, 0.3), (0.7, 1.2), (4.0, 0.4)])
-def test_sums_of_finite_power_laws(capacity, source, modes):
+    ("modes", "law"),
+    diagonal([1, 7, 50, 4800, 10**12], FINITE)
+    + [slow(modes, law) for modes in (2100, 10**5) for law in FINITE],
+)
+def test_sums_of_finite_power_laws(modes, law):
+    capacity, source = law
     nodes = PowerLaw(capacity, source, modes=modes).nodes
     assert nodes.smallest == 0
     assert nodes.total == modes

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from grids import slow
 
 from replica import logistic_teacher_student
 from replica.scaling import (
@@ -67,7 +68,7 @@ def found(law):
 # ---------------------------------------------------------------- what is known comes back
 
 
-@pytest.mark.parametrize("shape", ["logistic", "erf"])
+@pytest.mark.parametrize("shape", ["logistic", slow("erf")])
 def test_known_exponents_come_back(shape):
     law = SyntheticLaw(shape=shape)
     a = analyse(curves_of(law, seed=3), bootstrap=FEW)

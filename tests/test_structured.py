@@ -6,6 +6,7 @@ import itertools
 import mpmath
 import numpy as np
 import pytest
+from grids import diagonal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -155,7 +156,7 @@ def refused_alike(here, there):
     assert here.argument == there.argument or known_beforehand
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(LOSSES, NOISES, logarithmic(0.1, 1e4), logarithmic(1e-3, 1e3))
 def test_one_level_is_isotropic(loss, teacher, alpha, omega):
     scale = np.sqrt(omega)
@@ -403,10 +404,15 @@ def test_one_early_curve_for_all_numbers_of_examples():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "count"), [(THREE, 3.0), (ENDLESS, 1e3), (MarchenkoPastur(0.5), 5.0)], ids=repr
+    ("where", "noise"),
+    diagonal(
+        [(THREE, 3.0), (ENDLESS, 1e3), (MarchenkoPastur(0.5), 5.0)],
+        [{}, {"label_flip": 0.1}, {"label_noise": 0.5}],
+    ),
+    ids=repr,
 )
-@pytest.mark.parametrize("noise", [{}, {"label_flip": 0.1}, {"label_noise": 0.5}], ids=repr)
-def test_no_norm_beats_bayes(inputs, count, noise):
+def test_no_norm_beats_bayes(where, noise):
+    inputs, count = where
     limit = convexity_limit(count, inputs=inputs, **noise)
     lam = np.geomspace(1e-2, min(1e3, limit * (1 - 1e-6)), 25)
     path = logistic_teacher_student(count, lam, inputs=inputs, **noise)
@@ -517,8 +523,7 @@ TEACHERS = [
 ]
 
 
-@pytest.mark.parametrize("teacher", TEACHERS, ids=repr)
-@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize(("name", "teacher"), diagonal(SPECTRA, TEACHERS), ids=repr)
 def test_capacity_and_limit_of_convexity_are_isotropic_per_mode(name, teacher):
     """There every mode is learned, nu = 0, and the field alone is left."""
     inputs, modes = SPECTRA[name]

@@ -8,6 +8,7 @@ import threading
 import numba
 import numpy as np
 import pytest
+from grids import diagonal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -133,8 +134,7 @@ def plain(name, data, loss, steps):
 
 
 @pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize("loss", LOSSES, ids=repr)
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("name", "loss"), diagonal(RULES, LOSSES), ids=repr)
 def test_a_rule_is_that_of_its_article(examples, name, loss, intercept):
     data = with_intercept(examples) if intercept else examples
     done = run(name, data, 9, loss=loss)
@@ -175,8 +175,7 @@ def test_records_are_what_they_say(examples, name, intercept):
 
 
 @pytest.mark.parametrize("loss", [Logistic(1.0), SquaredHinge(1.0)], ids=repr)
-@pytest.mark.parametrize("cut", [1, 6, 13])
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("name", "cut"), diagonal(RULES, [1, 6, 13]))
 def test_a_resumed_run_is_the_uninterrupted_one(examples, name, cut, loss):
     data = with_intercept(examples)
     whole = run(name, data, 20, loss=loss)
@@ -185,8 +184,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(examples, name, cut, loss):
 
 
 @compiled_only
-@pytest.mark.parametrize("loss", [Logistic(1.0), Square(1.0)], ids=repr)
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("name", "loss"), diagonal(RULES, [Logistic(1.0), Square(1.0)]), ids=repr)
 def test_every_number_of_threads_gives_the_same_bits(name, loss):
     data = p.teacher_student(110, 4.99, seed=2)  # the last part is short, and its rows odd
     runs = []
@@ -330,8 +328,7 @@ def test_small_steps_of_minibatches_follow_the_flow():
 
 
 @compiled_only
-@pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize("name", ["decay", "nesterov"])
+@pytest.mark.parametrize(("name", "intercept"), diagonal(["decay", "nesterov"], [False, True]))
 def test_weight_decay_ends_at_the_ridge_minimiser(examples, name, intercept):
     data = with_intercept(examples) if intercept else examples
     done = RULES[name][0](
@@ -357,8 +354,11 @@ def test_weight_decay_ends_at_the_ridge_minimiser(examples, name, intercept):
 
 
 @compiled_only
-@pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize("loss", [Exponential(1.0), SquaredHinge(1.0), Square(1.0)], ids=repr)
+@pytest.mark.parametrize(
+    ("loss", "intercept"),
+    diagonal([Exponential(1.0), SquaredHinge(1.0), Square(1.0)], [False, True]),
+    ids=repr,
+)
 def test_the_flow_of_any_loss_is_the_limit_of_small_steps(examples, loss, intercept):
     data = with_intercept(examples) if intercept else examples
     flow = p.gradient_flow(data, until_time=1.0, tolerance=1e-7, loss=loss, progress=False)
