@@ -4,11 +4,13 @@
 folded in, and weighs each by the gain of the paths through it, eq. (N6). `MatrixConvention`
 is a formula over a list of matrices made from the stored weights: kernels are reshaped to
 (out, in k k), batch norms, activations and the data flow play no part, and M = 0.
+`ParameterConvention` is a norm of all parameters, whatever they do.
 """
 
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,9 +27,14 @@ __all__ = [
     "CnnPaper",
     "Convention",
     "Eq2",
+    "FrobeniusPaper",
+    "L1Paper",
     "MatrixConvention",
     "OperatorConvention",
+    "ParameterConvention",
     "ResnetPaper",
+    "SigmaProductPaper",
+    "Sum21Paper",
     "VitPaper",
 ]
 
@@ -150,8 +157,64 @@ class VitPaper(MatrixConvention):
         return power_sum(others + log_t)
 
 
+class Sum21Paper(CnnPaper):
+    """What was logged later for a CNN: R = sum_i t_i, t_i the sum of the column norms."""
+
+    name = "sum-21-paper"
+
+    def log_value(self, log_sigma: Array, log_t: Array) -> float:
+        """The formula above."""
+        return float(logsumexp(log_t)) if len(log_t) else -np.inf
+
+
+class SigmaProductPaper(CnnPaper):
+    """What was logged later for a CNN: R = prod_i sigma_i of the reshaped kernels."""
+
+    name = "sigma-product-paper"
+
+    def log_value(self, log_sigma: Array, log_t: Array) -> float:
+        """The formula above."""
+        return float(log_sigma.sum())
+
+
+class ParameterConvention(Convention):
+    """A norm of all parameters as one vector, biases and gains included."""
+
+    @abc.abstractmethod
+    def log_value(self, parameters: Sequence[Tensor]) -> float:
+        """Ln R."""
+
+
+class L1Paper(ParameterConvention):
+    """What was logged later for a CNN: R = sum of |theta| over all parameters."""
+
+    name = "l1-paper"
+
+    def log_value(self, parameters: Sequence[Tensor]) -> float:
+        """The formula above."""
+        return _log(sum(float(p.detach().double().abs().sum()) for p in parameters))
+
+
+class FrobeniusPaper(ParameterConvention):
+    """What was logged later for a CNN: R = sqrt(sum of theta^2 over all parameters)."""
+
+    name = "frobenius-paper"
+
+    def log_value(self, parameters: Sequence[Tensor]) -> float:
+        """The formula above, by the largest entry: squares leave the range of a double."""
+        sizes = [float(torch.linalg.vector_norm(p.detach().double())) for p in parameters]
+        return _log(math.hypot(*sizes))
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else -math.inf
+
+
 #: All conventions by name; the first is the default.
 CONVENTIONS: dict[str, Convention] = {
     convention.name: convention
-    for convention in (Eq2(), Bartlett(), CnnPaper(), ResnetPaper(), VitPaper())
+    for convention in (
+        *(Eq2(), Bartlett(), CnnPaper(), ResnetPaper(), VitPaper()),
+        *(L1Paper(), FrobeniusPaper(), Sum21Paper(), SigmaProductPaper()),
+    )
 }
