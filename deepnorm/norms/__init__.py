@@ -1,9 +1,10 @@
 """Norms of PyTorch models: the spectral complexity of eq. (2), its variants, and others.
 
 A model's forward pass is watched operator by operator (`calls`, `rules`, `patterns`, `trace`) and
-becomes a `graph` of Lipschitz constants and linear `maps`, which `accounting` holds against the model;
-`measure` finds the norms of the maps, and a convention makes one number of them. `weights` reads files, whose `pickles` nothing is run
-of; `state` puts them into a model. docs/norms.md derives the equations (N...).
+becomes a `graph` of Lipschitz constants and linear `maps`, which `accounting` holds against the
+model; `measure` finds the norms of the maps, and a convention makes one number of them. `weights`
+reads files, of whose `pickles` nothing is run; `state` puts them into a model. docs/norms.md
+derives the equations (N...).
 """
 
 from deepnorm.norms.checks import UncountedLayerWarning

@@ -9,7 +9,7 @@ tree meet, the whole is tried on the real line (docs/norms.md, section 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,8 @@ ENTRYWISE = frozenset(
 CASTS = frozenset(("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16"))
 #: Operators in a row: a loop is no activation.
 DEEPEST = 64
+#: Functions whose slopes are remembered: a network has the same activation many times.
+REMEMBERED = 256
 #: The real line, at steps that grow from 1e-3 with the distance from 0, to 1e7.
 FINE = 1e-3
 #: A slope this much larger farther out, or at smaller steps, has no bound.
@@ -60,6 +62,9 @@ KNOWN: tuple[tuple[Callable[[Tensor], Tensor], float], ...] = (
     (F.hardswish, lipschitz.SLOPES["hardswish"]),
     (F.selu, lipschitz.SLOPES["selu"]),
 )
+
+
+_found: dict[Hashable, tuple[float | None, Bounds | None]] = {}
 
 
 @dataclass(eq=False)
@@ -156,10 +161,32 @@ class Scalar:
         for start in self.starts():
             if start.node is None or (start.function is not None and not usable(start.node)):
                 continue
-            slope = self.slope(start)
-            if slope is not None:
-                return start.node, slope, self.bounds(start)
+            key = self._key({id(start): "x"})
+            if key not in _found:
+                slope = self.slope(start)
+                ends = None if slope is None else self.bounds(start)
+                if len(_found) >= REMEMBERED:
+                    _found.clear()
+                _found[key] = slope, ends
+            slope, ends = _found[key]
+            if slope is not None and ends is not None:
+                return start.node, slope, ends
         return None
+
+    def _key(self, known: dict[int, Hashable]) -> Hashable:
+        """What it computes, in terms of a start that is known."""
+        if id(self) not in known:
+
+            def put(leaf: Any) -> Hashable:
+                if isinstance(leaf, Scalar):
+                    return leaf._key(known)
+                return leaf.item() if isinstance(leaf, Tensor) else str(leaf)
+
+            leaves: list[Hashable] = []
+            tree_map(lambda leaf: leaves.append(put(leaf)), (self.args, self.kwargs))
+            # a number stands for what is shared, so that a key is no longer than its tree
+            known[id(self)] = hash((str(self.function), *leaves))
+        return known[id(self)]
 
     def slope(self, start: Scalar) -> float | None:
         """Its Lipschitz constant on the real line, None if it has none.
