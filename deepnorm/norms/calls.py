@@ -27,6 +27,7 @@ __all__ = [
     "Call",
     "Cut",
     "Made",
+    "Moved",
     "Rule",
     "RuleFailed",
     "Tracer",
@@ -51,6 +52,15 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Entries of a node that were only moved: where each stood, and what they were multiplied by."""
+
+    node: int
+    places: Tensor
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
 class Value:
     """A tensor that depends on the input.
 
@@ -61,11 +71,14 @@ class Value:
         The dense matrices whose outputs it is the sum of, while it is only rearranged.
     bounds : (float, float)
         Between which its entries lie whatever the input.
+    moved : Moved or None
+        Part of another value, so that parts of one that share no entry may be put together again.
     """
 
     node: int
     cuts: tuple[Cut, ...] = ()
     bounds: tuple[float, float] = INFINITE
+    moved: Moved | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,13 @@ def _activation(call: Call) -> None:
         low, high = float(call["min_val"]), float(call["max_val"])
     if call.name == "relu":
         low, high = 0.0, max(call.bounds(data)[1], 0.0)
-    call.through(data, lipschitz.SLOPES[call.name], bounds=(low, high))
+    index = call.through(data, lipschitz.SLOPES[call.name], bounds=(low, high))
+    if call.name in ("neg", "negative"):
+        ends = call.bounds(data)
+        call.tracer.nodes[index].weights = [-1.0]
+        call.tracer.nodes[index].bounds = -ends[1], -ends[0]
+        before = call.inputs[id(data)]
+        call.tracer.put(call.result, Value(index, (), (-ends[1], -ends[0]), before.moved))
 
 
 RULES.update(dict.fromkeys(lipschitz.SLOPES, _activation))

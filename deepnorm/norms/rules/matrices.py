@@ -58,7 +58,7 @@ def _size(matrix: Tensor) -> float:
     return math.sqrt(min(squares, sums))
 
 
-@rule("matmul", "mm", "bmm", "mv", "dot", "inner", "vdot", "linalg_matmul", "chain_matmul")
+@rule("matmul", "mm", "bmm", "mv", "dot", "inner", "vdot", "linalg_matmul", "_sparse_mm")
 def matmul(call: Call) -> None:
     """A product with a matrix on either side, or of two tensors that depend on the input."""
     first, second = list(tensors_in(call.arguments))[:2]

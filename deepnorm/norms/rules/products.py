@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from deepnorm.norms import patterns
-from deepnorm.norms.calls import INFINITE, Call
+from deepnorm.norms.calls import INFINITE, Call, Value
 from deepnorm.norms.rules.entrywise import magnitude
 from deepnorm.norms.rules.registry import rule
 from deepnorm.norms.rules.sums import broadcast
@@ -73,13 +74,17 @@ def times(call: Call, data: Tensor, other: Any, *, divides: bool = False) -> Non
         by = by.detach().reshape(()).item()
     single = not isinstance(by, Tensor) and spread == 1
     real = not isinstance(by, complex)
-    call.through(
+    index = call.through(
         data,
         spread * magnitude(by),
         tag="scale" if single else "",
         weights=[float(by)] if single and real else None,
         bounds=bounds,
     )
+    moved = call.inputs[id(data)].moved
+    if single and moved is not None:
+        moved = replace(moved, factor=moved.factor * magnitude(by))
+        call.tracer.put(call.result, Value(index, (), bounds, moved))
 
 
 def _finite(bounds: tuple[float, float]) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepnorm.norms.calls import Call, Cut, Value, tensors_in
+from deepnorm.norms.calls import Call, Cut, Moved, Value, tensors_in
 from deepnorm.norms.rules.registry import rule
 
 __all__ = ["REARRANGED", "SAME"]
@@ -28,7 +28,15 @@ REARRANGED = (
     *("select", "slice", "index_select", "gather", "take", "take_along_dim", "index", "roll"),
     *("flip", "fliplr", "flipud", "rot90", "expand", "expand_as", "repeat", "tile"),
     *("repeat_interleave", "broadcast_to", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
-    *("diagonal", "native_channel_shuffle", "atleast_1d", "atleast_2d", "atleast_3d", "tril"),
+    *(
+        "as_strided",
+        "diagonal",
+        "native_channel_shuffle",
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "tril",
+    ),
     *("triu", "masked_select", "im2col", "upsample_nearest1d", "upsample_nearest2d", "diag"),
     *("upsample_nearest3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d"),
     *("_upsample_nearest_exact3d", "select_copy", "view_copy", "unsafe_chunk", "split_copy"),
@@ -51,7 +59,7 @@ def same(call: Call) -> None:
             return
     tag = "detach" if call.name == "detach" else "shape"
     index = call.through(data, tag=tag, bounds=value.bounds)
-    call.tracer.put(result, Value(index, value.cuts, value.bounds))
+    call.tracer.put(result, Value(index, value.cuts, value.bounds, value.moved))
 
 
 @rule(
@@ -91,6 +99,8 @@ def _places(call: Call, first: str, data: Tensor) -> list[Tensor]:
     # From 1 on: a zero is then a padding, which is a constant.
     numbers = torch.arange(1, data.numel() + 1, dtype=torch.float64, device=data.device)
     numbers = numbers.view(data.shape)
+    if call.name == "as_strided":  # by places in memory
+        numbers = torch.empty_like(data, dtype=torch.float64).copy_(numbers)
     if call.function._schema.is_mutable:  # transpose_, squeeze_: the shape of before is gone
         return [numbers.view(call.result.shape)]
     return list(tensors_in(call.function(**(call.arguments | {first: numbers}))))
@@ -134,12 +144,17 @@ def move(
             node = call.emit("add", list(parts), weights=[1.0] * len(parts), out=out)
         call.tracer.put(out, Value(node, (), bounds))
         return
+    moved = None
+    if places.numel() < data.numel() or value.moved is not None:
+        earlier = value.moved or Moved(value.node, torch.arange(data.numel(), device=places.device))
+        found = torch.where(places >= 0, earlier.places[places.clamp(min=0)], -1)
+        moved = Moved(earlier.node, found, earlier.factor)
     node = call.emit("map", [data], [factor], tag=tag, out=out)
     parts = parts or [node]
     cuts = [
         Cut(cut.origin, part, rows) for (cut, rows), part in zip(kept, parts, strict=bool(kept))
     ]
-    call.tracer.put(out, Value(node, tuple(cuts), bounds))
+    call.tracer.put(out, Value(node, tuple(cuts), bounds, moved))
 
 
 @rule("constant_pad_nd", "pad", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d")

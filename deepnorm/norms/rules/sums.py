@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from deepnorm.norms import patterns
-from deepnorm.norms.calls import Call, Cut, Value, tensors_in
+from deepnorm.norms.calls import Call, Cut, Moved, Value, tensors_in
 from deepnorm.norms.rules.registry import rule
 
 __all__ = ["broadcast"]
@@ -126,7 +127,23 @@ def side_by_side(call: Call) -> None:
     if len(operands) == 1:
         call.through(operands[0], tag="shape", bounds=bounds)
         return
+    parts = [call.inputs[id(t)].moved for t in operands]
+    if all(part is not None and part.node == parts[0].node for part in parts):  # type: ignore[union-attr]
+        together = [part for part in parts if part is not None]
+        call.emit("map", [together[0].node], [_reassembled(together)], bounds=bounds)
+        return
     call.emit("stack", list(operands), bounds=bounds)
+
+
+def _reassembled(parts: list[Moved]) -> float:
+    """The norm of parts of one tensor side by side: of the entry that stands in most of them."""
+    counts = torch.zeros(1 + max(int(part.places.max()) for part in parts), dtype=torch.float64)
+    for part in parts:
+        places = part.places[part.places >= 0].cpu()
+        counts.index_add_(
+            0, places, torch.full((len(places),), part.factor**2, dtype=torch.float64)
+        )
+    return math.sqrt(float(counts.max()))
 
 
 @rule("copy", "fill", "zero")
