@@ -53,7 +53,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Moved:
-    """Entries of a node that were only moved: where each stood, and what they were multiplied by."""
+    """Entries of a node that were only moved: where each stood, and times what."""
 
     node: int
     places: Tensor

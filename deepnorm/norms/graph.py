@@ -489,7 +489,8 @@ class Graph:
                 logs = logs + log_sigma[node.use]
             with np.errstate(invalid="ignore"):
                 parts = level[node.parents] + logs
-            parts = np.where(np.isneginf(level[node.parents]), -np.inf, parts)
+            # zero times an unknown factor
+            parts = np.where(np.isneginf(level[node.parents]) | np.isnan(parts), -np.inf, parts)
             power = 2.0 if node.kind == "stack" else 1.0
             level[index] = np.logaddexp.reduce(power * parts) / power
         return float(level[self.output])

@@ -28,15 +28,8 @@ REARRANGED = (
     *("select", "slice", "index_select", "gather", "take", "take_along_dim", "index", "roll"),
     *("flip", "fliplr", "flipud", "rot90", "expand", "expand_as", "repeat", "tile"),
     *("repeat_interleave", "broadcast_to", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
-    *(
-        "as_strided",
-        "diagonal",
-        "native_channel_shuffle",
-        "atleast_1d",
-        "atleast_2d",
-        "atleast_3d",
-        "tril",
-    ),
+    *("as_strided", "diagonal", "native_channel_shuffle", "atleast_1d", "atleast_2d"),
+    *("atleast_3d", "tril"),
     *("triu", "masked_select", "im2col", "upsample_nearest1d", "upsample_nearest2d", "diag"),
     *("upsample_nearest3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d"),
     *("_upsample_nearest_exact3d", "select_copy", "view_copy", "unsafe_chunk", "split_copy"),
@@ -122,6 +115,11 @@ def move(
     fewer = bool(kept) and all(
         len(torch.unique(rows)) < len(torch.unique(cut.rows)) for cut, rows in kept
     )
+    moved = None
+    if places.numel() < data.numel() or value.moved is not None:
+        earlier = value.moved or Moved(value.node, torch.arange(data.numel(), device=places.device))
+        found = torch.where(places >= 0, earlier.places[places.clamp(min=0)], -1)
+        moved = Moved(earlier.node, found, earlier.factor)
     parts = []
     for cut, rows in kept:
         if fewer:
@@ -142,13 +140,8 @@ def move(
         node = parts[0]
         if len(parts) > 1:
             node = call.emit("add", list(parts), weights=[1.0] * len(parts), out=out)
-        call.tracer.put(out, Value(node, (), bounds))
+        call.tracer.put(out, Value(node, (), bounds, moved))
         return
-    moved = None
-    if places.numel() < data.numel() or value.moved is not None:
-        earlier = value.moved or Moved(value.node, torch.arange(data.numel(), device=places.device))
-        found = torch.where(places >= 0, earlier.places[places.clamp(min=0)], -1)
-        moved = Moved(earlier.node, found, earlier.factor)
     node = call.emit("map", [data], [factor], tag=tag, out=out)
     parts = parts or [node]
     cuts = [
