@@ -33,6 +33,8 @@ CANCELLED = 1e3
 SEED = 2
 #: Names in one message.
 NAMED = 4
+#: Functions that look vectors up: of two spellings the outer one alone is intercepted.
+LOOKUPS = (F.embedding, F.embedding_bag, torch.embedding)
 
 
 def idle_parameters(model: nn.Module, graph: Graph) -> list[str]:
@@ -127,7 +129,7 @@ class _Lookups(TorchFunctionMode):
     ) -> Any:
         """The vectors of an embedding as a variable."""
         out = func(*args, **(kwargs or {}))
-        if func in (F.embedding, torch.embedding) and isinstance(out, Tensor):
+        if func in LOOKUPS and isinstance(out, Tensor):
             place, self.count = self.count, self.count + 1
             if place < len(self.chosen) and self.chosen[place]:
                 leaf = out.detach()
@@ -176,7 +178,9 @@ class _Jacobian:
         with torch.enable_grad():
             outputs, leaves = self.run()
             outputs = [t for t in outputs if t.requires_grad]
-            if not outputs or not leaves:
+            if not leaves:
+                raise RuntimeError("no vector was seen where the flow of numbers begins")
+            if not outputs:
                 return 0.0
             generator = torch.Generator().manual_seed(SEED)
             up = [torch.randn(t.shape, generator=generator).to(t.device, t.dtype) for t in outputs]

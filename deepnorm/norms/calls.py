@@ -24,6 +24,7 @@ from deepnorm.norms.graph import Node, Role, Source, Use
 from deepnorm.norms.maps import Dense, Diagonal, LinearMap
 
 __all__ = [
+    "LOOKUPS",
     "Call",
     "Cut",
     "Made",
@@ -40,6 +41,8 @@ __all__ = [
 
 Rule = Callable[["Call"], Any]
 INFINITE = (-math.inf, math.inf)
+#: Operators that look vectors up in a table.
+LOOKUPS = ("embedding", "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 
 
 @dataclass(frozen=True)
@@ -399,7 +402,7 @@ class Tracer(Watcher):
         if not results:
             return out
         written = self._written(func, args, kwargs)
-        if name == "embedding":
+        if name in LOOKUPS:
             self.lookups.append(bool(inputs))
         if not inputs:
             self.constants.compute(func, args, kwargs, results, bool(written))

@@ -20,7 +20,21 @@ from deepnorm.norms.maps import Dense
 if TYPE_CHECKING:
     from deepnorm.norms.calls import Call, Made, Tracer
 
-__all__ = ["STRAIGHT_THROUGH", "mixture", "normalised", "propagated", "special_sum"]
+__all__ = [
+    "CHAIN",
+    "STRAIGHT_THROUGH",
+    "attended",
+    "mixture",
+    "normalised",
+    "propagated",
+    "special_sum",
+    "summed_product",
+]
+
+CHAIN = (
+    "a product of tensors that depend on the input is not globally Lipschitz; by convention its "
+    "factors count as a chain"
+)
 
 STRAIGHT_THROUGH = (
     "straight-through estimator: a step function with the gradient of the identity; it counts as "
@@ -46,9 +60,16 @@ LOOKS = CASTS | frozenset(
 )
 
 
-def _stem(tracer: Tracer, node: int) -> int:
+#: What takes rows by an index, and what adds them up.
+TAKES = frozenset(("index_select", "index", "gather"))
+SUMS = frozenset(("sum", "scatter_add", "index_add", "scatter_reduce"))
+
+
+def _stem(tracer: Tracer, node: int, through: frozenset[str] = LOOKS) -> int:
     """The node of which this is another view."""
-    while (made := tracer.made.get(node)) is not None and made.name in LOOKS:
+    while (made := tracer.made.get(node)) is not None and made.name in through:
+        if len(made.operands) != 1:
+            break
         node = made.operands[0]
     return node
 
@@ -175,23 +196,78 @@ def _softmax(call: Call, first: Tensor, second: Tensor) -> bool:
     assert over is not None
     assert under is not None
     over, under = _stem(tracer, over), _stem(tracer, under)
+    # Over the edges of a graph the sum is one by an index, and is handed back by it.
+    under = _stem(tracer, under, LOOKS | TAKES | {"add"})
     top, bottom = tracer.made.get(over), tracer.made.get(under)
-    if top is None or bottom is None or (top.name, bottom.name) != ("exp", "sum"):
+    if top is None or bottom is None or top.name != "exp" or bottom.name not in SUMS:
         return False
-    if not _equal(tracer, bottom.operands[0], over):
+    if _stem(tracer, bottom.operands[0]) != over:
         return False
     base = top.operands[0]
     inner = tracer.made.get(base)
     if inner is not None and inner.name == "sub" and len(inner.operands) == 2:
-        largest = tracer.made.get(_stem(tracer, inner.operands[1]))
-        same = largest is not None and largest.name in ("max", "amax")
-        if same and _stem(tracer, largest.operands[0]) == _stem(tracer, inner.operands[0]):  # type: ignore[union-attr]
+        largest = tracer.made.get(_stem(tracer, inner.operands[1], LOOKS | TAKES))
+        same = largest is not None and largest.name in ("max", "amax", "scatter_reduce")
+        own = LOOKS | {"detach"}
+        if same and _stem(tracer, largest.operands[0], own) == _stem(tracer, inner.operands[0]):  # type: ignore[union-attr]
             base = inner.operands[0]
     call.through(base, 0.5, tag="softmax", bounds=(0.0, 1.0))
     return True
 
 
 # ------------------------------------------------------------------------------ sums
+
+
+def summed_product(call: Call) -> bool:
+    """The sum of a product, entry by entry, over some axes: a scalar product of two tensors.
+
+    With a parameter for one of them it is a dense matrix of one row, or one for each block.
+    """
+    tracer, data = call.tracer, call["self"]
+    node = call.node(data)
+    made = None if node is None else tracer.made.get(node)
+    if node is None or made is None or made.name != "mul" or call.get("dtype") is not None:
+        return False
+    given = call.get("dim")
+    given = range(data.dim()) if given is None else given
+    axes = sorted(axis % data.dim() for axis in (given if not isinstance(given, int) else [given]))
+    factors = made.arguments["self"], made.arguments["other"]
+    if not axes or not all(isinstance(t, Tensor) for t in factors):
+        return False
+    if len(made.operands) == 2:
+        if tracer.nodes[node].kind != "product" or tracer.nodes[node].gates:
+            return False
+        spreads = [math.sqrt(data.numel() / max(t.numel(), 1)) for t in factors]
+        sizes = [
+            float(torch.linalg.vector_norm(_whole(t, data), dim=axes).max()) for t in factors[::-1]
+        ]
+        local = [spread * size for spread, size in zip(spreads, sizes, strict=True)]
+        note = f"a scalar product: {CHAIN}"
+        call.emit("product", list(made.operands), spreads, note=note, local=local)
+        return True
+    number = tracer.nodes[node].use
+    weight = next((t for t in factors if tracer.trained(t)), None)
+    if number is None or weight is None or tracer.uses[number].map.rows != data.numel():
+        return False
+    shape = (1,) * (data.dim() - weight.dim()) + tuple(weight.shape)
+    if any(shape[axis] != data.shape[axis] for axis in axes):
+        return False
+    blocks = [axis for axis in range(data.dim()) if axis not in axes and shape[axis] > 1]
+    rows = (math.prod(shape[axis] for axis in blocks), 1, math.prod(shape[axis] for axis in axes))
+    order = [*blocks, *(axis for axis in range(data.dim()) if axis not in blocks)]
+
+    def reads(tensor: Tensor) -> Tensor:
+        return tensor.reshape(shape).permute(order).reshape(rows if blocks else rows[1:])
+
+    kind = Dense(rows if blocks else rows[1:], call.result.numel() // rows[0])
+    parent = tracer.nodes[node].parents[0]
+    call.layer(parent, "dense", kind, weight, reads=reads, label=tracer.uses[number].label)
+    return True
+
+
+def _whole(tensor: Tensor, like: Tensor) -> Tensor:
+    """A constant or data in double precision, of the size of a product."""
+    return torch.broadcast_to(tensor.detach().double(), like.shape)
 
 
 def special_sum(
@@ -354,18 +430,10 @@ def mixture(call: Call, first: Tensor, second: Tensor, weight: Tensor) -> bool:
 
 def propagated(call: Call) -> bool:
     """Rows of x, taken along the edges of a graph, weighted and added up: one sparse matrix."""
-    dim = call["dim"]
     source = call.get("src", call.get("source"))
-    node = call.node(source)
-    index = call["index"]
-    if node is None or call.node(index) is not None or call.node(call["self"]) is not None:
+    node, index = call.node(source), _rows_added(call, source)
+    if node is None or index is None or call.get("reduce", "sum") not in ("sum", "mean"):
         return False
-    if dim not in (0, -source.dim()) or call.get("reduce", "sum") not in ("sum", "mean"):
-        return False
-    while index.dim() > 1:
-        if not bool((index == index.narrow(-1, 0, 1)).all()):
-            return False
-        index = index.select(-1, 0)
     edges = len(index)
     weights = torch.full((edges,), float(call.get("alpha", 1)), dtype=torch.float64)
     made: Made | None
@@ -382,12 +450,7 @@ def propagated(call: Call) -> bool:
             break
         else:
             return False
-    if made is None:
-        return False
-    taken = made.arguments.get("index", made.arguments.get("indices"))
-    if isinstance(taken, (list, tuple)):
-        taken = taken[0] if len(taken) == 1 else None
-    if taken is None or made.arguments.get("dim", 0) != 0 or taken.shape != (edges,):
+    if made is None or (taken := _rows_taken(made, edges)) is None:
         return False
     rows, columns = call.result.shape[0], made.arguments["self"].shape[0]
     if call.get("reduce") == "mean":
@@ -396,6 +459,68 @@ def propagated(call: Call) -> bool:
     factor = lipschitz.sparse_norm(values, into, out_of, (rows, columns))
     call.emit("map", [made.operands[0]], [factor])
     return True
+
+
+def _rows_added(call: Call, source: Tensor) -> Tensor | None:
+    """Where each row of a tensor is added to, if whole rows are, and to a constant."""
+    index = call["index"]
+    if call.node(call["self"]) is not None or call["dim"] not in (0, -source.dim()):
+        return None
+    while index.dim() > 1:
+        if not bool((index == index.narrow(-1, 0, 1)).all()):
+            return None
+        index = index.select(-1, 0)
+    return index if isinstance(index, Tensor) else None
+
+
+def _rows_taken(made: Made, edges: int) -> Tensor | None:
+    """Which rows a call has taken, one an edge."""
+    taken = made.arguments.get("index", made.arguments.get("indices"))
+    if isinstance(taken, (list, tuple)):
+        taken = taken[0] if len(taken) == 1 else None
+    first = made.arguments.get("dim", 0) in (0, -made.arguments["self"].dim())
+    whole = isinstance(taken, Tensor) and first and taken.shape == (edges,)
+    return taken if whole else None
+
+
+def attended(call: Call) -> bool:
+    """Rows weighted by a softmax over edges, and added up: a product of matrices, as attention."""
+    tracer = call.tracer
+    source = call.get("src", call.get("source"))
+    node = call.node(source)
+    index = None if node is None else _rows_added(call, source)
+    made = None if node is None else tracer.made.get(node)
+    if index is None or made is None or made.name != "mul" or len(made.operands) != 2:
+        return False
+    if call.get("reduce", "sum") != "sum" or call.get("alpha", 1) != 1:
+        return False
+    factors = [made.arguments["self"], made.arguments["other"]]
+    for (gate, alpha), (content, values) in itertools.permutations(
+        zip(made.operands, factors, strict=True)
+    ):
+        weights = tracer.nodes[_stem(tracer, gate, LOOKS | {"dropout"})]
+        taken = tracer.made.get(content)
+        if weights.tag != "softmax" or taken is None or taken.name not in TAKES:
+            continue
+        if (start := _rows_taken(taken, len(index))) is None:
+            continue
+        wide = torch.broadcast_to(alpha, source.shape).detach().double().cpu()
+        squares = values.detach().double().cpu().square()
+        ends, starts = index.cpu(), start.cpu()
+        rows, columns = len(call.result), len(taken.arguments["self"])
+        sizes = squares.new_zeros((rows, *squares.shape[1:])).index_add_(0, ends, squares)
+        sums = [
+            wide.new_zeros((n, *wide.shape[1:])).index_add_(0, place, wide)
+            for n, place in ((rows, ends), (columns, starts))
+        ]
+        local = [
+            math.sqrt(float(sizes.flatten(1).sum(1).max())),
+            math.sqrt(float(sums[0].max() * sums[1].max())),
+        ]
+        note = f"a softmax over edges, times rows: {CHAIN}"
+        call.emit("product", [gate, taken.operands[0]], note=note, local=local)
+        return True
+    return False
 
 
 def _other(call: Call, made: Made, node: int) -> Tensor | None:

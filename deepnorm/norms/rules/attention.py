@@ -27,6 +27,11 @@ ATTENTION = (
 def attention(call: Call) -> None:
     """Queries, keys and values."""
     operands = [call["query"], call["key"], call["value"]]
+    mask = call.get("attn_mask", call.get("attn_bias"))
+    if call.node(mask) is not None and mask.is_floating_point():
+        call.unknown("its mask depends on the input")
+        return
+    call.role(mask, "additive", "an additive constant does not enter eq. (2)")
     sizes = [
         float(torch.linalg.vector_norm(t.detach().double(), dim=(-2, -1)).max()) for t in operands
     ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from deepnorm.norms.calls import Call
+from torch import Tensor
+
+from deepnorm.norms.calls import LOOKUPS, Call
 from deepnorm.norms.rules.registry import rule
 
-__all__: list[str] = []
+__all__ = ["look_up"]
 
 
-@rule("embedding", "embedding_bag", "_embedding_bag")
+@rule(*LOOKUPS)
 def embedding(call: Call) -> None:
     """A table of vectors; the gain is that from what was looked up."""
-    table, indices = call["weight"], call["indices"]
+    look_up(call, call["weight"], call["indices"])
+
+
+def look_up(call: Call, table: Tensor, indices: Tensor) -> None:
+    """Vectors of a table that does not depend on the input, by integers that do."""
     call.role(table, "embedding", "a table of vectors, not a linear map of the data: not counted")
     if call.node(indices) is None:
         call.unknown("its table depends on the input", [table])

@@ -186,6 +186,34 @@ def einsum(call: Call) -> None:
 
 @rule("scatter_add", "index_add", "scatter_reduce", "index_reduce")
 def gathered(call: Call) -> None:
-    """Rows added up by an index: with rows that were taken by another, a propagation matrix."""
-    if not patterns.propagated(call):
-        call.unknown("it adds up entries that are chosen by index")
+    """Entries put together by an index: groups that share none, each a sum, a mean, a largest.
+
+    Rows that another index has taken before are a propagation matrix.
+    """
+    if call.node(call["index"]) is not None:
+        call.unknown("its index depends on the input")
+        return
+    if patterns.attended(call) or patterns.propagated(call):
+        return
+    target, index = call["self"], call["index"]
+    source = call.get("src", call.get("source"))
+    counts = torch.zeros(target.shape, dtype=torch.float64)
+    ones = torch.ones(source.shape, dtype=torch.float64)
+    if call.name.startswith("index"):
+        counts.index_add_(call["dim"], index.cpu(), ones)
+    else:
+        counts.scatter_add_(call["dim"], index.cpu(), ones)
+    reduce = call.get("reduce", "sum")
+    own = bool(call.get("include_self", True))
+    # A largest of a group moves by no more than the group.
+    factors = [1.0, 1.0]
+    if reduce == "sum":
+        factors[1] = abs(float(call.get("alpha", 1))) * math.sqrt(float(counts.max()))
+    elif reduce == "mean":
+        factors[1] = float((counts.sqrt() / (counts + own).clamp(min=1)).max())
+    elif reduce not in ("amax", "amin"):
+        call.unknown(f"its `reduce` is {reduce}")
+        return
+    pairs = [(t, f) for t, f in zip((target, source), factors, strict=True) if call.value(t)]
+    kind = "map" if len(pairs) == 1 else "stack" if reduce.startswith("a") else "add"
+    call.emit(kind, [t for t, _ in pairs], [factor for _, factor in pairs])

@@ -17,10 +17,6 @@ from deepnorm.norms.rules.sums import broadcast
 
 __all__ = ["product", "times"]
 
-CHAIN = (
-    "a product of tensors that depend on the input is not globally Lipschitz; by convention its "
-    "factors count as a chain"
-)
 GATE = (
     "a gate, a factor between 0 and 1 that depends on the input, counts as 1; its matrices enter "
     "eq. (2) as a chain of gain 1"
@@ -35,7 +31,7 @@ def product(
     local: list[float] | None = None,
 ) -> None:
     """Several tensors that depend on the input, multiplied."""
-    call.emit("product", operands, factors, note=f"{what}: {CHAIN}", local=local)
+    call.emit("product", operands, factors, note=f"{what}: {patterns.CHAIN}", local=local)
 
 
 @rule("mul", "multiply")
@@ -113,7 +109,9 @@ def both(call: Call, first: Tensor, second: Tensor) -> None:
     elif first is second:
         call.unknown("a square has no Lipschitz constant", [first])
     else:
-        call.emit("product", [first, second], spreads, note=f"product: {CHAIN}", local=local)
+        call.emit(
+            "product", [first, second], spreads, note=f"product: {patterns.CHAIN}", local=local
+        )
 
 
 @rule("div", "divide", "true_divide")

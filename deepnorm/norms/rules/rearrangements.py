@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepnorm.norms.calls import Call, Cut, Moved, Value, tensors_in
+from deepnorm.norms.rules.lookups import look_up
 from deepnorm.norms.rules.registry import rule
 
 __all__ = ["REARRANGED", "SAME"]
@@ -72,9 +73,10 @@ def rearranged(call: Call) -> None:
     first = next(iter(call.arguments))
     data = call[first]
     value = call.value(data)
-    if value is None:  # the data choose among constants
-        if any(t.is_floating_point() for t in call.data):
-            call.unknown("its first argument does not depend on the input, another one does")
+    if value is None:
+        # The data choose among constants, or tell the shape alone.
+        if call.tracer.trained(data) and call.name in ("index", "index_select", "gather", "take"):
+            look_up(call, data, call.data[0])
         return
     moved = _places(call, first, data)
     for out, index in zip(tensors_in(call.out), moved, strict=True):

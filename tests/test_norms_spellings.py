@@ -1,0 +1,279 @@
+"""What is spelled otherwise in the wild: each spelling has the value of the one that is known."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from deepnorm.norms import UncountedLayerWarning, accounting, spectral_complexity
+from deepnorm.norms.trace import trace
+
+#: Rounding of a chain of products in double precision.
+ROUNDING = 1e-10
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+class Lambda(nn.Module):
+    """A function as a module, with parameters and parts to go with it."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, nn.Parameter(part) if isinstance(part, torch.Tensor) else part)
+
+    def forward(self, *args):
+        return self.function(self, *args)
+
+
+def log_norm(model, example):
+    """Ln R, with no complaint, and with a Jacobian that was measured."""
+    found = spectral_complexity(model.double(), example=example, strict=True)
+    assert not [note for note in found.notes if "could not" in note]
+    return found.log_value
+
+
+def same(first, second, example, other=None):
+    ours, theirs = log_norm(first, example), log_norm(second, other or example)
+    assert ours == pytest.approx(theirs, abs=ROUNDING)
+
+
+# ------------------------------------------------------------------------------ lookups
+
+TABLES = {
+    "module": (lambda m, ids: m.table(ids), {"table": nn.Embedding(9, 4)}),
+    "function": (lambda m, ids: F.embedding(ids, m.table), {"table": torch.rand(9, 4)}),
+    "operator": (lambda m, ids: torch.embedding(m.table, ids), {"table": torch.rand(9, 4)}),
+    "bag": (lambda m, ids: m.table(ids)[:, None], {"table": nn.EmbeddingBag(9, 4)}),
+}
+
+
+@pytest.mark.parametrize("spelling", TABLES)
+def test_jacobian_begins_at_looked_up_vectors(spelling):
+    look, parts = TABLES[spelling]
+    model = Lambda(lambda m, ids: m.head(look(m, ids)), head=nn.Linear(4, 3), **parts)
+    ids = torch.tensor([[1, 5, 2]])
+    graph = trace(model, (ids,))
+    sigma = float(torch.linalg.matrix_norm(model.head.weight.detach(), 2))
+    gain = accounting._Jacobian(model, (ids,), graph.lookups, 0.0).gain()
+    # Three power iterations come from below.
+    assert 0.5 * sigma < gain < sigma * (1 + 1e-6)
+
+
+def test_factor_behind_a_lookup_that_was_not_seen_is_told():
+    class Hidden(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return torch.from_numpy(x.detach().numpy().copy()).clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return 100 * gradient
+
+    table, head = nn.Embedding(9, 4), nn.Linear(4, 3)
+    model = Lambda(lambda m, ids: Hidden.apply(m.head(m.table(ids))), table=table, head=head)
+    ids = torch.tensor([[1, 5, 2]])
+    graph = trace(Lambda(lambda m, ids: m.head(m.table(ids)), table=table, head=head), (ids,))
+    sigma = torch.linalg.matrix_norm(head.weight.detach().double(), 2)
+    found, _ = accounting.larger_gain(model, (ids,), graph, sigma.log().reshape(1).numpy())
+    assert "something on the way from input to output was not seen" in found
+
+
+def test_table_indexed_as_a_tensor_is_looked_up():
+    def head(rows):
+        return Lambda(lambda m, ids: m.head(rows(m, ids)), table=table, head=nn.Linear(4, 3))
+
+    table = torch.rand(9, 4)
+    ids = torch.tensor([[1, 5, 2]])
+    models = [
+        head(lambda m, ids: m.table[ids]),
+        head(lambda m, ids: m.table.index_select(0, ids[0])[None]),
+        head(lambda m, ids: F.embedding(ids, m.table)),
+    ]
+    for model in models[:2]:
+        model.load_state_dict(models[2].state_dict())
+    values = [spectral_complexity(m, example=ids, strict=True).log_value for m in models]
+    assert values == pytest.approx([values[2]] * 3, abs=ROUNDING)
+
+
+def test_bias_of_attention_is_no_idle_parameter():
+    def forward(m, x):
+        q, k, v = m.heads(x).view(1, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        places = torch.arange(5)
+        bias = m.table((places[:, None] - places).abs()).permute(2, 0, 1)
+        return m.attend(q, k, v, bias).transpose(1, 2).flatten(2)
+
+    def written_out(q, k, v, bias):
+        return torch.softmax(q @ k.mT / 2 + bias, -1) @ v
+
+    parts = {"heads": nn.Linear(8, 24), "table": nn.Embedding(5, 2)}
+    fused = Lambda(forward, attend=F.scaled_dot_product_attention, **parts)
+    eager = Lambda(forward, attend=written_out, **parts)
+    same(fused, eager, torch.rand(1, 5, 8).double())
+    rows = spectral_complexity(fused, (5, 8)).layers.set_index("name")
+    assert "additive" in set(rows.loc[["table.weight"], "kind"])
+
+
+def test_mask_of_attention_that_is_computed_from_data_is_told():
+    def forward(m, x):
+        q, k, v = m.heads(x).chunk(3, -1)
+        return F.scaled_dot_product_attention(q, k, v, q @ k.mT)
+
+    with pytest.warns(UncountedLayerWarning, match="its mask depends on the input"):
+        spectral_complexity(Lambda(forward, heads=nn.Linear(8, 24)), (5, 8))
+
+
+# ------------------------------------------------------------------------------- graphs
+
+EDGES = torch.tensor([[0, 1, 2, 3, 0, 2, 3], [1, 2, 3, 0, 2, 1, 1]])
+WEIGHTS = torch.rand(7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def adjacency(weights=WEIGHTS):
+    a = torch.zeros(4, 4, dtype=torch.float64)
+    a[EDGES[1], EDGES[0]] = weights
+    return a
+
+
+def _scattered(m, x):
+    rows = WEIGHTS[:, None] * x.index_select(-2, EDGES[0])
+    return torch.zeros_like(x).scatter_add_(0, EDGES[1][:, None].expand_as(rows), rows)
+
+
+PROPAGATIONS = {
+    "scatter_add": _scattered,
+    "index_add": lambda m, x: torch.zeros_like(x).index_add(
+        0, EDGES[1], x[EDGES[0]] * WEIGHTS[:, None]
+    ),
+    "scatter_reduce": lambda m, x: torch.zeros_like(x).scatter_reduce(
+        0,
+        EDGES[1][:, None].expand(-1, 3),
+        x.index_select(0, EDGES[0]) * WEIGHTS[:, None],
+        "sum",
+    ),
+}
+
+
+@pytest.mark.parametrize("spelling", PROPAGATIONS)
+def test_rows_added_along_edges_are_a_matrix(spelling):
+    head = nn.Linear(3, 2)
+    propagate = PROPAGATIONS[spelling]
+    sparse = Lambda(lambda m, x: m.head(propagate(m, x)), head=head)
+    dense = Lambda(lambda m, x: m.head(adjacency() @ x), head=head)
+    x = torch.rand(4, 3, dtype=torch.float64)
+    assert torch.allclose(sparse.double()(x), dense.double()(x), rtol=ROUNDING)
+    same(sparse, dense, x)
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "amax"])
+@pytest.mark.parametrize("own", [True, False])
+def test_reductions_by_an_index_are_exact(reduce, own):
+    """Their Lipschitz constants, against the Jacobian where it is largest."""
+    index = torch.tensor([0, 2, 2, 2, 1])
+
+    def reduced(m, x):
+        return (
+            torch.zeros(1, 3).double().scatter_reduce(1, index[None], x, reduce, include_self=own)
+        )
+
+    model = Lambda(lambda m, x: m.function2(m, m.scale * x), scale=torch.ones(5), function2=reduced)
+    graph = trace(model.double(), (5,))
+    assert not graph.unknown
+    x = torch.rand(1, 5, dtype=torch.float64) + 1
+    jacobian = torch.autograd.functional.jacobian(lambda x: reduced(None, x), x).reshape(3, 5)
+    exact = float(torch.linalg.matrix_norm(jacobian, 2))
+    gain = math.exp(graph.gains(torch.zeros(1).numpy()).total)
+    assert gain == pytest.approx(exact, rel=ROUNDING)
+
+
+def test_entries_added_to_data_by_an_index_are_a_sum():
+    index = torch.tensor([[0, 1, 1, 1]])
+    model = Lambda(lambda m, x: m.head(x).scatter_add(1, index, x), head=nn.Linear(4, 4))
+    weight = model.double().head.weight.detach()
+    sums = torch.zeros(4, 4, dtype=torch.float64).scatter_(0, index, 1.0)
+    graph = trace(model, (4,))
+    sigma = torch.linalg.matrix_norm(weight, 2)
+    gain = math.exp(graph.gains(sigma.log().reshape(1).numpy()).total)
+    assert gain == pytest.approx(float(sigma + torch.linalg.matrix_norm(sums, 2)), rel=ROUNDING)
+
+
+def test_index_that_is_data_is_told():
+    table = torch.zeros(1, 4)
+    model = Lambda(
+        lambda m, x, i: m.head(x).scatter_add(1, i + i.max(), m.head(x)), head=nn.Linear(4, 4)
+    )
+    ids = torch.zeros(1, 4, dtype=torch.long)
+    assert not trace(model, (table, ids)).unknown  # beside numbers, integers are no data
+    with pytest.warns(UncountedLayerWarning, match="chosen by index|depends on the input"):
+        spectral_complexity(
+            Lambda(
+                lambda m, i: m.head(m.table(i)[..., 0]).scatter_add(
+                    1, i, m.head(m.table(i)[..., 0])
+                ),
+                head=nn.Linear(4, 4),
+                table=nn.Embedding(3, 1),
+            ),
+            example=ids,
+        )
+
+
+def _edge_softmax(scores, ends, nodes):
+    wide = ends[:, None].expand_as(scores)
+    largest = scores.new_zeros(nodes, scores.shape[1])
+    largest = largest.scatter_reduce_(0, wide, scores.detach(), "amax", include_self=False)
+    top = (scores - largest.index_select(0, ends)).exp()
+    sums = top.new_zeros(nodes, top.shape[1]).scatter_add_(0, wide, top) + 1e-16
+    return top / sums.index_select(0, ends)
+
+
+def test_attention_over_the_edges_of_a_complete_graph_is_attention():
+    starts, ends = torch.cartesian_prod(torch.arange(4), torch.arange(4)).unbind(1)
+
+    def sparse(m, x):
+        h = m.values(x)
+        scores = F.leaky_relu(m.of(x)[starts] + m.to_(x)[ends], 0.2)
+        alpha = _edge_softmax(scores, ends, 4)
+        rows = F.dropout(alpha, 0.5, m.training) * h.index_select(0, starts)
+        return torch.zeros_like(h).scatter_add_(0, ends[:, None].expand_as(rows), rows)
+
+    def dense(m, x):
+        scores = F.leaky_relu(m.to_(x) + m.of(x).T, 0.2)
+        return scores.softmax(1) @ m.values(x)
+
+    parts = {"values": nn.Linear(3, 5), "of": nn.Linear(3, 1), "to_": nn.Linear(3, 1)}
+    ours, theirs = Lambda(sparse, **parts).eval(), Lambda(dense, **parts)
+    x = torch.rand(4, 3, dtype=torch.float64)
+    assert torch.allclose(ours.double()(x), theirs.double()(x), rtol=1e-9)
+    same(ours, theirs, x)
+
+
+# ---------------------------------------------------------------------- scalar products
+
+
+def test_scalar_products_of_data_are_products_of_matrices():
+    parts = {"q": nn.Linear(3, 6), "k": nn.Linear(3, 6)}
+    spelled = Lambda(lambda m, x: (m.q(x) * m.k(x)).sum(-1), **parts)
+    built_in = Lambda(lambda m, x: (m.q(x)[..., None, :] @ m.k(x)[..., None])[..., 0, 0], **parts)
+    same(spelled, built_in, torch.rand(1, 3, dtype=torch.float64))
+
+
+def test_scalar_products_with_a_parameter_are_dense():
+    w = torch.rand(2, 4)
+    parts = {"w": w, "first": nn.Linear(3, 8)}
+    spelled = Lambda(lambda m, x: (m.first(x).view(-1, 2, 4) * m.w).sum(-1), **parts)
+    built_in = Lambda(
+        lambda m, x: torch.einsum("nhc,hc->nh", m.first(x).view(-1, 2, 4), m.w), **parts
+    )
+    same(spelled, built_in, torch.rand(1, 3, dtype=torch.float64))
+    row = Lambda(lambda m, x: (m.first(x) * m.w.flatten()).sum(-1, keepdim=True), **parts)
+    dense = Lambda(lambda m, x: F.linear(m.first(x), m.w.view(1, 8)), **parts)
+    same(row, dense, torch.rand(1, 3, dtype=torch.float64))
+    names = spectral_complexity(row, (3,)).layers["name"].tolist()
+    assert names.count("w") == 1
+    assert not any("use 2" in name for name in names)
