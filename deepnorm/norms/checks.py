@@ -15,7 +15,7 @@ from deepnorm.norms.conventions import CONVENTIONS, Convention, MatrixConvention
 from deepnorm.norms.graph import Graph, Use
 from deepnorm.norms.state import load_state
 from deepnorm.norms.trace import named_tensors, trace
-from replica.common.arguments import InvalidArgument, quoted
+from replica.common.arguments import InvalidArgument, Range, number, quoted
 
 __all__ = [
     "REFERENCES",
@@ -27,6 +27,7 @@ __all__ = [
     "initial_weights",
     "read_model",
     "read_reference",
+    "read_tolerance",
     "require",
     "warn",
     "warn_unknown",
@@ -39,6 +40,8 @@ FAINTEST, GREATEST = 1e-70, 1e70
 #: Numbers of one input, 4 GB in single precision: a system that promises more memory than it has
 #: kills whoever uses it. A choice.
 MOST_NUMBERS = 10**9
+#: Of ln R, relative: sums of double precision are good to no more, and above there is no digit.
+TOLERANCES = Range(1e-12, 0.1, "must lie between 1e-12 and 0.1")
 #: What is subtracted from the matrices before their (2,1) norm is taken.
 REFERENCES = ("paper", "zero", "initial")
 
@@ -104,7 +107,7 @@ def finite(model: nn.Module) -> None:
             continue
         if tensor.itemsize == 1:  # there is no arithmetic in 8 bits
             tensor = tensor.float()
-        if not bool(torch.isfinite(tensor).all()):
+        if not math.isfinite(_largest(tensor)):
             raise InvalidArgument(
                 "model",
                 f"must have finite weights; `{name}` holds nan or inf (has the training diverged?)",
@@ -123,7 +126,7 @@ def weight_of(use: Use, tensors: Mapping[str, Tensor], *, raw: bool = False) -> 
         if source.read(tensors).is_complex():
             raise InvalidArgument("model", f"must have real weights; `{use.label}` is complex")
     weight = use.raw(tensors) if raw else use.weight(tensors)
-    size = float(weight.abs().max()) if weight.numel() else 0.0
+    size = _largest(weight)
     if not math.isfinite(size):
         if use.fold is None:
             why = "holds nan or inf (has the training diverged?)"
@@ -137,6 +140,14 @@ def weight_of(use: Use, tensors: Mapping[str, Tensor], *, raw: bool = False) -> 
             f"{GREATEST:g}, or is zero; in `{use.label}` it is {size:.3g}",
         )
     return weight
+
+
+def _largest(tensor: Tensor) -> float:
+    """The largest absolute value, nan if one of them is; without a copy of the tensor."""
+    if tensor.numel() == 0:
+        return 0.0
+    low, high = map(float, torch.aminmax(tensor.detach()))
+    return max(abs(low), abs(high))
 
 
 def convention_named(name: Any) -> Convention:
@@ -158,6 +169,11 @@ def conventions_named(names: Iterable[Any]) -> dict[str, Convention]:
     if not result:
         raise InvalidArgument("conventions", f"must name at least one of {', '.join(CONVENTIONS)}")
     return result
+
+
+def read_tolerance(tolerance: Any) -> float:
+    """A relative error that double precision can tell."""
+    return number("tolerance", tolerance, TOLERANCES)
 
 
 def read_reference(reference: Any) -> str:
