@@ -82,7 +82,7 @@ def sigma(layer: Layer) -> float:
         padding=((1, 1),) * 2,
         dilation=(1, 1),
     )
-    return sigma_cold(convolution, weight).value
+    return sigma_cold(convolution, weight, 1e-6).value
 
 
 def dense(layer: Layer) -> float:

@@ -1,16 +1,19 @@
 """What is refused, what is warned of, what is left as it was; the tracker and its state."""
 
+import contextlib
 import io
 import math
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 
 from deepnorm.norms import (
     CONVENTIONS,
     NormTracker,
     UncountedLayerWarning,
+    complexity,
     other_norms,
     spectral_complexity,
 )
@@ -325,6 +328,89 @@ def test_parameters_that_were_replaced_are_found():
     model[8].weight = nn.Parameter(3 * model[8].weight.detach())
     exact = spectral_complexity(model, SHAPE).log_value
     assert tracker.measure()["eq2"] == pytest.approx(exact, abs=TRACKED)
+
+
+def pruned(model):
+    torch.nn.utils.prune.l1_unstructured(model[8], "weight", 0.5)
+
+
+def grown(model):
+    model[10] = nn.Linear(60, 7)
+
+
+def thicker(model):
+    model[3] = nn.Conv2d(4, 5, 3, bias=False)
+    model[8] = nn.Linear(180, 60)
+
+
+def steeper(model):
+    model[2] = nn.LeakyReLU(1.5)
+
+
+def steeper_in_place(model):
+    model[9].negative_slope = 2.0
+
+
+def normed(model):
+    torch.nn.utils.parametrizations.weight_norm(model[8])
+
+
+def hooked(model):
+    model[8].register_forward_hook(lambda module, inputs, output: 3 * output)
+
+
+@pytest.mark.parametrize(
+    "change", [pruned, grown, thicker, steeper, steeper_in_place, normed, hooked]
+)
+def test_a_model_that_has_become_another_is_looked_at_again(change):
+    model = cnn()
+    model[9] = nn.LeakyReLU(0.1)
+    tracker = NormTracker(model, SHAPE, conventions=("eq2", "cnn-paper"))
+    before = tracker.measure()
+    change(model)
+    exact = spectral_complexity(model, SHAPE).log_value
+    found = tracker.measure()
+    assert found["eq2"] == pytest.approx(exact, abs=TRACKED)
+    assert abs(found["eq2"] - before["eq2"]) > 0.01 or change is normed
+    stored = spectral_complexity(model, SHAPE, convention="cnn-paper").log_value
+    assert found["cnn-paper"] == pytest.approx(stored, abs=TRACKED)
+
+
+def test_without_the_initial_weights_of_a_new_matrix_there_is_no_norm():
+    model = cnn()
+    tracker = NormTracker(model, SHAPE, reference="initial")
+    model[10] = nn.Linear(60, 7)
+    with pytest.raises(ValueError, match=r"`model` must keep the matrices .*another `10\.weight`"):
+        tracker.measure()
+
+
+@pytest.mark.parametrize("tolerance", [0, -1e-3, 1e-13, 0.5, math.nan, "1e-3", None, [1e-3, 1e-4]])
+def test_a_tolerance_that_cannot_be_met_is_refused(tolerance):
+    for call in (spectral_complexity, NormTracker):
+        with pytest.raises(ValueError, match=r"`tolerance` must lie between 1e-12 and 0\.1"):
+            call(cnn(), SHAPE, tolerance=tolerance)
+
+
+def test_the_bar_comes_to_its_end(monkeypatch):
+    seen = []
+
+    class Shown:
+        def update(self, done=None, *, total=None, text=None):
+            seen.append(total)
+
+        def advance(self, by=1):
+            seen.append(-by)
+
+    @contextlib.contextmanager
+    def bar(*_, wanted, **options):
+        assert options["remaining"]
+        assert wanted
+        yield Shown()
+
+    monkeypatch.setattr(complexity, "bar", bar)
+    spectral_complexity(cnn(), SHAPE, progress=True)
+    assert len(seen) == 3
+    assert sum(seen) == pytest.approx(0)
 
 
 def test_a_tracker_refuses_what_the_norm_refuses():

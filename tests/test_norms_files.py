@@ -547,7 +547,7 @@ def test_norms_of_tensors_are_those_of_their_matrices(tmp_path, dtype):
 
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, 1), (2, 1), (3, 0)])
-def test_the_kernel_s_matrix_bounds_the_convolution(stride, padding):  # eq. (N14)
+def test_the_kernel_s_matrix_bounds_the_convolution(stride, padding):  # eq. (N20)
     layer = nn.Conv2d(2, 4, 3, stride=stride, padding=padding, bias=False)
     layer = randomised(layer).double()
     row = spectral_complexity(nn.Sequential(layer), (2, 9, 9)).layers.iloc[0]

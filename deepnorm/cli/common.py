@@ -38,7 +38,10 @@ MODELS = (
     "vit-cifar100",
     "vit-small",
 )
-CONVENTIONS = ("eq2", "bartlett", "cnn-paper", "resnet-paper", "vit-paper")
+CONVENTIONS = (
+    *("eq2", "bartlett", "cnn-paper", "resnet-paper", "vit-paper"),
+    *("l1-paper", "frobenius-paper", "sum-21-paper", "sigma-product-paper"),
+)
 #: Packages that not every installation has, and the extra that brings them.
 OPTIONAL = {
     "distributed": "dask",

@@ -48,7 +48,7 @@ Examples:
 OF_NETWORKS = ("input_shape", "classes", "width", "convention", "reference", "strict")
 #: What the norms of tensors are, and are not.
 TENSORS = (
-    "each tensor as it is stored, as the matrix whose rows are its first axis (eq. N13); of a "
+    "each tensor as it is stored, as the matrix whose rows are its first axis (eq. N19); of a "
     "convolution that is the reshaped kernel, not the map, which depends on the image's size",
     "no norm of a network: that needs --model or --architecture, and --input-shape",
 )
@@ -122,6 +122,14 @@ def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
     metavar="NAME",
     help=f"Reference matrices: {', '.join(REFERENCES)}.",
 )
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-8,
+    show_default=True,
+    metavar="X",
+    help="Of ln R, in parts of max(1, |ln R|).",
+)
 @click.option("--strict", is_flag=True, help="Fail if the norm leaves something out.")
 @json_option
 def norm(
@@ -135,6 +143,7 @@ def norm(
     trust: bool,
     convention: str,
     reference: str,
+    tolerance: float,
     strict: bool,
     json_to: str | None,
 ) -> None:
@@ -172,13 +181,19 @@ def norm(
     with warnings.catch_warnings(record=True) as caught, library():
         warnings.simplefilter("always")
         found = norms.spectral_complexity(
-            model, shape, convention=convention, reference=reference, strict=strict
+            model,
+            shape,
+            convention=convention,
+            reference=reference,
+            strict=strict,
+            tolerance=tolerance,
+            progress=True,
         )
     found = dataclasses.replace(found, notes=(*notes, *found.notes))
     if json_to is not None:
         from deepnorm.report.export import jsonable
 
-        names = ("log_value", "convention", "reference", "notes", "layers")
+        names = ("log_value", "log_error", "convention", "reference", "notes", "layers")
         write_json(jsonable({name: getattr(found, name) for name in names}), json_to)
     if json_to != "-":
         _print(found, os.path.basename(file))

@@ -228,7 +228,7 @@ def larger_gain(
 ) -> tuple[str, str]:
     """What to say if the Jacobian is measured to be larger than its bound; and what was not done.
 
-    The bound is that of eq. (N15) at the input of the pass, and at a random one too where no
+    The bound is that of eq. (N17) at the input of the pass, and at a random one too where no
     factor is a convention.
     """
     bound = graph.local_gain(log_sigma)

@@ -16,15 +16,17 @@ from torch import Tensor, nn
 from deepnorm.norms import accounting
 from deepnorm.norms.calls import tensors_in
 from deepnorm.norms.conventions import CONVENTIONS, Convention, MatrixConvention
-from deepnorm.norms.graph import Graph, Use
+from deepnorm.norms.graph import Graph
+from deepnorm.norms.measure import largest, weight_of
 from deepnorm.norms.state import load_state
 from deepnorm.norms.trace import Example, Shape, named_tensors, trace
-from replica.common.arguments import InvalidArgument, quoted
+from replica.common.arguments import InvalidArgument, Range, number, quoted
 
 __all__ = [
     "REFERENCES",
     "UncountedLayerWarning",
     "account",
+    "complete",
     "convention_named",
     "conventions_named",
     "finite",
@@ -32,17 +34,16 @@ __all__ = [
     "initial_weights",
     "read_model",
     "read_reference",
+    "read_tolerance",
     "require",
     "warn",
-    "weight_of",
 ]
 
-#: The largest entry of a matrix lies between these, or is zero: fourth powers and their sums, which
-#: Lanczos's method needs, are then floats. Nothing that is stored in single precision leaves them.
-FAINTEST, GREATEST = 1e-70, 1e70
 #: Numbers of one input, 4 GB in single precision: a system that promises more memory than it has
 #: kills whoever uses it. A choice.
 MOST_NUMBERS = 10**9
+#: Of ln R, relative: sums of double precision are good to no more, and above there is no digit.
+TOLERANCES = Range(1e-12, 0.1, "must lie between 1e-12 and 0.1")
 #: What is subtracted from the matrices before their (2,1) norm is taken.
 REFERENCES = ("paper", "zero", "initial")
 
@@ -57,12 +58,7 @@ def read_model(model: Any, input_shape: Any, example: Any = None) -> tuple[nn.Mo
         raise InvalidArgument("model", "must be a torch.nn.Module", f"{type(model).__name__}")
     # A compiled model runs its graph where no call can be seen; it holds the original.
     model = getattr(model, "_orig_mod", model)
-    for name, tensor in named_tensors(model).items():
-        if nn.parameter.is_lazy(tensor):
-            raise InvalidArgument(
-                "model", f"must have its parameters; `{name}` has no shape yet (run the model once)"
-            )
-    finite(model)
+    complete(model)
     if (input_shape is None) == (example is None):
         raise InvalidArgument(
             "input_shape", "or `example` must be given, and not both", quoted(input_shape)
@@ -130,6 +126,16 @@ def _shape(input_shape: Any) -> tuple[int, ...]:
     return shape
 
 
+def complete(model: nn.Module) -> None:
+    """Refuse parameters without a shape, or without numbers."""
+    for name, tensor in named_tensors(model).items():
+        if nn.parameter.is_lazy(tensor):
+            raise InvalidArgument(
+                "model", f"must have its parameters; `{name}` has no shape yet (run the model once)"
+            )
+    finite(model)
+
+
 def finite(model: nn.Module) -> None:
     """Refuse weights that are not numbers."""
     for name, tensor in named_tensors(model).items():
@@ -144,39 +150,11 @@ def finite(model: nn.Module) -> None:
             continue
         if tensor.itemsize == 1:  # there is no arithmetic in 8 bits
             tensor = tensor.float()
-        if not bool(torch.isfinite(tensor).all()):
+        if not math.isfinite(largest(tensor)):
             raise InvalidArgument(
                 "model",
                 f"must have finite weights; `{name}` holds nan or inf (has the training diverged?)",
             )
-
-
-def weight_of(use: Use, tensors: Mapping[str, Tensor], *, raw: bool = False) -> Tensor:
-    """The weight of a matrix, with its batch norm folded in or (``raw``) as it is stored.
-
-    Raises
-    ------
-    ValueError
-        If it is not finite, not real, or too large or too small to be squared.
-    """
-    for source in use.sources:
-        if source.read(tensors).is_complex():
-            raise InvalidArgument("model", f"must have real weights; `{use.label}` is complex")
-    weight = use.raw(tensors) if raw else use.weight(tensors)
-    size = float(weight.abs().max()) if weight.numel() else 0.0
-    if not math.isfinite(size):
-        if use.fold is None:
-            why = "holds nan or inf (has the training diverged?)"
-        else:
-            why = "with its batch norm holds nan or inf (its variances must be positive)"
-        raise InvalidArgument("model", f"must have finite weights; `{use.label}` {why}")
-    if size and not FAINTEST <= size <= GREATEST:
-        raise InvalidArgument(
-            "model",
-            f"must have matrices whose largest entry lies between {FAINTEST:g} and "
-            f"{GREATEST:g}, or is zero; in `{use.label}` it is {size:.3g}",
-        )
-    return weight
 
 
 def convention_named(name: Any) -> Convention:
@@ -198,6 +176,11 @@ def conventions_named(names: Iterable[Any]) -> dict[str, Convention]:
     if not result:
         raise InvalidArgument("conventions", f"must name at least one of {', '.join(CONVENTIONS)}")
     return result
+
+
+def read_tolerance(tolerance: Any) -> float:
+    """A relative error that double precision can tell."""
+    return number("tolerance", tolerance, TOLERANCES)
 
 
 def read_reference(reference: Any) -> str:

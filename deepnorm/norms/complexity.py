@@ -7,22 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepnorm.norms import checks
-from deepnorm.norms.conventions import Convention, MatrixConvention, OperatorConvention
+from deepnorm.norms.conventions import (
+    Convention,
+    MatrixConvention,
+    OperatorConvention,
+)
 from deepnorm.norms.graph import Graph, Use
-from deepnorm.norms.maps import Dense
-from deepnorm.norms.measure import Sigma, logs, norm_21, sigma_cold
+from deepnorm.norms.measure import Cold, Measurement, Sigma, logs, measure
 from deepnorm.norms.trace import named_tensors
 from replica.common.arguments import InvalidArgument, quoted
+from replica.common.progress import bar
 
 __all__ = ["Complexity", "spectral_complexity"]
 
 NAN = math.nan
+NOTHING = Sigma(NAN, NAN, NAN, "")
+#: Of ln R, in parts of max(1, |ln R|): a choice.
+TOLERANCE = 1e-8
 COLUMNS = (
     *("name", "kind", "shape", "sigma", "norm_21", "lower", "upper", "share", "method"),
     *("counted", "reason"),
@@ -37,6 +42,9 @@ class Complexity:
     ----------
     log_value : float
         ln R, the natural logarithm; -inf if R = 0.
+    log_error : float
+        Estimate of its error, from those of the singular values by eq. (N16); 0 where all of them
+        are exact to rounding.
     layers : DataFrame
         A row for every parameter tensor: ``name``, ``kind``, ``shape``; ``sigma``, its largest
         singular value, rigorously between ``lower`` and ``upper``; ``norm_21``, the
@@ -50,6 +58,7 @@ class Complexity:
     """
 
     log_value: float
+    log_error: float
     layers: pd.DataFrame
     convention: str
     reference: str
@@ -61,8 +70,12 @@ class Complexity:
         named = self.layers["shape"].map(len) > 0
         left = int((named & ~self.layers["counted"].astype(bool)).sum())
         unknown = int((kind == "unknown").sum())
+        what = "matrix" if counted == 1 else "matrices"
+        if not counted and kind.eq("parameter").any():
+            counted = len(kind)
+            what = "parameter" if counted == 1 else "parameters"
         parts = [
-            f"{counted} {'matrix' if counted == 1 else 'matrices'} counted",
+            f"{counted} {what} counted",
             f"{left} {'parameter' if left == 1 else 'parameters'} not",
         ]
         if unknown:
@@ -89,6 +102,8 @@ def spectral_complexity(
     initial: nn.Module | Mapping[str, Tensor] | None = None,
     merge_low_rank: bool = False,
     strict: bool = False,
+    tolerance: float = TOLERANCE,
+    progress: bool = False,
 ) -> Complexity:
     """The spectral complexity of a model, eq. (2) of the paper, and its layers one by one.
 
@@ -110,8 +125,9 @@ def spectral_complexity(
         are the data if there are any, else those of integers are: tables are looked up by them,
         and where they become numbers beside that, they are masks, which are constants.
     convention : str
-        "eq2", "bartlett", or what the authors logged: "cnn-paper", "resnet-paper",
-        "vit-paper". `CONVENTIONS` holds the formulas.
+        "eq2", "bartlett", or what the authors logged: "cnn-paper", "resnet-paper", "vit-paper",
+        and later "l1-paper", "frobenius-paper", "sum-21-paper", "sigma-product-paper".
+        `CONVENTIONS` holds the formulas.
     reference : str
         M of eq. (2): "paper" (zero, and the identity for the skip of a residual layer), "zero",
         or "initial". The authors' conventions have M = 0 whatever is said here.
@@ -122,8 +138,13 @@ def spectral_complexity(
     strict : bool
         Raise if an operator is met whose effect on norms is not known, if the output depends on
         a parameter by a way that was not seen, or if the Jacobian is measured to be larger than
-        its bound, eq. (N15). Otherwise an unknown operator counts as 1-Lipschitz, each of these
+        its bound, eq. (N17). Otherwise an unknown operator counts as 1-Lipschitz, each of these
         is listed in the notes, and an `UncountedLayerWarning` is given.
+    tolerance : float
+        Of ln R, in parts of max(1, |ln R|), between 1e-12 and 0.1. Each singular value is found as
+        precisely as that takes.
+    progress : bool
+        Show on a terminal how far the singular values have come, and how long it will take.
 
     Raises
     ------
@@ -140,6 +161,7 @@ def spectral_complexity(
     """
     chosen = checks.convention_named(convention)
     reference = checks.read_reference(reference)
+    tolerance = checks.read_tolerance(tolerance)
     model, given = checks.read_model(model, input_shape, example)
     if initial is not None and reference != "initial":
         raise InvalidArgument(
@@ -151,66 +173,47 @@ def spectral_complexity(
     start = None
     if reference == "initial":
         start = checks.initial_weights(model, graph, given, initial, merge_low_rank=merge_low_rank)
-    rows: dict[int, dict[str, Any]]
+    if not isinstance(chosen, OperatorConvention):
+        reference = "zero"
+    with bar("sigma", wanted=progress, unit="percent", remaining=True) as shown:
+        found = measure(
+            graph,
+            tensors,
+            [chosen],
+            Cold(tolerance),
+            reference=reference,
+            initial=None if start is None else dict(enumerate(start)),
+            parameters=list(model.parameters()),
+            bar=shown,
+        )[chosen.name]
+    table = _table(model, graph, tensors, _rows(chosen, graph, found, reference), chosen)
     log_sigma = None
     if isinstance(chosen, OperatorConvention):
-        log_value, rows, log_sigma = _by_operator(chosen, graph, tensors, reference, start)
-    else:
-        assert isinstance(chosen, MatrixConvention)
-        log_value, rows = _by_matrix(chosen, graph, tensors)
-        reference = "zero"
-    table = _table(model, graph, tensors, rows, chosen)
+        log_sigma = logs([found.matrices[index].sigma.value for index in range(len(graph.uses))])
     notes = [*graph.notes, *checks.account(model, given, graph, log_sigma, strict=strict)]
-    return Complexity(log_value, table, chosen.name, reference, tuple(notes))
+    return Complexity(found.log_value, found.error, table, chosen.name, reference, tuple(notes))
 
 
-def _by_operator(
-    convention: OperatorConvention,
-    graph: Graph,
-    tensors: Mapping[str, Tensor],
-    reference: str,
-    start: list[Tensor] | None,
-) -> tuple[float, dict[int, dict[str, Any]], NDArray[np.float64]]:
-    """Ln R and the rows of all uses, as they act, and ln sigma of each."""
-    sigmas: list[Sigma] = []
-    norms = []
-    for index, use in enumerate(graph.uses):
-        weight = checks.weight_of(use, tensors)
-        sigmas.append(sigma_cold(use.map, weight))
-        initial = None if start is None else start[index]
-        norms.append(norm_21(use, weight, reference, initial)[convention.sums])
-    log_sigma, log_t = logs([sigma.value for sigma in sigmas]), logs(norms)
-    gains = graph.gains(log_sigma)
-    with np.errstate(invalid="ignore"):
-        shares = np.exp(log_sigma + gains.before + gains.after - gains.total)
+def _rows(
+    convention: Convention, graph: Graph, found: Measurement, reference: str
+) -> dict[int, dict[str, Any]]:
+    """What the table says of every use."""
     rows = {}
     for index, use in enumerate(graph.uses):
         counted, reason = True, use.reason
-        if use.kind == "identity":
+        if index not in found.matrices:
+            reason = f"not in the list of `{convention.name}`"
+            rows[index] = _row(NOTHING, NAN, NAN, False, reason)
+            continue
+        if isinstance(convention, MatrixConvention):
+            shape = found.matrices[index].shape
+            reason = f"in the list of `{convention.name}`, as the stored matrix {shape}"
+        elif use.kind == "identity":
             counted = reference == "zero"
             reason = "a matrix of eq. (2), as M = 0" if counted else "cancels against M = identity"
-        rows[index] = _row(sigmas[index], norms[index], float(shares[index]), counted, reason)
-    return convention.log_value(log_t, gains), rows, log_sigma
-
-
-def _by_matrix(
-    convention: MatrixConvention, graph: Graph, tensors: Mapping[str, Tensor]
-) -> tuple[float, dict[int, dict[str, Any]]]:
-    """Ln R and the rows of the uses in the list, as they are stored."""
-    listed = convention.chosen(graph.uses)
-    rows, values, norms = {}, [], []
-    for index, use in enumerate(graph.uses):
-        if index not in listed:
-            reason = f"not in the list of `{convention.name}`"
-            rows[index] = _row(Sigma(NAN, NAN, NAN, ""), NAN, NAN, False, reason)
-            continue
-        matrix = use.map.matrix(checks.weight_of(use, tensors, raw=True))
-        sigma = sigma_cold(Dense(tuple(matrix.shape)), matrix)
-        values.append(sigma.value)
-        norms.append(float(convention.norm_21(matrix)))
-        reason = f"in the list of `{convention.name}`, as the stored matrix {tuple(matrix.shape)}"
-        rows[index] = _row(sigma, norms[-1], NAN, True, reason)
-    return convention.log_value(logs(values), logs(norms)), rows
+        matrix = found.matrices[index]
+        rows[index] = _row(matrix.sigma, matrix.norm, matrix.share, counted, reason)
+    return rows
 
 
 def _row(sigma: Sigma, norm: float, share: float, counted: bool, reason: str) -> dict[str, Any]:
@@ -234,6 +237,13 @@ def _table(
     convention: Convention,
 ) -> pd.DataFrame:
     """A row for every parameter, in the order of the model; then what has no parameter."""
+    if isinstance(convention, ParameterConvention):
+        reason = f"an entry of the vector of `{convention.name}`"
+        every = [
+            _plain(name, "parameter", tuple(parameter.shape), True, reason)
+            for name, parameter in model.named_parameters()
+        ]
+        return pd.DataFrame(every, columns=list(COLUMNS))
     by_name: dict[str, list[int]] = {}
     parts: dict[str, str] = {}
     for index, use in enumerate(graph.uses):
@@ -282,7 +292,7 @@ def _plain(
     name: str, kind: str, shape: tuple[int, ...], counted: bool, reason: str
 ) -> dict[str, Any]:
     about = {"name": name, "kind": kind, "shape": shape}
-    return about | _row(Sigma(NAN, NAN, NAN, ""), NAN, NAN, counted, reason)
+    return about | _row(NOTHING, NAN, NAN, counted, reason)
 
 
 def _aliases(model: nn.Module) -> dict[str, list[str]]:

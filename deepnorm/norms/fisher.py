@@ -20,7 +20,7 @@ __all__ = ["log_fisher_rao"]
 def log_fisher_rao(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, *, batch: int = 1000
 ) -> float:
-    """Ln of the Fisher-Rao norm of a classifier, eq. (N16).
+    """Ln of the Fisher-Rao norm of a classifier, eq. (N18).
 
     ||theta||^2 = E_x E_y <theta, grad_theta l(f(x), y)>^2 with the cross-entropy l; since
     <theta, grad f> = f' is the derivative of the scores when all parameters grow by one factor, it

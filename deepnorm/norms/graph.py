@@ -473,7 +473,7 @@ class Graph:
         return Gains(float(level[self.output]), before, tail[self.output, :uses])
 
     def local_gain(self, log_sigma: Array) -> float:
-        """Ln of a bound of the Jacobian at the input of the pass, eq. (N15).
+        """Ln of a bound of the Jacobian at the input of the pass, eq. (N17).
 
         No convention enters: where a factor is one, its Lipschitz constant at this input stands.
         """

@@ -17,23 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Convolution", "Dense", "Diagonal", "LinearMap", "rounded_up"]
+from deepnorm.norms.davidson import Normal
+from deepnorm.norms.torus import Torus, axis_of, rounded_up
 
-#: Rounding of an eigenvalue of an n by n Gram matrix: n times this, relative.
-ROUNDING = 4e-16
-#: The bound of a convolution looks at no more frequencies than this along an axis; where
-#: there are more, eq. (N9) pays for those in between (0.3% for 3 x 3 kernels): a choice.
-FREQUENCIES = 40
-#: Numbers held at once while frequencies are gone through.
-ROOM = 2e7
+__all__ = ["Convolution", "Dense", "Diagonal", "LinearMap"]
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 SPREAD = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-
-
-def rounded_up(value: float, size: int) -> float:
-    """A bound that rounding in a computation of this size cannot have made too small."""
-    return value * (1 + ROUNDING * max(size, 1))
 
 
 def spectral_norm(matrices: Tensor) -> float:
@@ -96,6 +86,14 @@ class LinearMap(abc.ABC):
         """Sigma to rounding, where a matrix decides it."""
         return None
 
+    def normal(self) -> Normal:
+        """A A^T or A^T A, the smaller one, for an iteration: where `exact` has no answer."""
+        raise NotImplementedError(f"{type(self).__name__} has its sigma from a matrix")
+
+    def torus(self, weight: Tensor) -> Torus | None:
+        """The torus that the map is a part of, where there is one."""
+        return None
+
     def norm_21(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Average and sum of the row norms: ||A^T||_{2,1}, eq. (N3)."""
         norms, counts = self.row_norms(weight)
@@ -139,9 +137,30 @@ class Dense(LinearMap):
         """By the smaller Gram matrix."""
         return spectral_norm(weight)
 
+    def normal(self) -> Normal:
+        """On the shorter side."""
+        *_, out, inputs = self.shape
+
+        def forward(weight: Tensor, x: Tensor) -> Tensor:
+            return _columns(weight, x)
+
+        def back(weight: Tensor, x: Tensor) -> Tensor:
+            return _columns(weight.mT, x)
+
+        if out < inputs:
+            return Normal((*self.shape[:-2], out), back, forward)
+        return Normal(self.domain, forward, back)
+
     def upper(self, weight: Tensor) -> float:
-        """Sigma itself."""
-        return rounded_up(spectral_norm(weight), max(self.shape[-2:]))
+        """The root of the largest row sum times the largest column sum."""
+        rows = torch.linalg.vector_norm(weight, 1, dim=-1).max()
+        columns = torch.linalg.vector_norm(weight, 1, dim=-2).max()
+        return rounded_up(math.sqrt(float(rows) * float(columns)), sum(self.shape[-2:]))
+
+
+def _columns(matrices: Tensor, x: Tensor) -> Tensor:
+    """Matrices (..., out, in) on a batch of vectors (batch, ..., in)."""
+    return (matrices @ x.movedim(0, -1)).movedim(-1, 0)
 
 
 class Diagonal(LinearMap):
@@ -266,15 +285,14 @@ class Convolution(LinearMap):
 
     def apply(self, weight: Tensor, x: Tensor) -> Tensor:
         """A x."""
-        return self._spread(weight, x) if self.transposed else self._gather(weight, x)
+        return (self._spread if self.transposed else self._gather)(weight, x[None])[0]
 
     def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
         """A^T y."""
-        return self._gather(weight, y) if self.transposed else self._spread(weight, y)
+        return (self._gather if self.transposed else self._spread)(weight, y[None])[0]
 
     def _gather(self, weight: Tensor, x: Tensor) -> Tensor:
-        """The convolution."""
-        x = x[None]
+        """The convolution, of a batch."""
         if self.sources is not None:
             for axis, source in enumerate(self.sources, start=2):
                 index = source.to(x.device)
@@ -282,16 +300,16 @@ class Convolution(LinearMap):
                 x = x.index_select(axis, index.clamp(min=0)) * shown
         y = CONVOLVE[self.axes](
             x, weight, None, self.stride, self.padding, self.dilation, self.groups
-        )[0]
+        )
         if self.image != self.whole:
-            for axis, n in enumerate(self.image, start=1):
+            for axis, n in enumerate(self.image, start=2):
                 y = y.narrow(axis, 0, n)
         return y
 
     def _spread(self, weight: Tensor, y: Tensor) -> Tensor:
         """Its transpose."""
         x = SPREAD[self.axes](
-            y[None],
+            y,
             weight,
             None,
             self.stride,
@@ -306,7 +324,7 @@ class Convolution(LinearMap):
                 shown = (index >= 0).to(x.dtype).view(-1, *(1,) * (self.axes + 1 - axis))
                 shape = (*x.shape[:axis], self.size[axis - 2], *x.shape[axis + 1 :])
                 x = x.new_zeros(shape).index_add_(axis, index.clamp(min=0), x * shown)
-        return x[0]
+        return x
 
     # -------------------------------------------------------------------- (2,1) norms
 
@@ -406,38 +424,35 @@ class Convolution(LinearMap):
         smaller, matrices = self.core(weight)
         return None if smaller is self else smaller.exact(matrices)
 
-    def upper(self, weight: Tensor) -> float:
-        """A bound from the convolution on a torus, eqs. (N7) to (N9).
+    @property
+    def _inner(self) -> bool:
+        """Whether A^T A of the convolution (not of its transpose) is looked at, not A A^T.
 
-        The map is part of a convolution on a torus, and a part has no larger norm. There a
-        Fourier transform leaves one small matrix for each frequency; with a stride s the
-        input is split into its s phases first.
+        With a stride the inputs fall into phases; the outputs never do.
         """
+        return set(self.stride) == {1} and self.inputs < self.outputs
+
+    def normal(self) -> Normal:
+        """On the side with fewer channels or, with a stride, of the outputs."""
+        if self._inner:
+            return Normal((self.inputs, *self.size), self._gather, self._spread)
+        return Normal((self.outputs, *self.image), self._spread, self._gather)
+
+    def torus(self, weight: Tensor) -> Torus:
+        """The convolution on the smallest torus that holds it, eq. (N7)."""
+        axes = [
+            axis_of(taps, n, s, d)
+            for taps, n, s, d in zip(self.taps, self.size, self.stride, self.dilation, strict=True)
+        ]
+        kernel = weight.reshape(self.groups, -1, *self.shape[1:])
+        return Torus(kernel, axes, inner=self._inner)
+
+    def upper(self, weight: Tensor) -> float:
+        """A bound from the convolution on a torus, eqs. (N7) to (N9)."""
         exact = self.exact(weight)
         if exact is not None:
             return rounded_up(exact, math.prod(self.shape[1:]))
-        tori = [
-            _torus(taps, n, s, d)
-            for taps, n, s, d in zip(self.taps, self.size, self.stride, self.dilation, strict=True)
-        ]
-        factor = math.prod(torus.factor for torus in tori)
-        # (groups, out, in, taps...) times, for each axis, (taps, frequencies, phases)
-        kernel = weight.view(self.groups, -1, self.inputs // self.groups, *self.kernel)
-        kernel = kernel.to(torch.complex128)
-        waves = [torus.waves.to(kernel.device) for torus in tori]
-        # A real kernel has the same norm at opposite frequencies: half of the first axis.
-        waves[0] = waves[0][:, : waves[0].shape[1] // 2 + 1]
-        for wave in waves[1:]:  # the last axes first; the first one is gone through in pieces
-            kernel = torch.tensordot(kernel, wave, dims=([4], [0]))
-        # (groups, out, in, taps, then frequencies and phases of the axes 2, 3)
-        best = 0.0
-        piece = int(max(1, ROOM // (kernel.numel() * waves[0].shape[2])))
-        for part in waves[0].split(piece, dim=1):
-            values = torch.tensordot(kernel, part, dims=([3], [0]))
-            pairs = list(range(3, 3 + 2 * self.axes, 2))
-            values = values.permute(0, *pairs, 1, 2, *(pair + 1 for pair in pairs))
-            best = max(best, spectral_norm(values.flatten(start_dim=self.axes + 2)))
-        return rounded_up(factor * best, 4 * math.prod(self.shape[1:]))
+        return self.torus(weight).upper()
 
 
 def _taps(source: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
@@ -451,56 +466,3 @@ def _collide(taps: Tensor) -> bool:
     """Whether one output sees one input coordinate twice."""
     pairs = itertools.combinations(range(taps.shape[1]), 2)
     return any(bool(((taps[:, a] == taps[:, b]) & (taps[:, a] >= 0)).any()) for a, b in pairs)
-
-
-class _Torus:
-    """One axis of a torus on which the convolution fits.
-
-    ``waves`` is (taps, frequencies, phases): what tap a contributes to each phase of the
-    input at each frequency; ``factor`` multiplies the bound.
-    """
-
-    def __init__(self, kernel: int, size: int, stride: int, dilation: int, factor: float):
-        places = dilation * torch.arange(kernel)
-        count = size // stride  # the torus of one phase; stride divides size
-        degree = math.ceil(dilation * (kernel - 1) // stride / 2)
-        enough = max(FREQUENCIES, 16 * degree)
-        if count > enough:
-            # |p| between the frequencies by eq. (N9), for a polynomial of this degree
-            count = enough
-            factor /= math.cos(math.pi * degree / count)
-        else:
-            places = places % size
-        steps = (places // stride)[:, None] * torch.arange(count)
-        angle = 2 * math.pi / count * (steps % count).to(torch.float64)
-        waves = torch.polar(torch.ones_like(angle), angle)
-        phases = torch.zeros((kernel, stride), dtype=torch.complex128)
-        phases[torch.arange(kernel), places % stride] = 1
-        self.waves = waves[:, :, None] * phases[:, None, :]
-        self.factor = factor
-
-
-def _torus(taps: Tensor, n: int, stride: int, dilation: int) -> _Torus:
-    """The smallest torus that holds one axis of a convolution, eq. (N7)."""
-    k = taps.shape[1]
-    shifts = dilation * torch.arange(k)
-    outputs = torch.arange(len(taps))[:, None]
-    hit = taps >= 0
-    # What coordinate the first tap would have, were the axis endless.
-    origin = (taps - stride * outputs - shifts)[hit]
-    if len(origin) == 0 or bool((origin == origin[0]).all()):  # zeros around it, or nothing
-        size = n + dilation * (k - 1)
-        return _Torus(k, -(-size // stride) * stride, stride, dilation, 1.0)
-    wraps = bool(((origin - origin[0]) % n == 0).all()) and bool(hit.all())
-    if wraps and stride * (len(taps) - 1) < n:  # padded by its own other end
-        if n % stride == 0:
-            return _Torus(k, n, stride, dilation, 1.0)
-        return _Torus(k, n, 1, dilation, 1.0)
-    # Otherwise: copy coordinates first, then convolve what is then simply longer. The copying
-    # multiplies norms by at most the root of the number of copies.
-    longer = stride * (len(taps) - 1) + dilation * (k - 1) + 1
-    seen = torch.full((longer,), -1)
-    seen[(stride * outputs + shifts).flatten()] = taps.flatten()
-    copies = int(torch.bincount(seen[seen >= 0], minlength=1).max())
-    size = longer + dilation * (k - 1)
-    return _Torus(k, -(-size // stride) * stride, stride, dilation, math.sqrt(copies))

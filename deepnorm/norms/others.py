@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from deepnorm.norms import checks
-from deepnorm.norms.measure import logs, sigma_cold
+from deepnorm.norms.measure import logs, sigma_cold, weight_of
 from deepnorm.norms.paths import log_path_norm
 from deepnorm.norms.trace import named_tensors
 
@@ -51,7 +51,7 @@ def other_norms(
     for use in graph.uses:
         if use.kind == "identity":
             continue
-        weight = checks.weight_of(use, tensors)
+        weight = weight_of(use, tensors)
         squares += float(weight.square().sum())
         absolute += float(weight.abs().sum())
         rows += float(use.map.norm_21(weight)[0])

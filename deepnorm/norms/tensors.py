@@ -21,7 +21,7 @@ COLUMNS = (
 
 
 def tensor_norms(tensors: Mapping[str, Tensor]) -> pd.DataFrame:
-    """Norms of each tensor as it is stored, eq. (N13), in double precision.
+    """Norms of each tensor as it is stored, eq. (N19), in double precision.
 
     A tensor of two axes or more is taken as the matrix W whose rows are its first axis: a kernel
     (out, in, k, k) as (out, in k k).
