@@ -15,6 +15,7 @@ from deepnorm.norms.conventions import (
     Convention,
     MatrixConvention,
     OperatorConvention,
+    ParameterConvention,
 )
 from deepnorm.norms.graph import Graph, Use
 from deepnorm.norms.measure import Cold, Measurement, Sigma, logs, measure
