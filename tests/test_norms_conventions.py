@@ -10,6 +10,7 @@ from torch import nn
 
 from deepnorm.norms import (
     CONVENTIONS,
+    NormTracker,
     UncountedLayerWarning,
     margins,
     other_norms,
@@ -308,3 +309,28 @@ def test_margins_that_cannot_be(change, message):
     } | change
     with pytest.raises(ValueError, match=message):
         margins(**arguments)
+
+
+def test_what_the_authors_logged_later():
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 4)
+    )
+    matrices = [p.detach().double().reshape(len(p), -1) for p in (model[0].weight, model[4].weight)]
+    vector = torch.cat([p.detach().double().flatten() for p in model.parameters()])
+    columns = sum(float(torch.linalg.vector_norm(W, dim=0).sum()) for W in matrices)
+    sigmas = [float(torch.linalg.matrix_norm(W, 2)) for W in matrices]
+    expected = {
+        "l1-paper": float(vector.abs().sum()),
+        "frobenius-paper": float(vector.square().sum()) ** 0.5,
+        "sum-21-paper": columns,
+        "sigma-product-paper": sigmas[0] * sigmas[1],
+    }
+    tracker = NormTracker(model, (1, 6, 6), conventions=tuple(expected))
+    tracked = tracker.measure()
+    for name, value in expected.items():
+        found = spectral_complexity(model, (1, 6, 6), convention=name)
+        assert found.value == pytest.approx(value, rel=1e-10)
+        assert tracked[name] == pytest.approx(math.log(value), abs=1e-10)
+    found = spectral_complexity(model, (1, 6, 6), convention="l1-paper")
+    assert found.layers["counted"].all()
+    assert str(found).endswith("6 parameters counted, 0 parameters not")

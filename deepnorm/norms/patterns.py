@@ -201,7 +201,7 @@ def _softmax(call: Call, first: Tensor, second: Tensor) -> bool:
     top, bottom = tracer.made.get(over), tracer.made.get(under)
     if top is None or bottom is None or top.name != "exp" or bottom.name not in SUMS:
         return False
-    if _stem(tracer, bottom.operands[0]) != over:
+    if not _equal(tracer, bottom.operands[0], over):
         return False
     base = top.operands[0]
     inner = tracer.made.get(base)
