@@ -145,13 +145,13 @@ def move(sums, learning_rate, keep, total, w, v):
 
 
 @kernel
-def ascend(inputs, labels, squares, order, multipliers, v):
+def ascend(inputs, labels, squares, order, most, multipliers, v):
     """One pass of exact line maximisations over the rows in ``order``.
 
-    Of sum(a) - |v|^2/2 with v = sum_i a_i y_i x_i / sqrt(N), a >= 0, which is the
-    dual of hard-margin learning: a_i rises by (1 - y_i x_i.v / sqrt(N)) / squares_i,
-    or falls to 0. squares: (P,) float64, |x_i|^2 / N; multipliers: (P,) float64
-    and v: (N,) float32, both updated.
+    Of sum(a) - |v|^2/2 with v = sum_i a_i y_i x_i / sqrt(N), 0 <= a <= most, which is the
+    dual of hard-margin learning where most = inf, and else of the hinge loss beside a ridge:
+    a_i rises by (1 - y_i x_i.v / sqrt(N)) / squares_i, or falls by that, within its bounds.
+    squares: (P,) float64, |x_i|^2 / N; multipliers: (P,) float64 and v: (N,) float32, both updated.
     """
     n = inputs.shape[1]
     scale = 1.0 / np.sqrt(n)
@@ -162,7 +162,8 @@ def ascend(inputs, labels, squares, order, multipliers, v):
         s = real(0)
         for j in range(n):
             s += real(x[j]) * v[j]
-        new = max(0.0, multipliers[i] + (1.0 - labels[i] * s * scale) / squares[i])
+        new = multipliers[i] + (1.0 - labels[i] * s * scale) / squares[i]
+        new = min(max(new, 0.0), most)
         change = new - multipliers[i]
         if change != 0.0:
             multipliers[i] = new

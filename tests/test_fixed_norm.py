@@ -278,6 +278,28 @@ def test_multipliers_prove_the_least_hinge_loss(seed, alpha, margin, intercept):
     assert np.all(beta[margins < margin - 1e-6] >= 1 - 1e-9)  # balanced for the intercept
 
 
+@pytest.mark.parametrize("ridge", [0.02, 1.0, None])
+def test_coordinate_ascent_leaves_few_steps_and_the_same_answer(ridge, monkeypatch):
+    data = teacher_student(60, 4.0, 3, "gaussian", label_flip=0.1)
+
+    def learn():
+        if ridge is None:
+            return minimize_at_norm(data, loss=Hinge())
+        return minimize_at_ridge(data, ridge, loss=Hinge())
+
+    def objective(found):
+        penalty = 0.0 if ridge is None else 0.5 * ridge * found.coefficients @ found.coefficients
+        return np.maximum(1 - found.norm * found.margins, 0).sum() + penalty
+
+    quick = learn()
+    monkeypatch.setattr(hinge, "MOST_VISITS", 0)
+    plain = learn()
+    assert 2 * quick.steps < plain.steps
+    gaps = (quick.duality_gap + plain.duality_gap) * data.P
+    # and what sums of P losses are rounded by
+    assert abs(objective(quick) - objective(plain)) <= gaps + 1e-12 * data.P
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_limit_of_a_hinge_loss_is_that_of_its_linear_program(seed):
     data = random_labels(10, 4.0, seed, "gaussian")
