@@ -116,6 +116,10 @@ def test_the_ends_of_the_logistic_loss():
     margins = np.array([-2.0, 0.0, 3.0])
     np.testing.assert_array_equal(Logistic(np.inf).value(margins), [4.0, 0.0, 0.0])
     np.testing.assert_array_equal(Logistic(np.inf).curvature(margins), 0.0)
+    # which has a kink, and so have the losses that are made of it
+    assert not Logistic(np.inf).smooth
+    assert not Logistic(np.inf).at_norm(2.0).smooth
+    assert all(Logistic(lam).smooth for lam in (0.0, 1.0, 1e3))
     np.testing.assert_array_equal(Logistic(0.0).slope(margins), -1.0)
     assert np.all(np.isinf(Logistic(0.0).value(margins)))
     np.testing.assert_allclose(
