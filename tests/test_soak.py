@@ -7,7 +7,7 @@ import pytest
 from validation import soak
 
 SEED = 20261124
-FEW = 40
+FEW = 16
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def check(found):
 
 def test_random_points_are_within_the_budget(found):
     check(found)
-    assert len({point.kind for point in found}) > 8
+    assert len({point.kind for point in found}) > 5
 
 
 @pytest.mark.slow
@@ -36,8 +36,8 @@ def test_many_random_points_are_within_the_budget():
 
 
 def test_a_point_depends_on_its_number_alone(found):
-    assert soak.draw(17, SEED) == found[17]
-    assert soak.draw(17, SEED + 1) != found[17]
+    assert soak.draw(4, SEED) == found[4]
+    assert soak.draw(4, SEED + 1) != found[4]
 
 
 def test_a_wrong_digit_is_seen(monkeypatch):
