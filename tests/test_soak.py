@@ -21,8 +21,9 @@ def check(found):
     sound = [point for point in found if point.outcome == "certified"]
     assert len(sound) > 0.9 * len(found)
     for point in sound:
-        assert max(point.error, point.small, point.log_x) <= soak.BUDGET, point
+        assert max(point.error, point.small, point.log_x, point.variance) <= soak.BUDGET, point
         assert point.error <= point.claimed, point
+        assert point.ratio <= 1, point
 
 
 def test_random_points_are_within_the_budget(found):

@@ -39,6 +39,8 @@ MOST_INPUTS = 5 * 10**7
 #: Up to so many weights exchanges in doubles come first. Each costs N^2 and their number grows with
 #: N, while a Newton step costs N^3: from some 200 on they are slower at P = 2 N to 10 N. A choice.
 FEW_WEIGHTS = 150
+#: And up to so many inputs, of which exchanges take a copy in doubles: 160 MB. A choice.
+QUICK_INPUTS = 2 * 10**7
 #: What the exchange in many digits leaves of a constraint, far below every tolerance.
 LEFT = 1e-13
 
@@ -192,7 +194,7 @@ def _solve(examples: Examples, table: Table, start: Array, tolerance: float) -> 
     """By the first of three ways that ends in a proof."""
     tried = _Tried()
     fits = table.P * table.N <= MOST_INPUTS
-    exchanged_first = fits and table.N <= FEW_WEIGHTS
+    exchanged_first = table.N <= FEW_WEIGHTS and table.P * table.N <= QUICK_INPUTS
     if exchanged_first:
         answer = _by_exchanges(examples, table, tolerance, tried)
         if answer is not None:
