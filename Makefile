@@ -20,6 +20,9 @@ SPHINX = $(BIN)/python -m sphinx -q -n -W --keep-going -d docs/_build/doctrees
 # A file of tests goes to one worker: what its fixtures make is made once.
 BY_FILE = --dist loadfile --no-loadscope-reorder
 
+# Many tests start a process: whoever keeps no bytecode would compile the same sources in each.
+test test-slow test-processors fuzz: export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:

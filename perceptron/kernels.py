@@ -145,13 +145,13 @@ def move(sums, learning_rate, keep, total, w, v):
 
 
 @kernel
-def ascend(inputs, labels, squares, order, multipliers, v):
+def ascend(inputs, labels, squares, order, most, multipliers, v):
     """One pass of exact line maximisations over the rows in ``order``.
 
-    Of sum(a) - |v|^2/2 with v = sum_i a_i y_i x_i / sqrt(N), a >= 0, which is the
-    dual of hard-margin learning: a_i rises by (1 - y_i x_i.v / sqrt(N)) / squares_i,
-    or falls to 0. squares: (P,) float64, |x_i|^2 / N; multipliers: (P,) float64
-    and v: (N,) float32, both updated.
+    Of sum(a) - |v|^2/2 with v = sum_i a_i y_i x_i / sqrt(N), 0 <= a <= most, which is the
+    dual of hard-margin learning where most = inf, and else of the hinge loss beside a ridge:
+    a_i rises by (1 - y_i x_i.v / sqrt(N)) / squares_i, or falls by that, within its bounds.
+    squares: (P,) float64, |x_i|^2 / N; multipliers: (P,) float64 and v: (N,) float32, both updated.
     """
     n = inputs.shape[1]
     scale = 1.0 / np.sqrt(n)
@@ -162,10 +162,133 @@ def ascend(inputs, labels, squares, order, multipliers, v):
         s = real(0)
         for j in range(n):
             s += real(x[j]) * v[j]
-        new = max(0.0, multipliers[i] + (1.0 - labels[i] * s * scale) / squares[i])
+        new = multipliers[i] + (1.0 - labels[i] * s * scale) / squares[i]
+        new = min(max(new, 0.0), most)
         change = new - multipliers[i]
         if change != 0.0:
             multipliers[i] = new
             c = real(change * labels[i] * scale)
             for j in range(n):
                 v[j] += c * real(x[j])
+
+
+# How a run of exchanges ended.
+MET = 0  # every constraint of the pool is met
+ZERO = 1  # the multipliers sum to nothing
+SPENT = 2  # too many steps
+
+
+@kernel
+def exchanges(
+    rows, names, lengths, sizes, error, floor, dependent, most, Q, R, S, inside, b, v, count
+):  # fmt: skip
+    """Goldfarb and Idnani's exchanges until v meets row.v >= 1 for all ``rows``, in place.
+
+    rows: (p, m) float64, a pool of the table's, by their ``names`` in it; lengths: (p,); a
+    constraint is met where it lacks less than floor + error sum_j sizes_j |v_j|. S, (m + 1,),
+    holds count[0] names, their multipliers b, (m + 1,), and the decomposition of
+    their rows as columns, sum_q R_qk Q_q with orthonormal Q_q: both (m, m), R upper triangular.
+    inside: (P,) bool, what is in S; v: (m,), sum_k b_k a_k. count: (2,) int64, the second of steps.
+    ``dependent``: |what is left of a row beside S|^2 / |row|^2 that is zero.
+    """
+    m = rows.shape[1]
+    r, c, z = np.zeros(m), np.zeros(m), np.zeros(m)
+    while True:
+        # the row that is furthest from being met
+        allowed = 0.0
+        for j in range(m):
+            allowed += sizes[j] * abs(v[j])
+        allowed = floor + error * allowed
+        p, furthest = -1, 0.0
+        for i in range(rows.shape[0]):
+            if not inside[names[i]]:
+                short = 1.0
+                for j in range(m):
+                    short -= rows[i, j] * v[j]
+                if short > allowed and short > furthest * lengths[i]:
+                    p, furthest = i, short / lengths[i]
+        if p < 0:
+            return MET
+        a, entering, square, short = rows[p], 0.0, 0.0, 1.0
+        for j in range(m):
+            square += a[j] * a[j]
+            short -= a[j] * v[j]
+        while True:
+            if count[1] >= most:
+                return SPENT
+            count[1] += 1
+            k = count[0]
+            # coefficients of the row on S, and what is left: twice, orthogonal to rounding
+            for j in range(m):
+                z[j] = a[j]
+            c[:k] = 0.0
+            for _ in range(2):
+                for i in range(k):
+                    s = 0.0
+                    for j in range(m):
+                        s += Q[i, j] * z[j]
+                    r[i] = s
+                    c[i] += s
+                for i in range(k):
+                    for j in range(m):
+                        z[j] -= r[i] * Q[i, j]
+            for i in range(k - 1, -1, -1):
+                s = c[i]
+                for q in range(i + 1, k):
+                    s -= R[i, q] * r[q]
+                r[i] = s / R[i, i]
+            left = 0.0
+            for j in range(m):
+                left += z[j] * z[j]
+            free = k < m and left > dependent * square
+            # how far the row may enter before a multiplier reaches zero, and until it is met
+            last, size = -1, np.inf
+            for i in range(k):
+                if r[i] > 0.0 and b[i] < size * r[i]:
+                    last, size = i, b[i] / r[i]
+            if not free and last < 0:
+                for i in range(k):
+                    b[i] = -r[i]
+                b[k], S[k] = 1.0, names[p]
+                count[0] = k + 1
+                return ZERO
+            full = free and short <= size * left
+            if full:
+                size = short / left
+            for i in range(k):
+                b[i] -= size * r[i]
+            entering += size
+            if free:
+                for j in range(m):
+                    v[j] += size * z[j]
+                short -= size * left
+            if full:
+                length = np.sqrt(left)
+                for j in range(m):
+                    Q[k, j] = z[j] / length
+                for i in range(k):
+                    R[i, k] = c[i]
+                R[k, k] = length
+                b[k], S[k], inside[names[p]] = entering, names[p], True
+                count[0] = k + 1
+                break
+            # the last one leaves, and rotations make its followers triangular again
+            inside[S[last]] = False
+            for q in range(last, k - 1):
+                b[q], S[q] = b[q + 1], S[q + 1]
+                for i in range(q + 2):
+                    R[i, q] = R[i, q + 1]
+            for q in range(last, k - 1):
+                length = np.hypot(R[q, q], R[q + 1, q])
+                cosine, sine = R[q, q] / length, R[q + 1, q] / length
+                R[q, q] = length
+                for i in range(q + 1, k - 1):
+                    high, low = R[q, i], R[q + 1, i]
+                    R[q, i], R[q + 1, i] = (
+                        cosine * high + sine * low,
+                        cosine * low - sine * high,
+                    )
+                for j in range(m):
+                    high, low = Q[q, j], Q[q + 1, j]
+                    Q[q, j], Q[q + 1, j] = cosine * high + sine * low, cosine * low - sine * high
+            count[0] = k - 1

@@ -100,7 +100,7 @@ class Logistic(Loss):
     """log(1 + exp(-2 lam Delta)) / lam, lam >= 0: the paper's eq. (1) at norm lam.
 
     The ends stand for the limits: lam = 0 is infinite, with the slope of Hebb's rule, and
-    lam = inf is max(0, -2 Delta).
+    lam = inf is max(0, -2 Delta), with a kink at zero; the minimiser there is `max_stability`.
     """
 
     lam: float = 1.0
@@ -108,6 +108,7 @@ class Logistic(Loss):
 
     def __post_init__(self) -> None:
         arguments.number("lam", self.lam, ranges.SHARPNESS)
+        object.__setattr__(self, "smooth", not math.isinf(self.lam))
 
     def value(self, margins: Array) -> Array:
         if self.lam == 0:

@@ -19,7 +19,8 @@ from replica import ranges
 from replica.common import arguments
 from replica.common.refusals import Refusals
 from replica.inputs import Clusters, Inputs, Isotropic
-from replica.losses import Exponential, HardMargin, Hinge, Logistic, Loss, SquaredHinge
+from replica.losses import HardMargin, Logistic, Loss
+from replica.losses.base import Force
 from replica.nodes import Nodes
 from replica.solution import CONVERGED, Record, shaped
 from replica.teachers import LabelModel, NoiseMixture, Teacher
@@ -348,46 +349,18 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Force:
-    """-V' and V'' of the loss of each point, as logarithms, with its scales in z = lam' t."""
+    """The loss of each point, and where its -V' changes in z = lam' t."""
 
     loss: Loss
-    unit: Array  # smallest scale on which V' changes
-    tilt: Array  # steepest fall of log(-V')
-    bends: list[tuple[Array, float]]  # where V' has a kink or a jump, and the jump
+    shape: Force
 
     @classmethod
     def of(cls, loss: Loss, which: Indices) -> _Force:
         """The loss at these points, its parameter in a column."""
-        one = np.ones(len(which))
         if loss.parameter is None:
-            return cls(loss, one, 0 * one, [])
+            return cls(loss, loss.force(np.ones(len(which))))
         value = np.asarray(getattr(loss, loss.parameter))[which]
-        loss = loss.with_parameter(value[:, None])
-        if isinstance(loss, Logistic):
-            return cls(loss, 1 / value, 2 * value, [])
-        if isinstance(loss, Exponential):
-            return cls(loss, 1 / value, value, [])
-        if isinstance(loss, Hinge | SquaredHinge):
-            jump = 1.0 if isinstance(loss, Hinge) else 0.0
-            return cls(loss, one, np.full(len(which), np.inf), [(value, jump)])
-        return cls(loss, one, 0 * one, [])
-
-    def logarithms(self, z: Array) -> tuple[Array, Array, Array]:
-        """Sign of -V', log |V'| and log V''."""
-        if isinstance(self.loss, Logistic):
-            y = 2 * np.asarray(self.loss.lam) * z
-            falling = log_expit(-y)
-            return (
-                np.ones(()),
-                np.log(2) + falling,
-                (np.log(4 * np.asarray(self.loss.lam)) + falling + log_expit(y)),
-            )
-        if isinstance(self.loss, Exponential):
-            y = np.asarray(self.loss.lam) * z
-            return np.ones(()), -y, np.log(np.asarray(self.loss.lam)) - y
-        with np.errstate(divide="ignore", over="ignore"):
-            force = -self.loss.derivative(z)
-            return np.sign(force), np.log(np.abs(force)), np.log(self.loss.curvature(z))
+        return cls(loss.with_parameter(value[:, None]), loss.force(value))
 
 
 @dataclass(frozen=True)
@@ -410,7 +383,7 @@ class _Measure:
 
     def averages(self, force: _Force, norm: Array, bent: list[Array]) -> _Averages:
         """The three integrals; ``bent`` is log(density times jump) at the kinks of V."""
-        sign, log_f, log_v2 = force.logarithms(norm[:, None] * self.t)
+        sign, log_f, log_v2 = force.loss.log_force(norm[:, None] * self.t)
         b, log_scale = _sum(sign, self.log_m + log_f)
         e, scale = _sum(sign * self.t, self.log_w + log_f)
         size, _ = _sum(np.abs(self.t), self.log_w + log_f)
@@ -480,11 +453,13 @@ class _TeacherChannel:
         s = inverse / np.hypot(1.0, inverse)
         finest = np.min(np.where(labels.signal > 0, s, 1.0), axis=1)
         # only an exponential moves the weight of the Gaussian away from zero
-        tilted = np.minimum(force.tilt * norm, TILT) if isinstance(self.loss, Exponential) else 0.0
+        tilted = np.minimum(force.shape.tilt * norm, TILT) if force.shape.endless else 0.0
         low, high = np.full(len(norm), -REACH) - tilted, np.full(len(norm), REACH)
-        cuts = [bend / norm for bend, _ in force.bends]
+        cuts = [bend / norm for bend, _ in force.shape.bends]
         zero = np.zeros(len(norm))
-        t, log_weight = _panels(low, high, zero, np.minimum(finest, force.unit / norm), cuts, order)
+        t, log_weight = _panels(
+            low, high, zero, np.minimum(finest, force.shape.unit / norm), cuts, order
+        )
         log_pull = np.full(t.shape, -np.inf)
         for k in range(s.shape[1]):
             width = s[:, k, None]
@@ -505,7 +480,7 @@ class _TeacherChannel:
         with np.errstate(divide="ignore"):
             bent = [
                 np.log(jump) + log_density((bend / norm)[:, None])[:, 0]
-                for bend, jump in force.bends
+                for bend, jump in force.shape.bends
             ]
         return measure.averages(force, norm, bent)
 
@@ -540,17 +515,17 @@ class _ClusterChannel:
     def _measure(
         self, force: _Force, norm: Array, share: float, centre: Array, order: int
     ) -> _Measure:
-        cuts = [bend / norm for bend, _ in force.bends]
+        cuts = [bend / norm for bend, _ in force.shape.bends]
         # -V' moves the weight of the Gaussian down by at most its own steepness, not beyond
         # zero for a logistic, and not beyond the kink of a hinge
-        tilt = np.minimum(force.tilt * norm, 2 * TILT)
-        if isinstance(self.loss, Exponential):
+        tilt = np.minimum(force.shape.tilt * norm, 2 * TILT)
+        if force.shape.endless:
             reached = centre - np.minimum(tilt, TILT)
         else:
             reached = np.maximum(centre - tilt, np.min([0 * centre, *cuts], axis=0))
         low, high = np.minimum(centre, reached) - centre - REACH, np.full(len(norm), REACH)
         y, log_weight = _panels(
-            low, high, -centre, force.unit / norm, [cut - centre for cut in cuts], order
+            low, high, -centre, force.shape.unit / norm, [cut - centre for cut in cuts], order
         )
         log_w = log_weight + np.log(share) + _log_phi(y)
         return _Measure(centre[:, None] + y, log_w, log_w + np.log(self.distance))
@@ -567,7 +542,7 @@ class _ClusterChannel:
             parts = []
             for share, centre in self._classes(kappa[j], beta):
                 measure = self._measure(force, norm[j], share, centre, ORDER)
-                sign, log_f, _ = force.logarithms(norm[j][:, None] * measure.t)
+                sign, log_f, _ = force.loss.log_force(norm[j][:, None] * measure.t)
                 parts.append(_sum(sign, measure.log_w + log_f))
             (first, scale_1), (second, scale_2) = parts
             top = np.maximum(scale_1, scale_2)
@@ -597,7 +572,7 @@ class _ClusterChannel:
         with np.errstate(divide="ignore"):
             bent = [
                 np.log(jump * share) + _log_phi(bend / norm - centre)
-                for bend, jump in force.bends
+                for bend, jump in force.shape.bends
                 for share, centre in classes
             ]
         return measure.averages(force, norm, bent)

@@ -74,6 +74,9 @@ class Observables:
     replicon: Array
     slope: Array
     error_estimate: Array
+    overlap_error: Array
+    variance_error: Array
+    log_x_error: Array
     residual: Array
 
     @classmethod
@@ -319,7 +322,9 @@ def _to_hard_margin(
 
 
 #: Columns of the unknowns.
-LOG_X, LOG_MU, LOG_S = 1, 2, 3
+LOG_C, LOG_X, LOG_MU, LOG_S = 0, 1, 2, 3
+#: Rounding of 1 - R = 1/((1 + c^2) (1 + R)) and of Q = s^2 at exact unknowns: five operations.
+READ = 6e-16
 
 
 @dataclass(frozen=True)
@@ -401,11 +406,18 @@ def _observables(
     along = weights.along_scale(moments, jacobian) if sharp else np.full(z.shape, np.nan)
     read = readings(residuals, jacobian, lever, step, z, along, ROUNDING + weights.rounding)
     slope, estimate = read.slope, read.error + channel.rounded(z)
+    log_scale = weights.log_scale(z)
+    overlap, variance, log_x = _other_errors(
+        z, log_scale is not None, channel.loss.hard,
+        lambda lever: readings(
+            residuals, jacobian, lever, 2 * step, z, np.zeros(z.shape), ROUNDING + weights.rounding
+        ).error,
+    )  # fmt: skip
     if storage.any():
         error[storage], slope[storage], estimate[storage] = 0.5, 0.0, 0.0
+        overlap[storage] = 0.0
     merged = channel.merged(moments)
     loss = merged[:, m.LOSS]
-    log_scale = weights.log_scale(z)
     if log_scale is not None:  # V(s D) from what the field of unit variance sees
         loss = loss * np.exp((1 + channel.loss.step_scaling) * log_scale)
     return Observables(
@@ -418,5 +430,31 @@ def _observables(
         replicon=weights.replicon(z, count, merged[:, m.CURVED2]),
         slope=slope,
         error_estimate=estimate,
+        overlap_error=overlap,
+        variance_error=variance,
+        log_x_error=log_x,
         residual=read.residual,
     )
+
+
+def _other_errors(
+    z: Array, scaled: bool, hard: bool, error: Callable[[Array], Array]
+) -> tuple[Array, Array, Array]:
+    """Of log(1 - R), log Q and log x (log kappa where hard), eq. (26) with levers of their own.
+
+    The correction counts twice: where sums cancel it is rounding itself, and leaves as much.
+    ``scaled``: whether log sqrt(Q) is an unknown; else Q = 1. ``error``: of a lever.
+    """
+    c = np.exp(z[:, LOG_C])
+    R = c / np.hypot(1.0, c)
+    lever = np.zeros(z.shape)
+    lever[:, LOG_C] = -R * (1 + R)
+    overlap = error(lever) + READ
+    lever = np.zeros(z.shape)
+    variance = np.zeros(len(z))
+    if scaled:
+        lever[:, LOG_S] = 2.0
+        variance = error(lever) + READ
+    lever[:, LOG_X] = 1.0
+    lever[:, LOG_S:] = float(scaled and hard) * lever[:, LOG_S:] / 2
+    return overlap, variance, error(lever) + READ

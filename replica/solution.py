@@ -191,7 +191,15 @@ class Solution(Record):
         Of a problem that has one, in units of the margin; else 0.
     error_estimate : float
         Of the relative error of ``generalization_error``, eq. (26): the correction by a finer
-        quadrature plus rounding. Not proved, but a bound at every certified point tested.
+        quadrature plus rounding. Not proved, but a bound at every certified point tested. It is
+        of that number alone: the next three are of others.
+    overlap_error : float
+        The same for the relative error of ``one_minus_overlap``: some twice as large.
+    variance_error : float
+        The same for the relative error of ``input_variance``, half of it for ``field_norm``;
+        0 where that is 1.
+    log_x_error : float
+        The same for the absolute error of ``log_x``, or of log(``stability``).
     residual : float
         Largest logarithmic residual of the equations by the finer rule, before its
         correction was applied.
@@ -227,6 +235,9 @@ class Solution(Record):
     ridge: FloatOrArray
     intercept: FloatOrArray
     error_estimate: FloatOrArray
+    overlap_error: FloatOrArray
+    variance_error: FloatOrArray
+    log_x_error: FloatOrArray
     residual: FloatOrArray
     iterations: int | NDArray[np.int64]
     outcome: Outcome = dataclasses.field(repr=False)

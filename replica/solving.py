@@ -221,6 +221,9 @@ SEEN = (
     "replicon",
     "slope",
     "error_estimate",
+    "overlap_error",
+    "variance_error",
+    "log_x_error",
     "residual",
 )
 

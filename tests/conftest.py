@@ -46,19 +46,21 @@ if importlib.util.find_spec("torch") is None:
     collect_ignore_glob += ["test_sweeps*.py", "test_commands.py", "test_deepnorm_commands.py"]
 
 
-#: Files that take longest, those that start processes and those that compile in turn: they
-#: begin first, so that no worker is left alone with one, and no two compile the same.
+#: Files that take longest begin first, so that no worker is left alone with one: 20 to 50 s each,
+#: the next ones less than 20. The first compiles no kernels, which the second needs at once.
 LONGEST = (
-    "test_agreement.py",
+    "test_sweeps_training.py",
+    "test_figures.py",
+    "test_scaling.py",
+    "test_structured_certificates.py",
+    "test_commands.py",
     "test_sweeps_interrupted.py",
     "test_sweeps.py",
-    "test_sweeps_training.py",
-    "test_commands.py",
-    "test_figures.py",
-    "test_process.py",
-    "test_scaling.py",
+    "test_structured_master.py",
     "test_deepnorm_commands.py",
-    "test_laws.py",
+    "test_highprecision.py",
+    "test_deepnorm_fit.py",
+    "test_common_compiled.py",
 )
 
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from grids import slow
 from patience import HANGS, until
 
 import deepnorm.cli
@@ -161,6 +162,7 @@ QUICK = ("replica", "deepnorm fit curves.csv", "deepnorm completion")
 )
 def test_a_quick_example_works_as_it_is_printed(line, place, monkeypatch):
     monkeypatch.chdir(place)
+    monkeypatch.setattr(page_of_fit, "_pictures", lambda *_: [])
     group, arguments = split(re.sub(r" > .*", "", line))
     if "fit" in arguments:
         arguments += ["--bootstrap", "20"]
@@ -364,7 +366,7 @@ def test_json_goes_to_a_file_or_to_the_standard_output(tmp_path):
     [
         ("--help",),
         SOLVE,
-        pytest.param(("rules", "--alpha", "5", "--json"), marks=pytest.mark.slow),
+        slow(("rules", "--alpha", "5", "--json")),
     ],
 )
 def test_a_standard_output_that_is_full_is_an_error(arguments):
@@ -377,7 +379,7 @@ def test_a_standard_output_that_is_full_is_an_error(arguments):
     assert done.stderr == "Error: cannot write the standard output: No space left on device\n"
 
 
-@pytest.mark.parametrize("arguments", [SOLVE, ("path", "--alpha", "5", "-o", "-")])
+@pytest.mark.parametrize("arguments", [SOLVE, slow(("path", "--alpha", "5", "-o", "-"))])
 def test_whoever_stops_reading_is_not_complained_to(arguments):
     reading, writing = os.pipe()
     os.close(reading)
@@ -404,17 +406,19 @@ def test_a_closed_output_and_a_home_that_is_none(tmp_path):
     assert json.loads(target.read_text())["alpha"] == 5
 
 
-def test_a_fit_on_a_narrow_terminal_without_greek_letters(place, tmp_path):
-    report = tmp_path / "report.html"
+@pytest.mark.parametrize("report", [False, slow(True)])
+def test_a_fit_on_a_narrow_terminal_without_greek_letters(report, place, tmp_path):
+    page = tmp_path / "report.html"
     done = command(
-        "deepnorm", "fit", place / "curves.csv", "--bootstrap", "20", "--report", report,
+        "deepnorm", "fit", place / "curves.csv", "--bootstrap", "20",
+        *(("--report", page) if report else ()),
         env={**os.environ, "COLUMNS": "40", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1",
              "HOME": "/dev/null", "TERM": "dumb", "MPLCONFIGDIR": ""},
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, f"written: {report}\n")
+    assert (done.returncode, done.stderr) == (0, f"written: {page}\n" if report else "")
     assert done.stdout.isascii()
     assert "?" not in done.stdout
-    assert report.read_text().rstrip().endswith("</html>")
+    assert not report or page.read_text().rstrip().endswith("</html>")
 
 
 # ---------------------------------------------------------------------------- interrupts
@@ -467,9 +471,7 @@ def test_ctrl_c_in_a_simulation_draws_no_figure_of_half_of_it(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, slow(signal.SIGTERM)])
 def test_a_sweep_that_is_told_to_stop_is_130_and_keeps_what_it_has(number, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "deepnorm", "sweep", "--P", "40", "--seeds", "1", "--steps",
@@ -487,7 +489,7 @@ def test_a_sweep_that_is_told_to_stop_is_130_and_keeps_what_it_has(number, tmp_p
     assert {path.suffix for path in left} == {".pt"}
 
 
-@pytest.mark.parametrize(("signals", "code"), [(0, 0), (1, 130)])
+@pytest.mark.parametrize(("signals", "code"), [slow(0, 0), (1, 130)])
 def test_an_interrupt_under_a_bar_gives_the_cursor_back(signals, code, place):
     """A terminal whose cursor stays hidden is a nuisance."""
     owner, ours = pty.openpty()

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from grids import slow
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled"
@@ -98,10 +99,8 @@ def test_a_second_process_compiles_nothing(folder):
 @pytest.mark.parametrize(
     ("file", "old", "new", "value"),
     [
-        pytest.param("top.py", "middle(x)", "middle(x) + 5.0", 25.0, marks=pytest.mark.slow),
-        pytest.param(
-            "middle.py", "sizes.FACTOR", "sizes.FACTOR / 2.0", 10.0, marks=pytest.mark.slow
-        ),
+        slow("top.py", "middle(x)", "middle(x) + 5.0", 25.0),
+        slow("middle.py", "sizes.FACTOR", "sizes.FACTOR / 2.0", 10.0),
         ("bottom.py", "x + 1.0", "x + 2.0", 30.0),
         ("sizes.py", "10.0", "20.0", 40.0),
     ],
@@ -115,14 +114,19 @@ def test_an_edit_anywhere_below_is_seen(folder, file, old, new, value):
 
 
 @pytest.mark.parametrize(
-    "damage",
-    ["bit", pytest.param("page", marks=pytest.mark.slow), "cut", "exchanged", "link", "pipe"],
+    "damages",
+    [
+        ("bit", "link", "exchanged"),
+        ("pipe", "cut", "page"),
+        *(slow((kind,) * 3) for kind in ("bit", "page", "cut", "exchanged", "link", "pipe")),
+    ],
+    ids="-".join,
 )
-def test_damage_is_compiled_anew_and_replaced(folder, damage):
+def test_damage_is_compiled_anew_and_replaced(folder, damages):
     """One index and two files of machine code; "exchanged": whole, and another's."""
     files = [*cached(folder, "nbi")[:1], *cached(folder, "nbc")[1:]]
     contents = [file.read_bytes() for file in files]
-    for number, (file, whole) in enumerate(zip(files, contents, strict=True)):
+    for number, (file, whole, damage) in enumerate(zip(files, contents, damages, strict=True)):
         bad = bytearray(whole)
         if damage == "bit":
             bad[len(bad) * (number + 1) // 4] ^= 1 << number

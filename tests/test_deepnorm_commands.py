@@ -18,7 +18,7 @@ from deepnorm import datasets, networks, norms, sweeps
 from deepnorm.cli import main
 
 #: A sweep of seconds: four P, two seeds.
-SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "60", "--records", "20"]
+SMALL = ["sweep", "--P", "30,60,120,240", "--seeds", "2", "--steps", "40", "--records", "12"]
 SMALL += ["--workers", "1", "--quiet"]
 
 

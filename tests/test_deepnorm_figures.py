@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from grids import slow
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -81,9 +82,10 @@ def drawings(usual):
 # ------------------------------------------------------------------- they can be read
 
 WHICH = [
-    *((name, many) for name in SCRIPTS for many in ("one", "five")),
-    ("choices", "one"),
-    ("sketch", "one"),
+    *((name, "one") for name in (*SCRIPTS, "choices", "sketch")),
+    ("curves", "five"),
+    ("fits", "five"),
+    *(slow((name, "five")) for name in ("collapse", "exponents", "combined")),
 ]
 
 

@@ -23,7 +23,7 @@ from replica import scaling
 from replica.common import files
 
 P = (500, 1000, 2000, 4000, 8000, 16000)
-BOOTSTRAP = "50"
+BOOTSTRAP = "20"
 #: Keys that a script may count on.
 PROMISED = {
     *(

@@ -42,6 +42,7 @@ from replica.teachers import LabelModel, NoiseMixture
 NUMBERS = [
     "overlap", "one_minus_overlap", "generalization_error", "log_x", "train_loss", "train_error",
     "multiplier", "replicon", "stability", "slope", "error_estimate", "log_c",
+    "overlap_error", "variance_error", "log_x_error",
 ]  # fmt: skip
 
 

@@ -21,9 +21,9 @@ def kept():
 
 @pytest.fixture(scope="module", autouse=True)
 def few_repetitions():
-    """Error bars good to 13%; those of the pages are good to a twentieth."""
+    """Error bars good to 16%; those of the pages are good to a twentieth."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evidence, "analyse", functools.partial(evidence.analyse, bootstrap=30))
+        patch.setattr(evidence, "analyse", functools.partial(evidence.analyse, bootstrap=20))
         evidence.analyses.cache_clear()
         yield
         evidence.analyses.cache_clear()

@@ -116,6 +116,10 @@ def test_the_ends_of_the_logistic_loss():
     margins = np.array([-2.0, 0.0, 3.0])
     np.testing.assert_array_equal(Logistic(np.inf).value(margins), [4.0, 0.0, 0.0])
     np.testing.assert_array_equal(Logistic(np.inf).curvature(margins), 0.0)
+    # which has a kink, and so have the losses that are made of it
+    assert not Logistic(np.inf).smooth
+    assert not Logistic(np.inf).at_norm(2.0).smooth
+    assert all(Logistic(lam).smooth for lam in (0.0, 1.0, 1e3))
     np.testing.assert_array_equal(Logistic(0.0).slope(margins), -1.0)
     assert np.all(np.isinf(Logistic(0.0).value(margins)))
     np.testing.assert_allclose(
@@ -276,6 +280,28 @@ def test_multipliers_prove_the_least_hinge_loss(seed, alpha, margin, intercept):
     # those that lie on the margin pull in part, those beyond it not at all
     assert np.all(beta[margins > margin + 1e-6] == 0)
     assert np.all(beta[margins < margin - 1e-6] >= 1 - 1e-9)  # balanced for the intercept
+
+
+@pytest.mark.parametrize("ridge", [0.02, 1.0, None])
+def test_coordinate_ascent_leaves_few_steps_and_the_same_answer(ridge, monkeypatch):
+    data = teacher_student(60, 4.0, 3, "gaussian", label_flip=0.1)
+
+    def learn():
+        if ridge is None:
+            return minimize_at_norm(data, loss=Hinge())
+        return minimize_at_ridge(data, ridge, loss=Hinge())
+
+    def objective(found):
+        penalty = 0.0 if ridge is None else 0.5 * ridge * found.coefficients @ found.coefficients
+        return np.maximum(1 - found.norm * found.margins, 0).sum() + penalty
+
+    quick = learn()
+    monkeypatch.setattr(hinge, "MOST_VISITS", 0)
+    plain = learn()
+    assert 2 * quick.steps < plain.steps
+    gaps = (quick.duality_gap + plain.duality_gap) * data.P
+    # and what sums of P losses are rounded by
+    assert abs(objective(quick) - objective(plain)) <= gaps + 1e-12 * data.P
 
 
 @pytest.mark.parametrize("seed", range(3))

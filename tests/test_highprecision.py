@@ -289,6 +289,9 @@ def test_the_error_estimate_covers_the_error(problem):
     solution = solve(problem)
     eps, rest, log_x = measured(solution)
     assert eps <= solution.error_estimate
+    assert rest <= solution.overlap_error
+    size = max(1.0, abs(solution.log_x)) if np.isnan(solution.stability) else 1.0
+    assert log_x * size <= solution.log_x_error
     assert max(eps, rest, log_x) <= BUDGET
 
 

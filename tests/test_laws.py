@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from grids import slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import average, free_energy, proximal
@@ -129,7 +130,7 @@ losses = st.one_of(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(losses, teachers, logarithmic(0.2, 20), st.floats(0.1, 0.9), logarithmic(0.05, 5))
 def test_equations_are_the_gradient_of_the_free_energy(loss, teacher, alpha, r, x):
     """Anywhere, not only at the solution: de/dx and de/dR of eq. (4), the latter by differences."""
@@ -158,14 +159,17 @@ def test_equations_are_the_gradient_of_the_free_energy(loss, teacher, alpha, r, 
 
 
 @pytest.mark.parametrize(
-    ("loss", "noise"),  # every loss, and every noise with a smooth and with a bent one
+    (
+        "loss",
+        "noise",
+    ),  # every loss; every noise with a smooth and a bent one
     [
-        (Logistic(2.0), {}),
+        slow(Logistic(2.0), {}),
         (Hinge(1.2), {}),
         (Logistic(2.0), {"flip": 0.1}),
-        (SquaredHinge(1.0), {"flip": 0.1}),
+        slow(SquaredHinge(1.0), {"flip": 0.1}),
         (Square(1.5), {"flip": 0.2, "sigma": 0.3}),
-        (Hinge(1.2), {"flip": 0.2, "sigma": 0.3}),
+        slow(Hinge(1.2), {"flip": 0.2, "sigma": 0.3}),
     ],
 )
 def test_free_energy_is_stationary_at_the_solution(loss, noise):

@@ -14,6 +14,7 @@ from scipy.special import expit
 
 import replica
 from perceptron.data import Examples, random_labels, teacher_student
+from perceptron.learning import max_margin
 from perceptron.learning.active_set import exchange, exchange_in_doubles, refined
 from perceptron.learning.fixed_norm import minimize_at_norm
 from perceptron.learning.hebb import hebb_rule
@@ -366,6 +367,23 @@ def test_an_intercept_is_free():
     assert np.isclose(plus.sum(), minus.sum(), rtol=1e-9)
     apart = 2 * (plus @ x[examples.labels == 1] - minus @ x[examples.labels == -1])
     assert np.isclose(np.linalg.norm(apart), 2 * first.stability, rtol=1e-9)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize(("N", "alpha"), [(20, 8.0), (60, 0.4), (30, 2.0)])
+def test_exchanges_and_proximal_steps_prove_the_same(N, alpha, intercept, monkeypatch):
+    """Few weights are left to exchanges; here proximal steps get them, too."""
+    drawn = teacher_student(N, alpha, seed=4, inputs="gaussian")
+    examples = own(drawn.inputs, drawn.labels, intercept)
+    first = max_stability(examples)
+    monkeypatch.setattr(max_margin, "FEW_WEIGHTS", 0)
+    monkeypatch.setattr(max_margin, "exchange_in_doubles", None)  # not called
+    second = max_stability(examples)
+    for found in first, second:
+        assert found.duality_gap <= GAP
+    assert np.isclose(first.stability, second.stability, rtol=2 * GAP)
+    np.testing.assert_array_equal(first.support, second.support)
+    np.testing.assert_allclose(first.weights, second.weights, atol=MARGINS * np.sqrt(N))
 
 
 def test_fewer_examples_than_dimensions_with_an_intercept():

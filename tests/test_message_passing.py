@@ -1,15 +1,17 @@
 """The Bayes-optimal predictor: its fixed point, its limits, refusals, and the theory."""
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.special import ndtr
 from scipy.stats import norm
 
 import replica
-from perceptron.data import Examples, random_labels, teacher_student
+from perceptron.data import Examples, LogisticTeacher, random_labels, teacher_student
 from perceptron.learning.hebb import hebb_rule
 from perceptron.learning.max_margin import max_stability
 from perceptron.learning.message_passing import _channel, bayes_optimal
+from perceptron.learning.message_passing import _logistic as _levels
 from perceptron.products import Products
 
 #: Deviations in standard errors over the seeds, as in the tests of the hard margin.
@@ -123,19 +125,73 @@ def test_the_channel_is_the_derivative_of_its_logarithm(flip):
     def log_z(x):
         return np.log(flip + (1 - 2 * flip) * ndtr(labels * x / np.sqrt(variance)))
 
-    first, second = _channel(labels, centre, variance, flip)
+    def channel(x):
+        return _channel(labels, x, np.full(400, 0.2), np.array([0.1]), np.ones(1), flip)
+
+    first, second = channel(centre)
     difference = (log_z(centre + h) - log_z(centre - h)) / (2 * h)
     # h^2 and 1e-16/h
     np.testing.assert_allclose(first, difference, rtol=1e-6, atol=1e-8)
-    up, down = (_channel(labels, centre + e, variance, flip)[0] for e in (h, -h))
+    up, down = (channel(centre + e)[0] for e in (h, -h))
     np.testing.assert_allclose(second, (up - down) / (2 * h), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("slope", [0.1, 2.0, 50.0])
+def test_the_logistic_channel_is_that_of_the_integral(slope):
+    spread = 0.4
+    labels = np.tile(np.array([-1, 1], dtype=np.int8), 4)
+    centre = np.linspace(-12, 12, 8) / max(slope, 4.0)  # arguments of the logistic to 12
+
+    def average(y: int, c: float) -> list[mpmath.mpf]:
+        """Z, dZ/dc and its second derivative: of the Gaussian's mean, by parts."""
+        y, c, v = mpmath.mpf(int(y)), mpmath.mpf(c), mpmath.mpf(spread)
+        root = mpmath.sqrt(v)
+        points = sorted({-9, 9, *(float(x) for x in (-c / root,) if abs(x) < 9)})
+        return [
+            mpmath.quad(
+                lambda t, d=d: (
+                    d(t) * mpmath.npdf(t) / (1 + mpmath.exp(-slope * y * (c + mpmath.sqrt(v) * t)))
+                ),
+                points,
+            )
+            for d in (lambda t: 1, lambda t: t / root, lambda t: (t * t - 1) / v)
+        ]
+
+    exact = [average(y, c) for y, c in zip(labels, centre, strict=True)]
+    levels, shares = _levels(slope)
+    first, second = _channel(labels, centre, np.full(8, spread), levels**2, shares, 0.0)
+    for k, (z, dz, d2z) in enumerate(exact):
+        # 1e-14 of P(y | z), and rounding of sums of 56 terms that cancel by a factor of 10
+        assert first[k] == pytest.approx(float(dz / z), rel=1e-11, abs=1e-11)
+        assert second[k] == pytest.approx(float(d2z / z - (dz / z) ** 2), rel=1e-10, abs=1e-10)
+
+
+def test_logistic_labels_are_learned_as_well_as_theory_says():
+    slope, errors, gaps, blind = 3.0, [], [], []
+    for seed in range(12):
+        examples = teacher_student(300, 4.0, seed, teacher=LogisticTeacher(slope))
+        found = bayes_optimal(examples, slope=slope)
+        assert found.converged
+        assert found.slope == slope
+        errors.append(found.generalization_error)
+        gaps.append(found.overlap**2 - found.q)
+        if seed < 5:  # which expects less noise
+            wrong = bayes_optimal(examples, slope=2 * slope)
+            blind.append(wrong.overlap**2 - wrong.q)
+    theory = replica.bayes_optimal(4.0, teacher=replica.LogisticTeacher(slope))
+    assert abs(deviation(errors, theory.generalization_error)) < 3.0
+    # steeper by half, the labels would teach more
+    steep = replica.bayes_optimal(4.0, teacher=replica.LogisticTeacher(1.5 * slope))
+    assert deviation(errors, steep.generalization_error) > DEVIATIONS
+    assert abs(deviation(gaps, 0.0)) < DEVIATIONS
+    assert deviation(blind, 0.0) < -DEVIATIONS
 
 
 @pytest.mark.parametrize("flip", [0.0, 1e-300, 0.2])
 def test_the_channel_never_overflows(flip):
     labels = np.ones(7, dtype=np.int8)
     centre = np.array([-1e6, -1e3, -40.0, 0.0, 40.0, 1e3, 1e6])
-    first, second = _channel(labels, centre, 1.0, flip)
+    first, second = _channel(labels, centre, np.ones(7), np.zeros(1), np.ones(1), flip)
     assert np.all(np.isfinite(first))
     assert np.all(np.isfinite(second))
     assert np.all(first >= 0)
@@ -238,8 +294,14 @@ def test_the_posterior_knows_its_own_overlap_under_noise_of_the_field():
         ("max_iterations", 0, "a positive integer"),
         ("damping", 1.0, r"in \[0, 1\)"),
         ("label_noise", -1.0, "0 or positive and finite"),
+        ("slope", 0.0, "positive and finite"),
     ],
 )
 def test_bad_arguments_are_refused(argument, value, rule):
     with pytest.raises(ValueError, match=f"`{argument}` must be {rule}; got {value}"):
         bayes_optimal(teacher_student(20, 1.0), **{argument: value})
+
+
+def test_a_slope_is_noise_enough():
+    with pytest.raises(ValueError, match=r"`label_noise` must be 0 where there is a `slope`.*0\.5"):
+        bayes_optimal(teacher_student(20, 1.0), slope=1.0, label_noise=0.5)

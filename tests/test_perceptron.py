@@ -252,7 +252,7 @@ def test_seeds_with_any_executor():
     np.testing.assert_allclose(own.standard_error("error"), spread)
     with (
         ThreadPoolExecutor(3) as threads,
-        ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes,
     ):
         for executor in (threads, processes):
             other = over_seeds(experiment, [5, 3, 1, 0, 2, 4], executor=executor)

@@ -7,7 +7,7 @@ import pytest
 from validation import soak
 
 SEED = 20261124
-FEW = 40
+FEW = 16
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,14 @@ def check(found):
     sound = [point for point in found if point.outcome == "certified"]
     assert len(sound) > 0.9 * len(found)
     for point in sound:
-        assert max(point.error, point.small, point.log_x) <= soak.BUDGET, point
+        assert max(point.error, point.small, point.log_x, point.variance) <= soak.BUDGET, point
         assert point.error <= point.claimed, point
+        assert point.ratio <= 1, point
 
 
 def test_random_points_are_within_the_budget(found):
     check(found)
-    assert len({point.kind for point in found}) > 8
+    assert len({point.kind for point in found}) > 5
 
 
 @pytest.mark.slow
@@ -36,8 +37,8 @@ def test_many_random_points_are_within_the_budget():
 
 
 def test_a_point_depends_on_its_number_alone(found):
-    assert soak.draw(17, SEED) == found[17]
-    assert soak.draw(17, SEED + 1) != found[17]
+    assert soak.draw(4, SEED) == found[4]
+    assert soak.draw(4, SEED + 1) != found[4]
 
 
 def test_a_wrong_digit_is_seen(monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from grids import slow
 
 from deepnorm.datasets import load
 from deepnorm.sweeps import (
@@ -89,17 +90,18 @@ def test_any_executor_does_it(tmp_path, expected):
     assert_done(tmp_path, expected)
 
 
-def test_dask_does_it(tmp_path, expected):
+@pytest.mark.parametrize("processes", [False, slow(True)])
+def test_dask_does_it(processes, tmp_path, expected):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+        n_workers=1, threads_per_worker=1, processes=processes, dashboard_address=":0"
     ) as cluster:
         summary = quietly(RUNS, tmp_path, executor="dask", scheduler=cluster.scheduler_address)
     assert summary.finished == 4
     assert_done(tmp_path, expected)
 
 
-@pytest.mark.parametrize("cluster", ["local", "debug"])
+@pytest.mark.parametrize("cluster", [slow("local"), "debug"])
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_submitit_does_it(cluster, tmp_path, expected):

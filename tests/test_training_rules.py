@@ -15,10 +15,10 @@ from scipy.optimize import minimize
 
 import perceptron as p
 from perceptron.losses import Exponential, Hinge, Linear, Logistic, Square, SquaredHinge
+from perceptron.powers import conjugate, power_mean
 from perceptron.products import Products
-from perceptron.training.loop import power_mean
 from perceptron.training.minibatches import order
-from perceptron.training.steepest import conjugate, steepest
+from perceptron.training.steepest import steepest
 
 COMPILED = not numba.config.DISABLE_JIT
 compiled_only = pytest.mark.skipif(not COMPILED, reason="too slow when not compiled")

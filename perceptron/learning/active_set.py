@@ -17,15 +17,15 @@ share of the norm 1 / `FAR`^2.
 from __future__ import annotations
 
 import decimal
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr, qr_delete, qr_insert, solve_triangular
+from scipy.linalg import qr, solve_triangular
 
+from perceptron import kernels
 from perceptron.learning.proofs import UNIT, accurate
 
 __all__ = ["Exchange", "exchange", "exchange_in_doubles", "refined"]
@@ -79,10 +79,44 @@ class Exchange:
 
 
 def exchange_in_doubles(rows: Array, signs: Array | None) -> Exchange:
-    """Solve min |v|^2/2 with rows.v >= 1, or rows.v + signs b_0 >= 1 where signs are given."""
+    """Solve min |v|^2/2 with rows.v >= 1, or rows.v + signs b_0 >= 1 where signs are given.
+
+    The compiled `kernels.exchanges` sees the most violated examples only, a pool, which is chosen
+    anew until none is violated.
+    """
+    n = rows.shape[1]
+    lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
+    sizes = np.abs(rows).max(axis=0)
+    far = FAR_IN_DOUBLES * (float(sizes.max()) or 1.0)
     if signs is not None:  # the support does not move with the origin, and the intercept is small
-        rows = rows - np.outer(signs, signs @ rows / len(rows))
-    return _InDoubles(rows, signs).run()
+        rows = np.column_stack([rows - np.outer(signs, signs @ rows / len(rows)), signs * far])
+        sizes = np.append(np.abs(rows[:, :n]).max(axis=0), far)
+    m = rows.shape[1]
+    Q, R, v, b = np.zeros((m, m)), np.zeros((m, m)), np.zeros(m), np.zeros(m + 1)
+    S, inside = np.zeros(m + 1, dtype=np.int64), np.zeros(len(rows), dtype=bool)
+    count, error = np.zeros(2, dtype=np.int64), 4 * (n + 2) * UNIT
+    most, ended = MOST_STEPS[0] * n + MOST_STEPS[1], kernels.MET
+    while ended == kernels.MET:
+        short = 1 - rows @ v
+        short[short <= VIOLATION_IN_DOUBLES + error * float(sizes @ np.abs(v))] = -np.inf
+        short[inside] = -np.inf
+        short /= lengths
+        size = min(POOL[0] * n + POOL[1], short.size)
+        pool = np.sort(np.argpartition(-short, size - 1)[:size])
+        pool = pool[short[pool] > 0]
+        if not pool.size:
+            break
+        before = count[1]
+        ended = kernels.exchanges(
+            rows[pool], pool, lengths[pool], sizes, error, VIOLATION_IN_DOUBLES,
+            DEPENDENT_IN_DOUBLES, most, Q, R, S, inside, b, v, count,
+        )  # fmt: skip
+        if count[1] == before:  # the sums of the kernel, in another order, say that all is met
+            break
+    outcome = {kernels.MET: "solved", kernels.ZERO: "zero", kernels.SPENT: "spent"}[ended]
+    multipliers = {int(i): float(x) for i, x in zip(S[: count[0]], b, strict=False)}
+    threshold = float(v[n] * far) if signs is not None else 0.0
+    return Exchange(outcome, v[:n], threshold, multipliers, int(count[1]))
 
 
 def exchange(rows: Array, signs: Array | None, first: list[int]) -> Exchange:
@@ -102,48 +136,27 @@ def exchange(rows: Array, signs: Array | None, first: list[int]) -> Exchange:
         return _Long(rows, signs, Decimal(10) ** -(DEPENDENT + 2 * lost), first).run()
 
 
-class _Search(ABC):
-    """The set and its multipliers; what is a number is left to those who inherit."""
+class _Long:
+    """In decimals, with the inverse of the Gram matrix of S."""
 
-    def __init__(self, rows: Array, signs: Array | None, far: float, zero: Any):
-        self.rows, self.signs, self.zero = rows, signs, zero
+    def __init__(self, rows: Array, signs: Array | None, dependent: Decimal, first: list[int]):
+        self.rows, self.signs = rows, signs
         self.sizes = np.abs(rows).max(axis=0)
         self.lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
         self.n = rows.shape[1]
-        largest = float(self.sizes.max()) or 1.0
-        self.far: Any = far * largest if isinstance(zero, float) else Decimal(far * largest)
-        self.v: Numbers = np.full(self.n + (signs is not None), zero)
-        self.b: Numbers = np.full(0, zero)
+        self.far = Decimal(FAR * (float(self.sizes.max()) or 1.0))
+        self.v: Numbers = np.full(self.n + (signs is not None), Decimal(0))
+        self.b: Numbers = np.full(0, Decimal(0))
         self.S: list[int] = []
         self.steps = 0
-
-    @abstractmethod
-    def row(self, i: int) -> Numbers:
-        """A row as numbers."""
-
-    @abstractmethod
-    def spent(self) -> bool:
-        """Whether it has taken too long."""
-
-    @abstractmethod
-    def violated(self) -> int | None:
-        """The example whose constraint lies furthest away from v, or None if all are met."""
-
-    @abstractmethod
-    def project(self, a: Numbers) -> tuple[Numbers, Numbers, Any]:
-        """Coefficients on S, what is left of the row, and its square; zero to rounding is zero."""
-
-    @abstractmethod
-    def add(self, a: Numbers, r: Numbers, left: Any) -> None:
-        """Take a row into the decomposition."""
-
-    @abstractmethod
-    def remove(self, j: int) -> None:
-        """Take row j of S out of it."""
+        self.dependent, self.first = dependent, np.array(first, dtype=np.intp)
+        self.A: Numbers = np.empty((0, self.v.size), dtype=object)
+        self.M: Numbers = np.empty((0, 0), dtype=object)
+        self.work = 0
 
     @property
     def threshold(self) -> Any:
-        return self.v[self.n] * self.far if self.signs is not None else self.zero
+        return self.v[self.n] * self.far if self.signs is not None else Decimal(0)
 
     def run(self) -> Exchange:
         """Exchange until all is met, nothing helps, or it takes too long."""
@@ -163,7 +176,8 @@ class _Search(ABC):
     def take_in(self, p: int) -> str:
         """Raise b_p from zero until its margin is 1; "zero" if that never happens."""
         a = self.row(p)
-        short, b_p = 1 - a @ self.v, self.zero
+        short: Any = 1 - a @ self.v
+        b_p: Any = Decimal(0)
         while not self.spent():
             self.steps += 1
             r, z, left = self.project(a)
@@ -171,10 +185,11 @@ class _Search(ABC):
             last = min(falling, key=lambda j: self.b[j] / r[j]) if falling else None
             if not left > 0 and last is None:
                 # what all would grow by for ever
-                self.b = np.append(-r, self.zero + 1)
+                one: Any = Decimal(1)
+                self.b = np.append(-r, one)
                 self.S.append(p)
                 return "zero"
-            size = self.b[last] / r[last] if last is not None else None
+            size: Any = self.b[last] / r[last] if last is not None else None
             full = left > 0 and (size is None or short / left <= size)
             if full:
                 size = short / left
@@ -192,84 +207,6 @@ class _Search(ABC):
             self.b = np.delete(self.b, last)
             del self.S[last]
         return "spent"
-
-
-class _InDoubles(_Search):
-    """With an economic QR decomposition of the rows of S, as columns."""
-
-    def __init__(self, rows: Array, signs: Array | None):
-        super().__init__(rows, signs, FAR_IN_DOUBLES, 0.0)
-        size = self.v.size
-        self.Q: NDArray[Any] = np.zeros((size, 0))
-        self.R: NDArray[Any] = np.zeros((0, 0))
-        self.pool = np.zeros(0, dtype=np.intp)
-
-    def row(self, i: int) -> Array:
-        row = self.rows[i]
-        return row if self.signs is None else np.append(row, self.signs[i] * self.far)
-
-    def spent(self) -> bool:
-        return self.steps > MOST_STEPS[0] * self.n + MOST_STEPS[1]
-
-    def short(self, which: NDArray[np.intp] | slice) -> Array:
-        short = 1 - self.rows[which] @ self.v[: self.n]
-        if self.signs is not None:
-            short -= self.signs[which] * self.threshold
-        return np.asarray(short / self.lengths[which])
-
-    def violated(self) -> int | None:
-        size = float(self.sizes @ np.abs(self.v[: self.n])) + abs(self.threshold)
-        allowed = VIOLATION_IN_DOUBLES + 4 * (self.n + 2) * UNIT * size
-        if self.pool.size:
-            found = self.short(self.pool) * self.lengths[self.pool] > allowed
-            found &= ~np.isin(self.pool, self.S)
-            if np.any(found):
-                inside = self.pool[found]
-                return int(inside[np.argmax(self.short(inside))])
-        short = self.short(slice(None))
-        short[short * self.lengths <= allowed] = -np.inf
-        short[self.S] = -np.inf
-        most = min(POOL[0] * self.n + POOL[1], short.size)
-        pool = np.argpartition(-short, most - 1)[:most]
-        self.pool = np.sort(pool[short[pool] > 0])
-        return int(self.pool[np.argmax(short[self.pool])]) if self.pool.size else None
-
-    def project(self, a: Array) -> tuple[Array, Array, float]:
-        c = self.Q.T @ a
-        z = a - self.Q @ c
-        again = self.Q.T @ z  # orthogonal to rounding
-        z -= self.Q @ again
-        r = solve_triangular(self.R, c + again, check_finite=False) if c.size else c
-        left = float(z @ z)
-        return r, z, left if left > DEPENDENT_IN_DOUBLES * float(a @ a) else 0.0
-
-    def add(self, a: Array, r: Array, left: float) -> None:
-        k = len(self.S)
-        if k == 0:
-            length = np.linalg.norm(a)
-            self.Q, self.R = (a / length)[:, None], np.array([[length]])
-        elif k < self.v.size:
-            self.Q, self.R = qr_insert(self.Q, self.R, a, k, which="col", check_finite=False)
-
-    def remove(self, j: int) -> None:
-        if len(self.S) == 1:
-            self.Q, self.R = np.zeros((self.v.size, 0)), np.zeros((0, 0))
-            return
-        self.Q, self.R = qr_delete(self.Q, self.R, j, which="col", check_finite=False)
-        if self.R.shape[0] > self.R.shape[1]:  # of a square one nothing is cut off
-            k = self.R.shape[1]
-            self.Q, self.R = self.Q[:, :k], self.R[:k]
-
-
-class _Long(_Search):
-    """In decimals, with the inverse of the Gram matrix of S."""
-
-    def __init__(self, rows: Array, signs: Array | None, dependent: Decimal, first: list[int]):
-        super().__init__(rows, signs, FAR, Decimal(0))
-        self.dependent, self.first = dependent, np.array(first, dtype=np.intp)
-        self.A: Numbers = np.empty((0, self.v.size), dtype=object)
-        self.M: Numbers = np.empty((0, 0), dtype=object)
-        self.work = 0
 
     def row(self, i: int) -> Numbers:
         row = [Decimal(float(x)) for x in self.rows[i]]
@@ -383,6 +320,8 @@ def refined(rows: Array, signs: Array | None) -> tuple[Array, float, Array] | No
         total = high + step
         low += step - (total - high)
         high = total
+        if np.abs(step).max() <= UNIT**2 * np.abs(high).max():
+            break
     c = solve_triangular(R, Q.T @ high[:n], check_finite=False)
     b = reflect(np.append(np.zeros(skip), c))
     if not (np.all(np.isfinite(high)) and np.all(b > 0)):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptron import kernels
 from perceptron.data import Examples
 from perceptron.learning.newton import (
     NotConverged,
@@ -30,19 +31,29 @@ from perceptron.learning.newton import (
     sphere_minimum,
     unit_of,
 )
+from perceptron.learning.proximal import squares_of
 from perceptron.losses import Loss
 
 __all__ = ["Exact", "at_length", "beside_ridge"]
 
 Array = NDArray[np.float64]
 
-#: The first mu in units of the margin, and the factor by which it falls; choices.
-FIRST_MU = 0.1
-FALL = 0.1
+#: The first mu without a guess, in units of the margin; a choice.
+FIRST_MU = 0.3
+#: With one, in units of (error of the margins) / (distance of a multiplier from 0 and 1), both on
+#: the examples between; and the factor by which it falls. Choices: where mu falls faster the sets
+#: of examples at 0, between and at 1 change by so many that Newton's steps get short.
+GUESSED_MU = 3.0
+FALL = 0.5
+#: Coordinate ascent: passes between two looks at all examples, the duality gap at which it ends,
+#: and the rows that it may visit, in units of P. Choices that balance it and Newton's steps.
+PASSES = 10
+ASCENDED_GAP = 1e-5
+MOST_VISITS = 150
 #: From here on mu stays: Newton's matrix then has a condition number of about 1/mu.
 SMALLEST_MU = 1e-8
-#: Proximal steps; 4 to 10 are usual.
-MOST_STAGES = 40
+#: Proximal steps; 4 to 15 are usual.
+MOST_STAGES = 80
 #: On the angle in each of them: this, or this share of mu in units of the margin.
 STAGE = 1e-11
 STAGE_SHARE = 1e-4
@@ -123,7 +134,7 @@ class _Run:
         examples = self.examples
         if self.margin <= 0:  # no weights at all have no loss
             return self._answer(self._zero(), np.zeros(examples.P), 0.0, limit=0.0)
-        centre, mu = np.zeros(examples.P), FIRST_MU * self.margin
+        v, centre, mu = self._ascended(v)
         best: Exact | None = None
         free: Exact | None = None
         b: float | None = None
@@ -157,6 +168,56 @@ class _Run:
             "`tolerance` must be one that rounding lets the duality gap reach; got "
             f"{tolerance:g}, reached {reached:.1e}"
         )
+
+    def _ascended(self, v: Array) -> tuple[Array, Array, float]:
+        """Weights, multipliers and mu to start from, by coordinate ascent on the dual.
+
+        On the sphere the ridge is |sum beta a|, at which the weights of these multipliers have
+        length 1. The ascent is for inputs of usual size without an intercept, which would tie the
+        multipliers together; others start from nothing.
+        """
+        examples, k = self.examples, self.margin
+        beta, mu = np.zeros(examples.P), FIRST_MU * k
+        problem = Problem(examples, _Smoothed(k, beta, 1.0))
+        if examples.intercept or problem.unit != 1.0:
+            return v, beta, mu
+        labels, root = examples.labels, np.sqrt(examples.N)
+        squares = squares_of(examples)
+        squares = np.where(squares > 0, squares, np.inf)  # nothing helps an input of zeros
+        rng = np.random.default_rng(0)  # the order of the examples within a pass
+        if self.ridge is None:
+            beta[labels * problem.fields(v) < k] = 1.0
+        visits = 0
+        while True:
+            pull = problem.combine(labels * beta)
+            strength = float(np.linalg.norm(pull))
+            ridge = strength if self.ridge is None else self.ridge
+            if not ridge > 0:
+                return v, np.zeros(examples.P), mu
+            v = pull / ridge
+            margins = labels * problem.fields(v)
+            loss = float(np.sum(np.maximum(k - margins, 0.0)))
+            between = (beta > 0) & (beta < 1)
+            # the penalty, and what the dual loses: the same beside a ridge, one of them on a sphere
+            gap = loss - k * float(beta.sum()) + strength**2 / ridge
+            if gap <= ASCENDED_GAP * k * examples.P or visits >= MOST_VISITS * examples.P:
+                break
+            active = np.flatnonzero(
+                between | ((beta == 0) & (margins < k)) | ((beta == 1) & (margins > k))
+            )
+            most = examples.N / (ridge * k)
+            scaled, moving = beta * most, (v * (root / k)).astype(np.float32)
+            for _ in range(PASSES):
+                order = rng.permutation(active)
+                kernels.ascend(examples.inputs, labels, squares, order, most, scaled, moving)
+            beta = scaled / most
+            visits += PASSES * max(len(active), 1)
+        self.products += problem.passes + visits // examples.P
+        if np.any(between):
+            error = np.sqrt(np.mean((k - margins[between]) ** 2))
+            distance = np.mean(np.minimum(beta[between], 1 - beta[between]))
+            mu = float(np.clip(GUESSED_MU * error / distance, SMALLEST_MU * k, mu))
+        return v, beta, mu
 
     def _zero(self) -> Point:
         return Problem(self.examples, _Smoothed(1.0, np.zeros(self.examples.P), 1.0)).at(

@@ -6,15 +6,16 @@ stability of all weights,
     kappa <= |sum_mu b_mu y x| / sum_mu b_mu   (with sum_mu b_mu y = 0 where b_0 is free),
 
 so a solution is proved as soon as its own smallest margin meets the bound. Double precision
-(`proximal`) suffices for most tables. Those whose columns differ so much in size, or whose
-margins are so small, that it does not are solved in many digits (`active_set`). Nothing is called
+suffices for most tables: by exchanges (`active_set`) where the weights are few, by `proximal` steps
+where they are many. Those whose columns differ so much in size, or whose margins are so small, that
+it does not are solved in many digits. Nothing is called
 inseparable without multipliers that are proved to sum to zero (`proofs`), and
 nothing separable without margins that are positive whatever rounding did.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ Array = NDArray[np.float64]
 
 #: Inputs up to which many digits are tried; each exchange looks at all of them. A choice.
 MOST_INPUTS = 5 * 10**7
+#: Up to so many weights exchanges in doubles come first. Each costs N^2 and their number grows with
+#: N, while a Newton step costs N^3: from some 200 on they are slower at P = 2 N to 10 N. A choice.
+FEW_WEIGHTS = 150
+#: And up to so many inputs, of which exchanges take a copy in doubles: 160 MB. A choice.
+QUICK_INPUTS = 2 * 10**7
 #: What the exchange in many digits leaves of a constraint, far below every tolerance.
 LEFT = 1e-13
 
@@ -130,6 +136,7 @@ def max_stability(
     start : (P,) array, optional
         Multipliers to start from, non-negative and not all zero, of any scale:
         those of a similar problem, or expit(-2 lam margins) of the minimiser at norm lam.
+        Exchanges, which come first up to N = 150, have no use for it.
 
     Returns
     -------
@@ -185,38 +192,29 @@ def _start(examples: Examples, start: Array) -> Array:
 
 def _solve(examples: Examples, table: Table, start: Array, tolerance: float) -> MaximumStability:
     """By the first of three ways that ends in a proof."""
-    lower, upper, steps = -np.inf, np.inf, 0
+    tried = _Tried()
+    fits = table.P * table.N <= MOST_INPUTS
+    exchanged_first = table.N <= FEW_WEIGHTS and table.P * table.N <= QUICK_INPUTS
+    if exchanged_first:
+        answer = _by_exchanges(examples, table, tolerance, tried)
+        if answer is not None:
+            return answer
     if table.even:
         found = approach(table, start, tolerance)
         if found.zero is not None:
             _refuse_if_proved(examples, found.zero)
-        best = _Judged.of(table, found.pair.v, tolerance)
-        bound = _bound(table, found.pair.b, best.lower, tolerance)
-        if best.proves(bound, tolerance):
-            return _answer(examples, table, best, found.pair.b, bound, found.steps)
-        lower, upper, steps = best.lower, bound, found.steps
-    if table.P * table.N > MOST_INPUTS:
-        raise _undecided(examples, table, lower, upper, tolerance)
-    rows = table.rows(slice(None))
-    signs = examples.labels.astype(np.float64) if table.intercept else None
-    guess = exchange_in_doubles(rows, signs)
-    support = list(guess.multipliers)
-    b = np.zeros(table.P)
-    if guess.outcome == "zero":
-        b[support] = np.maximum([float(x) for x in guess.multipliers.values()], 0.0)
-        _refuse_if_proved(examples, b)
-    elif guess.outcome == "solved":
-        fine = refined(rows[support], None if signs is None else signs[support])
-        if fine is not None:
-            b[support] = fine[2]
-            v = fine[0] if signs is None else np.append(fine[0], fine[1] / np.sqrt(table.N))
-            best = _Judged.of(table, v, 0.0)
-            bound = _bound(table, b, best.lower, 0.0)
-            if best.proves(bound, tolerance):
-                return _answer(examples, table, best, b, bound, steps + guess.steps)
-            lower, upper = max(lower, best.lower), min(upper, bound)
-    long = exchange(rows, signs, support)
-    steps += guess.steps + long.steps
+        answer = tried.answer(examples, table, found.pair.v, found.pair.b, tolerance, found.steps)
+        if answer is not None:
+            return answer
+    if not fits:
+        raise _undecided(examples, table, tried.lower, tried.upper, tolerance)
+    if not exchanged_first:
+        answer = _by_exchanges(examples, table, tolerance, tried)
+        if answer is not None:
+            return answer
+    rows, signs = _as_rows(table)
+    long = exchange(rows, signs, tried.support)
+    steps = tried.steps + long.steps
     b = np.zeros(table.P)
     if long.outcome == "zero":
         scale = max(long.multipliers.values())
@@ -224,7 +222,7 @@ def _solve(examples: Examples, table: Table, start: Array, tolerance: float) -> 
             b[i] = max(float(value / scale), 0.0)
         _refuse_if_proved(examples, b)
     if long.outcome != "solved":
-        raise _undecided(examples, table, lower, upper, tolerance)
+        raise _undecided(examples, table, tried.lower, tried.upper, tolerance)
     upper = long.bound * (1 + 8 * UNIT)
     v = np.array([float(x) for x in long.weights])
     if table.intercept:
@@ -235,6 +233,56 @@ def _solve(examples: Examples, table: Table, start: Array, tolerance: float) -> 
     if best.proves(upper, tolerance):
         return _answer(examples, table, best, b, upper, steps)
     raise _undecided(examples, table, max(best.lower, upper * (1 - LEFT)), upper, tolerance)
+
+
+@dataclass
+class _Tried:
+    """What is known after ways that did not end in a proof."""
+
+    lower: float = -np.inf
+    upper: float = np.inf
+    support: list[int] = field(default_factory=list)
+    steps: int = 0
+
+    def answer(
+        self, examples: Examples, table: Table, v: Array, b: Array, tolerance: float, steps: int
+    ) -> MaximumStability | None:
+        """The answer if these weights and multipliers prove it; the bounds are kept if not."""
+        self.steps += steps
+        best = _Judged.of(table, v, tolerance)
+        bound = _bound(table, b, best.lower, tolerance)
+        if best.proves(bound, tolerance):
+            return _answer(examples, table, best, b, bound, self.steps)
+        self.lower, self.upper = max(self.lower, best.lower), min(self.upper, bound)
+        return None
+
+
+def _as_rows(table: Table) -> tuple[Array, Array | None]:
+    """All examples as y x, and the column of the intercept if there is one."""
+    signs = table.examples.labels.astype(np.float64) if table.intercept else None
+    return table.rows(slice(None)), signs
+
+
+def _by_exchanges(
+    examples: Examples, table: Table, tolerance: float, tried: _Tried
+) -> MaximumStability | None:
+    """The support by exchanges in doubles, and weights refined from it."""
+    rows, signs = _as_rows(table)
+    guess = exchange_in_doubles(rows, signs)
+    tried.support = list(guess.multipliers)
+    tried.steps += guess.steps
+    support, b = tried.support, np.zeros(table.P)
+    if guess.outcome == "zero":
+        b[support] = np.maximum(list(guess.multipliers.values()), 0.0)
+        _refuse_if_proved(examples, b)
+    if guess.outcome != "solved":
+        return None
+    fine = refined(rows[support], None if signs is None else signs[support])
+    if fine is None:
+        return None
+    b[support] = fine[2]
+    v = fine[0] if signs is None else np.append(fine[0], fine[1] / np.sqrt(table.N))
+    return tried.answer(examples, table, v, b, tolerance, 0)
 
 
 @dataclass

@@ -2,8 +2,9 @@ r"""Maximum margins in other norms than the Euclidean one.
 
 On Delta = min_mu y (w.x/sqrt(N) + b_0) with sum_i |w_i|^p = N (for p = inf max_i |w_i| = 1): the
 p-norm of each weight on average is 1, and p = 2 is `max_stability`. For p = 1 and inf this is a
-linear program, solved by HiGHS. Steepest descent in the norm p ends there (Gunasekar et al.
-2018): gradient descent for p = 2, coordinate descent for 1, sign descent for inf.
+linear program, solved by HiGHS, between them a smooth convex one (`interior`). Steepest descent in
+the norm p ends there (Gunasekar et al. 2018): gradient descent for p = 2, coordinate descent for 1,
+sign descent for inf.
 
 With a_mu = y x/sqrt(N), multipliers b >= 0 of sum 1 bound every margin by Hoelder's inequality,
 
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from perceptron.data import Examples, check_examples
+from perceptron.learning.interior import in_norm
 from perceptron.learning.proximal import Table
+from perceptron.powers import conjugate, power_mean
 from perceptron.records import Learned
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, quoted
@@ -38,6 +41,11 @@ METHOD: Final = "highs-ipm"
 FEASIBILITY = 1e-10
 #: The gap at which an answer is one: what such constraints allow of margins of 1e-3.
 LARGEST_GAP = 1e-6
+#: The gap that the interior point method is asked for.
+GAP = 1e-10
+#: The norms between 1 and inf. Beyond, |w_i|^p and |w_i|^q differ by more decades than a double
+#: has digits, and the gap may stay above 1e-6; those next to 1 and inf are better asked of these.
+BETWEEN = (1.05, 20.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,7 +57,7 @@ class MaximumMargin(Learned):
     Attributes
     ----------
     p : float
-        1 or inf.
+        1, in [1.05, 20], or inf.
     weights_in_norm : (N,) array
         The same direction at sum_i \|w_i\|^p = N, or max_i \|w_i\| = 1 for p = inf.
     margin : float
@@ -68,16 +76,18 @@ class MaximumMargin(Learned):
 
 
 def max_margin_in_norm(examples: Examples, p: float) -> MaximumMargin:
-    r"""Maximise min_mu y (w.x/sqrt(N) + b_0) at sum_i \|w_i\|^p = N, p = 1, or max_i \|w_i\| = 1.
+    r"""Maximise min_mu y (w.x/sqrt(N) + b_0) at sum_i \|w_i\|^p = N.
 
+    For p = inf at max_i \|w_i\| = 1.
     Where the theory of l_p margins starts (isotropic inputs, large N) kappa_p is of order 1 in
-    these units. For p = 2 there is `max_stability`.
+    these units. For p = 2 `max_stability` is faster, and proves what it refuses.
 
     Parameters
     ----------
     examples : Examples
         Linearly separable.
-    p : 1 or inf
+    p : float
+        1, in [1.05, 20], or inf.
 
     Returns
     -------
@@ -87,27 +97,68 @@ def max_margin_in_norm(examples: Examples, p: float) -> MaximumMargin:
     ------
     InvalidArgument
         A ValueError: for another p; if no weights are found that classify all examples (whether
-        there are any is for `max_stability` to prove); or if the program's own tolerance, 1e-10
-        of the largest input, leaves a gap above 1e-6.
+        there are any is for `max_stability` to prove); or if rounding, or the linear program's own
+        tolerance, 1e-10 of the largest input, leaves a gap above 1e-6.
     MemoryError
         If the program does not fit into memory.
     """
     check_examples(examples)
     exponent = arguments.as_double(p)
-    if exponent not in (1.0, np.inf):
-        raise InvalidArgument("p", "must be 1 or inf (for 2 there is `max_stability`)", quoted(p))
+    allowed = exponent in (1.0, np.inf) or (
+        exponent is not None and BETWEEN[0] <= exponent <= BETWEEN[1]
+    )
+    if exponent is None or not allowed:
+        raise InvalidArgument(
+            "p", f"must be 1, in [{BETWEEN[0]:g}, {BETWEEN[1]:g}], or inf", quoted(p)
+        )
     table = Table(examples)
     P, N = table.P, table.N
     arguments.check_memory("`examples` must leave room in memory", "a program takes", 24.0 * P * N)
-    rows = table.rows(slice(None))
-    signs = examples.labels[:, None].astype(np.float64)
     scale = float(table.sizes.max()) or 1.0
-    rows /= scale
-    first = exponent == 1.0
+    rows = table.rows(slice(None)) / scale
+    signs = examples.labels.astype(np.float64) if examples.intercept else None
+    if exponent in (1.0, np.inf):
+        w, b0, b = _by_program(examples, rows, signs, exponent)
+    else:
+        found = in_norm(rows / np.sqrt(N), signs, exponent, GAP)
+        w, b = found.weights[:N], found.multipliers
+        b0 = float(found.weights[N]) * np.sqrt(N) if examples.intercept else 0.0
+    fields = table.margins(np.append(w, b0 * scale / np.sqrt(N)) if examples.intercept else w)
+    margin = float(fields.min())
+    bound = _bound(table, b, exponent)
+    gap = 1 - margin / bound
+    if not margin > 0:
+        raise _none(examples, f"a smallest margin of {margin:.1e}")
+    if not gap <= LARGEST_GAP:
+        raise InvalidArgument(
+            "examples",
+            "must have a margin that double precision resolves in this norm",
+            f"between {np.ldexp(margin, table.power):g} and {np.ldexp(bound, table.power):g}",
+        )
+    length = np.linalg.norm(w) / np.sqrt(N)
+    return MaximumMargin(
+        examples,
+        w,
+        np.inf,
+        intercept=float(np.ldexp(b0 * scale / np.sqrt(N) / length, table.power)),
+        p=exponent,
+        weights_in_norm=w,
+        margin=float(np.ldexp(margin, table.power)),
+        duality_gap=max(gap, 0.0),
+        multipliers=b / b.sum(),
+    )
+
+
+def _by_program(
+    examples: Examples, rows: Array, signs: Array | None, p: float
+) -> tuple[Array, float, Array]:
+    """Weights of norm 1, the intercept beside rows.w, and multipliers, of the linear program."""
+    P, N = rows.shape
+    first = p == 1.0
     # max t with rows.w + signs b_0 >= t; of |w|_1 <= 1 the two signs of w, of |w|_inf <= 1 the box
     columns = [-rows, rows] if first else [-rows]
-    if examples.intercept:
-        columns.append(-signs)
+    if signs is not None:
+        columns.append(-signs[:, None])
     matrix = np.hstack([*columns, np.ones((P, 1))])
     weights = 2 * N if first else N
     objective = np.zeros(matrix.shape[1])
@@ -127,38 +178,13 @@ def max_margin_in_norm(examples: Examples, p: float) -> MaximumMargin:
     if found.x is None or not found.x[-1] > 0:
         raise _none(examples, found.message if found.x is None else "none found")
     w = found.x[:N] - found.x[N:weights] if first else found.x[:N]
-    size = float(np.abs(w).sum() / N if first else np.abs(w).max())
-    w = w / size
-    b0 = float(found.x[weights]) / size if examples.intercept else 0.0
-    fields = table.margins(np.append(w, b0 * scale / np.sqrt(N)) if examples.intercept else w)
-    margin = float(fields.min())
-    b = np.maximum(-found.ineqlin.marginals[:P], 0.0)
-    bound = _bound(table, b, first)
-    gap = 1 - margin / bound
-    if not margin > 0:
-        raise _none(examples, f"a smallest margin of {margin:.1e}")
-    if not gap <= LARGEST_GAP:
-        raise InvalidArgument(
-            "examples",
-            "must have a margin that a linear program in double precision resolves",
-            f"between {np.ldexp(margin, table.power):g} and {np.ldexp(bound, table.power):g}",
-        )
-    length = np.linalg.norm(w) / np.sqrt(N)
-    return MaximumMargin(
-        examples,
-        w,
-        np.inf,
-        intercept=float(np.ldexp(b0 * scale / np.sqrt(N) / length, table.power)),
-        p=exponent,
-        weights_in_norm=w,
-        margin=float(np.ldexp(margin, table.power)),
-        duality_gap=max(gap, 0.0),
-        multipliers=b / b.sum(),
-    )
+    size = power_mean(w, p)
+    b0 = float(found.x[weights]) / size if signs is not None else 0.0
+    return w / size, b0, np.maximum(-found.ineqlin.marginals[:P], 0.0)
 
 
-def _bound(table: Table, b: Array, first: bool) -> float:
-    """N |pull|_inf or |pull|_1 for multipliers of sum 1, in balance if there is an intercept."""
+def _bound(table: Table, b: Array, p: float) -> float:
+    """N^(1/p) |pull|_q for multipliers of sum 1, in balance if there is an intercept."""
     labels = table.examples.labels
     if table.intercept:
         for label in (-1, 1):
@@ -169,13 +195,13 @@ def _bound(table: Table, b: Array, first: bool) -> float:
     if not b.sum() > 0:
         return np.inf
     pull = table.pull(b / b.sum())[: table.N]
-    return float(table.N * np.abs(pull).max() if first else np.abs(pull).sum())
+    return table.N * power_mean(pull, conjugate(p))
 
 
 def _none(examples: Examples, what: str) -> InvalidArgument:
     return InvalidArgument(
         "examples",
-        f"must be linearly separable; of these {examples.P} in {examples.N} dimensions the linear "
-        "program found no weights that classify all (`max_stability` proves it or finds some)",
+        f"must be linearly separable; of these {examples.P} in {examples.N} dimensions the "
+        "search found no weights that classify all (`max_stability` proves it or finds some)",
         what,
     )

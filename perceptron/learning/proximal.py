@@ -75,6 +75,15 @@ HOPELESS_PASSES = 100
 BLOCK = 1024
 
 
+def squares_of(examples: Examples) -> Array:
+    r"""\|x\|^2/N of every example."""
+    squares = np.empty(examples.P)
+    for low in range(0, examples.P, BLOCK):
+        block = examples.inputs[low : low + BLOCK].astype(np.float64)
+        squares[low : low + BLOCK] = np.einsum("ij,ij->i", block, block) / examples.N
+    return squares
+
+
 class Table:
     r"""Examples at a size near 1, with a column for the intercept if there is one.
 
@@ -109,10 +118,9 @@ class Table:
         self.sizes = np.ldexp(sizes, -power)
         self.intercept = examples.intercept
         self.P, self.N = examples.P, examples.N
-        self.squares, self.lengths = np.empty(self.P), np.zeros(self.N)
+        self.squares, self.lengths = squares_of(examples), np.zeros(self.N)
         for low in range(0, self.P, BLOCK):
             block = examples.inputs[low : low + BLOCK].astype(np.float64)
-            self.squares[low : low + BLOCK] = np.einsum("ij,ij->i", block, block) / self.N
             self.lengths += np.einsum("ij,ij->j", block, block)
         self.lengths = np.sqrt(self.lengths)
 
@@ -221,7 +229,7 @@ def _coordinate_ascent(table: Table, b: Array, goal: float) -> Pair:
         v = pull.astype(np.float32)
         for _ in range(PASSES):
             order = rng.permutation(active)
-            kernels.ascend(inputs, labels, squares, order, b, v)
+            kernels.ascend(inputs, labels, squares, order, np.inf, b, v)
         passes += PASSES
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from perceptron.data import Examples, check_examples
 from perceptron.losses import Loss
+from perceptron.powers import power_mean
 from perceptron.training.objective import Objective, Point
 from perceptron.training.rule import LARGE_ENOUGH, SMALLEST, Descent, Rule, earlier_rule, options
 from perceptron.training.trajectory import DescentError, Records, State, Trajectory
@@ -26,7 +27,7 @@ from replica.common.arguments import InvalidArgument, quoted
 from replica.common.interruption import Interrupted, Interruption
 from replica.common.progress import bar
 
-__all__ = ["MOST_RECORDS", "RECORDS", "CountedSteps", "End", "power_mean", "train", "train_steps"]
+__all__ = ["MOST_RECORDS", "RECORDS", "CountedSteps", "End", "train", "train_steps"]
 
 Array = NDArray[np.float64]
 
@@ -283,14 +284,6 @@ class _Book:
             state=state,
             complete=complete,
         )
-
-
-def power_mean(w: Array, p: float) -> float:
-    r"""\|w\|_p/N^(1/p), whatever the size of the weights; max \|w_j\| at p = inf."""
-    largest = float(np.max(np.abs(w)))
-    if largest == 0.0 or p == math.inf:
-        return largest
-    return largest * float(np.mean((np.abs(w) / largest) ** p)) ** (1 / p)
 
 
 def _first_parameters(objective: Objective, start: Array | None) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
@@ -144,8 +143,8 @@ def options(loss: object, precision: object, weight_decay: object = 0.0) -> dict
         If one breaks its rule; the loss must have a gradient.
     """
     found = arguments.instance("loss", loss, Loss)  # type: ignore[type-abstract]
-    limit = isinstance(found, Logistic) and not 0 < found.lam < math.inf
-    if limit or not found.smooth:
+    infinite = isinstance(found, Logistic) and found.lam == 0
+    if infinite or not found.smooth:
         raise InvalidArgument(
             "loss", "must be finite and have a continuous derivative", quoted(loss)
         )

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from perceptron.data import Examples, check_examples
 from perceptron.losses import Loss
+from perceptron.powers import conjugate, power_mean
 from perceptron.training.curvature import careful_rate, largest_curvature, largest_row, round_down
-from perceptron.training.loop import RECORDS, power_mean, train_steps
+from perceptron.training.loop import RECORDS, train_steps
 from perceptron.training.objective import Point
 from perceptron.training.rule import DECAY, LOGISTIC, Descent
 from perceptron.training.trajectory import State, Trajectory
@@ -53,11 +54,6 @@ class SteepestDescent(Descent):
 
     def heading(self, pull: Array) -> Array:
         return steepest(pull, self.p)
-
-
-def conjugate(p: float) -> float:
-    """The q of 1/p + 1/q = 1."""
-    return 1.0 if p == math.inf else math.inf if p == 1.0 else p / (p - 1)
 
 
 def steepest(g: Array, p: float) -> Array:

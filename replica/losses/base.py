@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -26,6 +27,28 @@ Array = NDArray[np.float64]
 
 #: s V''/|V'| where a path begins; a choice: its first point is Hebb's to a few percent.
 GENTLE = 0.05
+
+
+@dataclass(frozen=True)
+class Force:
+    """Where -V' changes, for integrals over the field that follow it; (n,) arrays.
+
+    Attributes
+    ----------
+    unit : array
+        Smallest scale on which V' changes.
+    tilt : array
+        Steepest fall of log(-V').
+    bends : list of (array, float)
+        Where V' has a kink or a jump, and the jump.
+    endless : bool
+        Whether log(-V') falls at the rate ``tilt`` everywhere, and not up to a bend or to zero.
+    """
+
+    unit: Array
+    tilt: Array
+    bends: list[tuple[Array, float]]
+    endless: bool = False
 
 
 class Loss(abc.ABC):
@@ -146,6 +169,16 @@ class Loss(abc.ABC):
         loss, x = self.with_parameter(parameter), np.exp(b)
         with np.errstate(over="ignore", invalid="ignore"):  # at margins that no example has
             return margin + x * loss.derivative(margin), 1 + x * loss.curvature(margin)
+
+    def force(self, parameter: Array) -> Force:
+        """Where -V' changes; of a loss of one's own nothing is known."""
+        return Force(np.ones(len(parameter)), np.zeros(len(parameter)), [])
+
+    def log_force(self, margin: Array) -> tuple[Array, Array, Array]:
+        """Sign of -V', log |V'| and log V''."""
+        with np.errstate(divide="ignore", over="ignore"):
+            force = -self.derivative(margin)
+            return np.sign(force), np.log(np.abs(force)), np.log(self.curvature(margin))
 
     def atom(self, parameter: Array, b: Array) -> tuple[Array, Array, Array] | None:
         """Where margins pile up: the margin, and the fields between which D0 is that margin."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from replica import ranges
 from replica.losses import edge
 from replica.losses.adaptive import Measure
-from replica.losses.base import Loss
+from replica.losses.base import Force, Loss
 from replica.losses.hard_margin import HardMargin
 from replica.losses.linear import Linear
 from replica.quadrature import Breaks, Nodes, Rule
@@ -55,6 +55,13 @@ class Exponential(Loss):
 
     def limits(self) -> Mapping[float, Loss]:
         return {0.0: Linear(), np.inf: HardMargin()}
+
+    def force(self, parameter: Array) -> Force:
+        return Force(1 / parameter, parameter, [], endless=True)
+
+    def log_force(self, margin: Array) -> tuple[Array, Array, Array]:
+        lam = np.asarray(self.lam)
+        return np.ones(()), -lam * margin, np.log(lam) - lam * margin
 
     def first_guess(self, parameter: Array, push: Array, kappa: Array) -> Array:
         return np.log(push) + parameter * kappa

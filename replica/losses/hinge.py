@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from replica import ranges
+from replica.losses.base import Force
 from replica.losses.piecewise import Pieces, PiecewiseLoss
 
 __all__ = ["Hinge"]
@@ -43,6 +44,10 @@ class Hinge(PiecewiseLoss):
 
     def curvature(self, margin: ArrayLike) -> Array:
         return np.zeros(np.broadcast_shapes(np.shape(margin), np.shape(self.margin)))
+
+    def force(self, parameter: Array) -> Force:
+        one = np.ones(len(parameter))
+        return Force(one, np.inf * one, [(parameter, 1.0)])
 
     def pieces(self, parameter: Array, b: Array) -> Pieces:
         """U = x up to k - x, then k - t up to k; D0 changes sign at -x, or at 0 if k < 0."""

@@ -12,7 +12,7 @@ from scipy.special import expit, log_expit
 from replica import ranges
 from replica.losses import edge
 from replica.losses.adaptive import Measure
-from replica.losses.base import Loss
+from replica.losses.base import Force, Loss
 from replica.losses.hard_margin import HardMargin
 from replica.losses.linear import Linear
 from replica.quadrature import Breaks, Nodes, Rule
@@ -60,6 +60,14 @@ class Logistic(Loss):
 
     def limits(self) -> Mapping[float, Loss]:
         return {0.0: Linear(), np.inf: HardMargin()}
+
+    def force(self, parameter: Array) -> Force:
+        return Force(1 / parameter, 2 * parameter, [])
+
+    def log_force(self, margin: Array) -> tuple[Array, Array, Array]:
+        lam = np.asarray(self.lam)
+        falling, rising = log_expit(-2 * lam * margin), log_expit(2 * lam * margin)
+        return np.ones(()), np.log(2) + falling, np.log(4 * lam) + falling + rising
 
     def first_guess(self, parameter: Array, push: Array, kappa: Array) -> Array:
         return np.log(push) + np.logaddexp(0.0, 2 * parameter * kappa) - np.log(2.0)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from replica import ranges
+from replica.losses.base import Force
 from replica.losses.piecewise import Pieces, PiecewiseLoss
 
 __all__ = ["SquaredHinge"]
@@ -43,6 +44,10 @@ class SquaredHinge(PiecewiseLoss):
 
     def curvature(self, margin: ArrayLike) -> Array:
         return np.where(np.less_equal(margin, self.margin), 1.0, 0.0)
+
+    def force(self, parameter: Array) -> Force:
+        one = np.ones(len(parameter))
+        return Force(one, np.inf * one, [(parameter, 0.0)])
 
     def pieces(self, parameter: Array, b: Array) -> Pieces:
         """U = (k - t) x/(1 + x) up to k; D0 changes sign at -x k, or at 0 if k < 0."""

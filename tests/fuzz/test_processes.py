@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grids import slow
 from patience import HANGS
 
 import perceptron
@@ -114,13 +115,13 @@ def test_the_guard_of_the_cache(monkeypatch):
     cache.save_overload(average.signatures, None)
 
 
-def test_a_file_in_place_of_the_cache_folder(tmp_path):
+@pytest.mark.parametrize("place", ["{file}", slow("{file}/below"), slow("/proc/nothing")])
+def test_a_file_in_place_of_the_cache_folder(place, tmp_path):
     """As a folder that cannot be written: numba looks for another, or compiles in memory."""
     file = tmp_path / "file"
     file.write_text("")
-    for place in (file, file / "below", "/proc/nothing"):
-        out, _ = python(SOLVE, "-W", "error", NUMBA_CACHE_DIR=str(place))
-        assert float(out) == EPS
+    out, _ = python(SOLVE, "-W", "error", NUMBA_CACHE_DIR=place.format(file=file))
+    assert float(out) == EPS
 
 
 @pytest.mark.slow
@@ -158,8 +159,10 @@ def test_a_process_killed_while_it_compiles(tmp_path):
     assert said == ""
 
 
-@pytest.mark.parametrize("flags", [("-X", "dev", "-W", "error"), ("-O",), ("-OO",), ("-B",)])
-@pytest.mark.parametrize("interpreted", [pytest.param("0", marks=pytest.mark.slow), "1"])
+@pytest.mark.parametrize(
+    "flags", [("-X", "dev", "-W", "error"), slow(("-O",)), ("-OO",), slow(("-B",))]
+)
+@pytest.mark.parametrize("interpreted", [slow("0"), "1"])
 def test_flags_of_the_interpreter(flags, interpreted):
     """-OO takes the docstrings, which nothing may need; other bytes are other kernels."""
     code = SOLVE + "\nimport perceptron as p\nprint(p.hebb_rule(p.teacher_student(10, 2.0)).norm)"

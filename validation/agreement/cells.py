@@ -417,7 +417,7 @@ SMOOTH = ("logistic", "exponential", "squared hinge", "square")
 SIZES = ((120, 40), (240, 20), (480, 10))
 HINGE_SIZES = ((72, 20), (144, 6))
 FULL_SIZES = ((240, 96), (480, 48), (960, 24))
-FULL_HINGE_SIZES = ((120, 64), (240, 32), (480, 8))
+FULL_HINGE_SIZES = ((240, 64), (480, 32), (960, 16))
 #: By P, where inputs count modes.
 COUNTED_SIZES = ((250, 40), (500, 40), (1000, 24))
 FULL_COUNTED_SIZES = ((500, 64), (1000, 48), (2000, 32))
