@@ -27,6 +27,10 @@ __all__ = ["complaints", "idle_parameters", "unused_note"]
 ITERATIONS = 3
 #: A measured gain is one of single precision.
 ROUNDING = 1e-3
+#: Ln of a bound that no measurement exceeds.
+LARGEST = 700.0
+#: A slope of rounding errors alone, where terms cancel.
+NOTHING = 1e-10
 #: Rounding errors of the largest output, which differences of terms that cancel may be.
 CANCELLED = 1e3
 #: Seed of directions and changes.
@@ -232,7 +236,7 @@ def larger_gain(
     factor is a convention.
     """
     bound = graph.local_gain(log_sigma)
-    if math.isinf(bound) and bound > 0:
+    if bound > LARGEST:
         return "", ""
     plain = all(node.local is None for node in graph.nodes)
     measured = 0.0
@@ -242,7 +246,7 @@ def larger_gain(
                 measured = max(measured, _Jacobian(model, given, graph.lookups, scale).gain())
         except Exception as error:  # of the model's, or of an operator without a derivative
             return "", f"the Jacobian could not be measured: {type(error).__name__}: {error}"
-    if measured and math.log(measured) > bound + ROUNDING:
+    if measured > math.exp(bound + ROUNDING) + NOTHING:
         return (
             f"the Jacobian was measured to be {measured:.6g} at an input, above its bound "
             f"{math.exp(bound):.6g}: something on the way from input to output was not seen",

@@ -113,7 +113,7 @@ def _root(tracer: Tracer, node: int) -> int:
     if made is not None and made.name == "sub" and len(made.operands) == 2:
         first = _stem(tracer, made.operands[0])
         if _mean_of(tracer, made.operands[1]) == first:
-            return first
+            return _root(tracer, first)
     return node
 
 
