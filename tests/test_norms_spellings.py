@@ -277,3 +277,37 @@ def test_scalar_products_with_a_parameter_are_dense():
     names = spectral_complexity(row, (3,)).layers["name"].tolist()
     assert names.count("w") == 1
     assert not any("use 2" in name for name in names)
+
+
+# --------------------------------------------------------------------- Fourier transforms
+
+TRANSFORMS = {
+    "fft": lambda x: torch.view_as_real(torch.fft.fft(x)),
+    "fftn, orthonormal": lambda x: torch.view_as_real(torch.fft.fftn(x, norm="ortho")),
+    "rfft2": lambda x: torch.view_as_real(torch.fft.rfft2(x)),
+    "irfft": lambda x: torch.fft.irfft(torch.view_as_complex(x[..., :2].contiguous()), n=4),
+    "irfft of two": lambda x: torch.fft.irfft(torch.view_as_complex(x[..., :2].contiguous()), n=2),
+    "there and back": lambda x: torch.fft.ifft2(torch.fft.fft2(x)).real,
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_fourier_transforms_are_exact(name):
+    transform = TRANSFORMS[name]
+    model = Lambda(lambda m, x: transform(m.scale * x), scale=torch.ones(4)).double()
+    graph = trace(model, (3, 4))
+    x = torch.rand(1, 3, 4, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(transform, x).reshape(-1, 12)
+    exact = float(torch.linalg.matrix_norm(jacobian, 2))
+    assert not graph.unknown
+    assert math.exp(graph.gains(torch.zeros(1).numpy()).total) == pytest.approx(exact, rel=ROUNDING)
+
+
+def test_transform_of_looked_up_vectors_is_seen():
+    """Complex numbers that become real ones are no integers that become a mask."""
+    table, head = nn.Embedding(9, 4), nn.Linear(4, 3)
+    mix = Lambda(lambda m, ids: m.head(torch.fft.fft(m.table(ids)).real), table=table, head=head)
+    masked = Lambda(lambda m, ids: mix(ids) + (ids > 3).float()[..., None], mix=mix)
+    plain = Lambda(lambda m, ids: m.head(m.table(ids)), table=table, head=head)
+    ids = torch.tensor([[1, 5, 2]])
+    assert log_norm(masked, ids) - log_norm(plain, ids) == pytest.approx(math.log(2), abs=ROUNDING)

@@ -9,6 +9,7 @@ from deepnorm.norms.rules import (  # noqa: F401  (each enters its rules)
     attention,
     convolutions,
     entrywise,
+    fourier,
     lookups,
     matrices,
     normalisations,

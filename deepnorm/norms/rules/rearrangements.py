@@ -42,12 +42,13 @@ def same(call: Call) -> None:
     """The same numbers; a conversion to integers jumps."""
     data = call.data[0]
     value, result = call.inputs[id(data)], call.result
-    if data.is_floating_point() and not (result.is_floating_point() or result.is_complex()):
+    from_numbers, to_numbers = (t.is_floating_point() or t.is_complex() for t in (data, result))
+    if from_numbers and not to_numbers:
         if result.dtype != torch.bool:
             node = call.unknown("it rounds to integers, and jumps")
             call.tracer.put(result, Value(node))
         return
-    if not data.is_floating_point() and result.is_floating_point():
+    if to_numbers and not from_numbers:
         call.tracer.converted = True
         if not call.tracer.integers:
             return
