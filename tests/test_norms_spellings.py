@@ -120,13 +120,31 @@ def test_bias_of_attention_is_no_idle_parameter():
     assert "additive" in set(rows.loc[["table.weight"], "kind"])
 
 
-def test_mask_of_attention_that_is_computed_from_data_is_told():
-    def forward(m, x):
-        q, k, v = m.heads(x).chunk(3, -1)
-        return F.scaled_dot_product_attention(q, k, v, q @ k.mT)
+def _written_out(q, k, v, bias):
+    return torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]) + bias, -1) @ v
 
-    with pytest.warns(UncountedLayerWarning, match="its mask depends on the input"):
-        spectral_complexity(Lambda(forward, heads=nn.Linear(8, 24)), (5, 8))
+
+def test_bias_of_attention_that_is_data_counts_as_if_written_out():
+    def forward(m, x):
+        q, k, v = m.q(x), m.k(x), m.v(x)
+        return m.attend(q, k, v, m.bias(x))
+
+    parts = {name: nn.Linear(8, 8) for name in "qkv"} | {"bias": nn.Linear(8, 5)}
+    fused = Lambda(forward, attend=F.scaled_dot_product_attention, **parts)
+    same(fused, Lambda(forward, attend=_written_out, **parts), torch.rand(1, 5, 8).double())
+
+
+def test_queries_that_are_parameters_are_a_matrix():
+    def forward(m, x):
+        q, k, v = (t.view(1, -1, 2, 4).transpose(1, 2) for t in (m.latent, m.k(x), m.v(x)))
+        return m.attend(q, k, v, torch.zeros(3, 5).to(x))
+
+    parts = {"latent": torch.rand(1, 3, 8), "k": nn.Linear(8, 8), "v": nn.Linear(8, 8)}
+    fused = Lambda(forward, attend=F.scaled_dot_product_attention, **parts)
+    eager = Lambda(forward, attend=_written_out, **parts)
+    same(fused, eager, torch.rand(1, 5, 8).double())
+    table = spectral_complexity(fused, (5, 8)).layers.set_index("name")
+    assert table.loc["latent", "counted"]
 
 
 # ------------------------------------------------------------------------------- graphs
@@ -311,3 +329,100 @@ def test_transform_of_looked_up_vectors_is_seen():
     plain = Lambda(lambda m, ids: m.head(m.table(ids)), table=table, head=head)
     ids = torch.tensor([[1, 5, 2]])
     assert log_norm(masked, ids) - log_norm(plain, ids) == pytest.approx(math.log(2), abs=ROUNDING)
+
+
+# ---------------------------------------------------------------- tensors over their sizes
+
+
+def test_normalised_vectors_are_normalised():
+    """`F.normalize` expands the norm like the data: that second argument is a shape alone."""
+    parts = {"first": nn.Linear(3, 5), "last": nn.Linear(5, 2)}
+    by_function = Lambda(lambda m, x: m.last(F.normalize(m.first(x), dim=-1)), **parts)
+    by_hand = Lambda(lambda m, x: m.last((h := m.first(x)) / h.norm(dim=-1, keepdim=True)), **parts)
+    plain = Lambda(lambda m, x: m.last(m.first(x)), **parts)
+    x = torch.rand(1, 3, dtype=torch.float64)
+    same(by_function, plain, x)
+    same(by_hand, plain, x)
+
+
+def test_positive_weights_over_their_sum_are_normalised():
+    """The largest weights of a softmax, as a mixture of experts takes them."""
+
+    def forward(m, x):
+        top = m.first(x).softmax(-1).topk(2, dim=-1).values
+        return m.last(top / top.sum(-1, keepdim=True) if m.over else top)
+
+    parts = {"first": nn.Linear(3, 5), "last": nn.Linear(2, 2)}
+    x = torch.rand(1, 3, dtype=torch.float64)
+    same(Lambda(forward, over=True, **parts), Lambda(forward, over=False, **parts), x)
+
+
+def test_constant_of_the_type_of_data_is_a_constant():
+    parts = {"first": nn.Linear(3, 3)}
+    mask = torch.tensor([True, False, True])
+    typed = Lambda(lambda m, x: m.first(x) * mask.type_as(x), **parts)
+    converted = Lambda(lambda m, x: m.first(x) * mask.double(), **parts)
+    same(typed, converted, torch.rand(1, 3, dtype=torch.float64))
+
+
+def test_complex_numbers_have_two_parts():
+    weight = torch.rand(3, 3, dtype=torch.float64)
+    model = Lambda(lambda m, x: torch.complex(x, m.w(x)), w=nn.Linear(3, 3, bias=False)).double()
+    model.w.weight.data = weight
+    sigma = torch.linalg.matrix_norm(weight, 2)
+    gain = math.exp(trace(model, (3,)).gains(sigma.log().reshape(1).numpy()).total)
+    assert gain == pytest.approx(math.hypot(1, float(sigma)), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("size", ["mean", "amax", "sum"])
+def test_jacobian_of_a_tensor_over_its_size_is_below_its_bound(size):
+    """A mean of absolute values is no root of squares: what divides by it may amplify more."""
+
+    def forward(m, x):
+        h = m.first(x)
+        return h / getattr(h.abs(), size)(-1, keepdim=True)
+
+    model = Lambda(forward, first=nn.Linear(3, 50)).double()
+    with torch.no_grad():  # one large number among many
+        model.first.weight.mul_(0.01)
+        model.first.bias.fill_(0.1)[0] = 5.0
+    log_norm(model, torch.rand(1, 3, dtype=torch.float64))
+
+
+def test_dropout_in_place_is_dropout():
+    parts = {"first": nn.Linear(3, 5), "last": nn.Linear(5, 2)}
+    x = torch.rand(1, 3, dtype=torch.float64)
+    place, apart = (
+        Lambda(lambda m, x: m.last(m.drop(m.first(x))), drop=nn.Dropout(inplace=inplace), **parts)
+        for inplace in (True, False)
+    )
+    same(place, apart, x)
+
+
+def test_folded_patches_are_exact():
+    """Patches that overlap are added up: the root of their largest number at one place."""
+
+    def folded(x):
+        return F.fold(x, (4, 4), 3, padding=1, stride=2)
+
+    model = Lambda(lambda m, x: folded(m.scale * x), scale=torch.ones(4)).double()
+    graph = trace(model, (9, 4))
+    x = torch.rand(1, 9, 4, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(folded, x).reshape(16, 36)
+    exact = float(torch.linalg.matrix_norm(jacobian, 2))
+    assert not graph.unknown
+    assert math.exp(graph.gains(torch.zeros(1).numpy()).total) == pytest.approx(exact, rel=ROUNDING)
+
+
+def test_experts_that_the_data_choose_are_blocks():
+    """Each row meets one of several matrices: the largest of their norms."""
+    experts = torch.rand(2, 4, 8)  # float32: the operator knows no other
+    ends = torch.tensor([3, 5], dtype=torch.int32)
+    model = Lambda(lambda m, x: torch._grouped_mm(x, m.experts, ends), experts=experts)
+    try:
+        model(torch.rand(5, 4))
+    except (RuntimeError, ValueError) as error:
+        pytest.skip(f"no such operator here: {error}")
+    found = spectral_complexity(model, example=torch.rand(5, 4), strict=True)
+    sigma = float(torch.linalg.matrix_norm(experts.double(), 2).max())
+    assert found.layers["sigma"][0] == pytest.approx(sigma, rel=ROUNDING)

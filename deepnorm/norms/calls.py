@@ -486,7 +486,9 @@ class Tracer(Watcher):
                 if call.name not in scalars.CASTS:
                     whole.node = None if value is None else value.node
                 self.scalars[id(tensor)] = whole
-        operands = tuple(call.inputs[id(t)].node for t in call.data)
+        # Of `expand_as` and its like the second argument tells a shape alone.
+        told = call.data[:1] if call.name.endswith("_as") else call.data
+        operands = tuple(call.inputs[id(t)].node for t in told)
         for node in call.emitted[-1:]:
             shape = tuple(results[0].shape)
             self.made.setdefault(node, Made(call.name, operands, call.arguments, shape))

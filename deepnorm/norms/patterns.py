@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -117,7 +118,20 @@ def _root(tracer: Tracer, node: int) -> int:
     return node
 
 
-def _power(tracer: Tracer, node: int) -> tuple[int, float] | None:
+@dataclass(frozen=True)
+class _Size:
+    """Of which node something is a size, which power of it, and whether by a root of squares."""
+
+    node: int
+    power: float
+    euclidean: bool = True
+
+    def to(self, exponent: float) -> _Size:
+        """A power of it."""
+        return replace(self, power=self.power * exponent)
+
+
+def _power(tracer: Tracer, node: int) -> _Size | None:
     """What the entries are a power of, in absolute value, and which."""
     node = _stem(tracer, node)
     made = tracer.made.get(node)
@@ -125,32 +139,35 @@ def _power(tracer: Tracer, node: int) -> tuple[int, float] | None:
         return None
     squares = made.name == "mul" and len(made.operands) == 2
     if squares and _stem(tracer, made.operands[0]) == _stem(tracer, made.operands[1]):
-        return _root(tracer, made.operands[0]), 2.0
+        return _Size(_root(tracer, made.operands[0]), 2.0)
     if made.name == "square" or (made.name == "pow" and made.arguments.get("exponent") == 2):
-        return _root(tracer, made.operands[0]), 2.0
+        return _Size(_root(tracer, made.operands[0]), 2.0)
     if made.name == "abs":
-        return _root(tracer, made.operands[0]), 1.0
+        return _Size(_root(tracer, made.operands[0]), 1.0, False)
     return None
 
 
-def _statistic(tracer: Tracer, node: int, depth: int = 0) -> tuple[int, float] | None:
+def _statistic(tracer: Tracer, node: int, depth: int = 0) -> _Size | None:
     """Of which node this is a size, and which power of it: mean(x^2) is (x, 2)."""
     made = tracer.made.get(node)
     if made is None or depth > DEEP or not made.operands:
         return None
     name, first = made.name, made.operands[0]
     if name in ("mean", "sum", "amax", "max"):
-        return _power(tracer, first) or _statistic(tracer, first, depth + 1)
+        positive = name in ("mean", "sum") and tracer.nodes[first].bounds[0] >= 0
+        own = _Size(_root(tracer, first), 1.0, False) if positive else None
+        return _power(tracer, first) or _statistic(tracer, first, depth + 1) or own
     sizes = {"var": 2.0, "var_mean": 2.0, "std": 1.0, "std_mean": 1.0, "norm": 1.0}
     if name in sizes or name == "linalg_vector_norm":
-        return _root(tracer, first), sizes.get(name, 1.0)
+        euclidean = made.arguments.get("p", made.arguments.get("ord", 2)) in (2, None, "fro")
+        return _Size(_root(tracer, first), sizes.get(name, 1.0), euclidean)
     if name == "sub" and len(made.operands) == 2:  # mean(x^2) - mean(x)^2
         inner = _statistic(tracer, first, depth + 1)
         square = tracer.made.get(_stem(tracer, made.operands[1]))
-        if inner is None or inner[1] != 2 or square is None:
+        if inner is None or inner.power != 2 or square is None:
             return None
         squared = square.name in ("pow", "square", "mul")
-        return inner if squared and _mean_of(tracer, square.operands[0]) == inner[0] else None
+        return inner if squared and _mean_of(tracer, square.operands[0]) == inner.node else None
     if len(made.operands) > 1:
         return None
     exponent = made.arguments.get("exponent")
@@ -163,7 +180,7 @@ def _statistic(tracer: Tracer, node: int, depth: int = 0) -> tuple[int, float] |
     if not same and name not in powers:
         return None
     inner = _statistic(tracer, first, depth + 1)
-    return None if inner is None else (inner[0], inner[1] * powers.get(name, 1.0))
+    return None if inner is None else inner.to(powers.get(name, 1.0))
 
 
 def normalised(call: Call, first: Tensor, second: Tensor, *, divides: bool = False) -> bool:
@@ -177,13 +194,17 @@ def normalised(call: Call, first: Tensor, second: Tensor, *, divides: bool = Fal
         assert nodes[0] is not None
         assert nodes[1] is not None
         found = _statistic(tracer, nodes[1])
-        if found is None or not math.isclose(found[1], 1.0 if divides else -1.0):
+        if found is None or not math.isclose(found.power, 1.0 if divides else -1.0):
             continue
         root, own = _root(tracer, nodes[0]), _statistic(tracer, nodes[0])
-        if found[0] != root and (own is None or own[0] != found[0]):
+        if found.node != root and (own is None or own.node != found.node):
             continue
         values = size.detach().double().abs()
         local = 1 / float(values.min()) if divides else float(values.max())
+        if not found.euclidean:
+            # x/s(x) has the derivative (1 - x (grad s)^T/s)/s, an oblique projection: for a mean of
+            # absolute values, or the largest, its norm is at most the root of their number.
+            local *= math.sqrt(data.numel())
         call.emit("map", [data], local=[local], note=WRITTEN_OUT)
         return True
     return False

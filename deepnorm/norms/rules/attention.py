@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from deepnorm.norms.calls import Call
+from deepnorm.norms.maps import Dense
+from deepnorm.norms.patterns import CHAIN
 from deepnorm.norms.rules.registry import rule
 
 __all__ = ["ATTENTION"]
@@ -18,6 +20,8 @@ ATTENTION = (
     "output count as a chain, and the softmax and its scale not at all"
 )
 
+APART = f"attention with a bias, or with queries, that count by themselves: {CHAIN}"
+
 
 @rule(
     *("scaled_dot_product_attention", "_scaled_dot_product_flash_attention"),
@@ -26,17 +30,17 @@ ATTENTION = (
 )
 def attention(call: Call) -> None:
     """Queries, keys and values."""
-    operands = [call["query"], call["key"], call["value"]]
+    query, key, _ = operands = [call["query"], call["key"], call["value"]]
     mask = call.get("attn_mask", call.get("attn_bias"))
-    if call.node(mask) is not None and mask.is_floating_point():
-        call.unknown("its mask depends on the input")
-        return
-    call.role(mask, "additive", "an additive constant does not enter eq. (2)")
     sizes = [
         float(torch.linalg.vector_norm(t.detach().double(), dim=(-2, -1)).max()) for t in operands
     ]
-    query, key, _value = operands
     scale = call.get("scale") or 1 / math.sqrt(query.shape[-1])
+    shifted = call.node(mask) is not None and mask.is_floating_point()
+    if call.tracer.trained(query) or shifted:
+        _written_out(call, mask if shifted else None, scale, sizes)
+        return
+    call.role(mask, "additive", "an additive constant does not enter eq. (2)")
     # |d softmax| <= 1/2; the rows of a softmax have the sum 1, its columns at most the queries'
     local = [scale / 2 * sizes[1] * sizes[2], scale / 2 * sizes[0] * sizes[2]]
     local.append(math.sqrt(query.shape[-2]))
@@ -52,3 +56,31 @@ def attention(call: Call) -> None:
         call.through(tensors[0], note=ATTENTION, local=here)
     else:
         call.emit("product", tensors, tag="attention", note=ATTENTION, local=here)
+
+
+def _written_out(call: Call, mask: Any, scale: float, sizes: list[float]) -> None:
+    """Where queries are parameters, or a bias depends on the input: as it is if written out."""
+    query, key, value = call["query"], call["key"], call["value"]
+    if call.node(key) is None or call.node(value) is None:
+        call.unknown("its keys or values do not depend on the input")
+        return
+    copies = math.sqrt(max(query.shape[-3] / key.shape[-3], 1)) if query.dim() > 2 else 1.0
+    if call.node(query) is None:
+        shape = (math.prod(query.shape[:-2]), *query.shape[-2:])
+
+        def reads(tensor: Tensor) -> Tensor:
+            return scale * tensor.reshape(shape)
+
+        seen = call.through(key, copies, tag="copies")
+        places = math.prod(key.shape[:-3]) * key.shape[-2]
+        scores = call.layer(seen, "dense", Dense(shape, places), query, reads=reads)
+    else:
+        local = [scale * copies * sizes[1], scale * copies * sizes[0]]
+        factors = [scale, copies]
+        scores = call.emit("product", [query, key], factors, note=APART, local=local)
+    if mask is not None:
+        size = math.prod(query.shape[:-1]) * key.shape[-2]
+        scores = call.emit("add", [scores, mask], [1.0, math.sqrt(size / mask.numel())])
+    weights = call.through(scores, 0.5, tag="softmax")
+    local = [copies * sizes[2], copies * math.sqrt(query.shape[-2])]
+    call.emit("product", [weights, value], [1.0, copies], note=APART, local=local)

@@ -122,8 +122,9 @@ def dropout(call: Call) -> None:
     if call["train"] and call["p"]:
         call.unknown("it is active in evaluation too (pass `training=self.training`)")
         return
-    value = call.inputs[id(call["input"])]
-    node = call.through(call["input"], tag="shape")
+    data = call.data[0]  # `input`, or `self` where it is changed in place
+    value = call.inputs[id(data)]
+    node = call.through(data, tag="shape")
     call.tracer.put(call.result, Value(node, value.cuts, value.bounds))
 
 
@@ -173,7 +174,11 @@ def order(call: Call) -> None:
     if call.name == "aminmax":
         call.emit("map", data, [math.sqrt(2)])
         return
-    call.emit("stack" if len(data) > 1 else "map", list(data))
+    bounds = INFINITE
+    if call.name != "logsumexp":
+        ends = [call.bounds(t) for name in ("self", "other") if (t := call.get(name)) is not None]
+        bounds = min(low for low, _ in ends), max(high for _, high in ends)
+    call.emit("stack" if len(data) > 1 else "map", list(data), bounds=bounds)
 
 
 @rule("norm", "linalg_vector_norm", "linalg_norm", "frobenius_norm")

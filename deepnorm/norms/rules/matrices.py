@@ -141,6 +141,19 @@ def addmm(call: Call) -> None:
         call.emit("add", [call.emitted[-1], bias], [1.0, spread])
 
 
+@rule("_grouped_mm")
+def experts(call: Call) -> None:
+    """Rows in groups, each with a matrix of its own: which is a choice, and varies by jumps."""
+    data, weight = call["self"], call["mat2"]
+    if call.node(data) is None or data.dim() != 2 or weight.dim() != 3:
+        call.unknown("only rows that depend on the input and a matrix for each group are known")
+        return
+    call.bias(call["bias"])
+    shape = (len(weight), weight.shape[2], weight.shape[1])
+    kind = Dense(shape, max(len(call.result) // len(weight), 1))
+    call.layer(data, "dense", kind, weight, reads=lambda tensor: tensor.mT)
+
+
 @rule("einsum")
 def einsum(call: Call) -> None:
     """Data and a matrix whose letters are either summed, kept, or new in the result."""

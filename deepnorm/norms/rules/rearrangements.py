@@ -18,7 +18,7 @@ SAME = (
     *("to", "_to_copy", "float", "double", "half", "bfloat16", "type_as", "cpu", "cuda"),
     *("clone", "contiguous", "alias", "lift_fresh", "resolve_conj", "resolve_neg", "positive"),
     *("real", "view_as_real", "view_as_complex", "conj", "_conj", "conj_physical", "nan_to_num"),
-    *("complex", "pin_memory", "lift", "detach"),
+    *("pin_memory", "lift", "detach"),
 )
 REARRANGED = (
     *("view", "reshape", "flatten", "unflatten", "permute", "transpose", "swapaxes", "swapdims"),
@@ -40,7 +40,9 @@ REARRANGED = (
 @rule(*SAME)
 def same(call: Call) -> None:
     """The same numbers; a conversion to integers jumps."""
-    data = call.data[0]
+    data = next(tensors_in(call.arguments))
+    if call.value(data) is None:  # `type_as` data
+        return
     value, result = call.inputs[id(data)], call.result
     from_numbers, to_numbers = (t.is_floating_point() or t.is_complex() for t in (data, result))
     if from_numbers and not to_numbers:
@@ -55,6 +57,12 @@ def same(call: Call) -> None:
     tag = "detach" if call.name == "detach" else "shape"
     index = call.through(data, tag=tag, bounds=value.bounds)
     call.tracer.put(result, Value(index, value.cuts, value.bounds, value.moved))
+
+
+@rule("complex")
+def parts(call: Call) -> None:
+    """Real and imaginary part: side by side."""
+    call.emit("stack" if len(call.data) > 1 else "map", list(call.data))
 
 
 @rule(

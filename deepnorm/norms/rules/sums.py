@@ -172,16 +172,22 @@ def part_overwritten(call: Call) -> None:
 @rule("index_put")
 def written_by_index(call: Call) -> None:
     """Entries replaced, or added to."""
-    values = call["values"]
-    if call.get("accumulate"):
-        call.unknown("it adds to entries that are chosen by index")
-        return
+    values, places = call["values"], call["indices"]
     parts = [t for t in (call["self"], values) if call.node(t) is not None]
-    places = call["indices"]
     filled = call.result[tuple(slice(None) if i is None else i for i in places)]
     spread = math.sqrt(filled.numel() / max(values.numel(), 1))
+    adds = bool(call.get("accumulate"))
+    if adds:
+        if any(call.node(index) is not None for index in tensors_in(places)):
+            call.unknown("it adds to entries that are chosen by data")
+            return
+        ones = torch.ones_like(filled, dtype=torch.float64)
+        counts = torch.zeros_like(call.result, dtype=torch.float64)
+        counts = torch.ops.aten.index_put(counts, places, ones, True)
+        spread *= math.sqrt(float(counts.max()))
     factors = [spread if t is values else 1.0 for t in parts]
-    call.emit("stack" if len(parts) > 1 else "map", list(parts), factors)
+    kind = "map" if len(parts) == 1 else "add" if adds else "stack"
+    call.emit(kind, list(parts), factors)
 
 
 @rule("mean", "sum", "nanmean", "nansum")
