@@ -125,7 +125,7 @@ def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
 @click.option(
     "--tolerance",
     type=float,
-    default=1e-8,
+    default=1e-7,
     show_default=True,
     metavar="X",
     help="Of ln R, in parts of max(1, |ln R|).",

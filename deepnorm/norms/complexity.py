@@ -28,7 +28,7 @@ __all__ = ["Complexity", "spectral_complexity"]
 NAN = math.nan
 NOTHING = Sigma(NAN, NAN, NAN, "")
 #: Of ln R, in parts of max(1, |ln R|): a choice.
-TOLERANCE = 1e-8
+TOLERANCE = 1e-7
 COLUMNS = (
     *("name", "kind", "shape", "sigma", "norm_21", "lower", "upper", "share", "method"),
     *("counted", "reason"),

@@ -32,7 +32,7 @@ BLOCK = 2
 LONGEST, ROOM, MOST_STEPS = 60, 30_000_000, 6000
 #: In single precision the space is good for residuals down to this part of theta, as rounding
 #: leaves some 1e-6; the rest is done in double precision.
-SINGLE = 5e-6
+SINGLE = 2e-6
 #: Steps in which the residual must have halved, or single precision is left: some machines
 #: have less of it than they say (TF32, bfloat16).
 PATIENCE = 40
@@ -46,6 +46,9 @@ CAUTION = 10.0
 BELIEVED = 200.0
 #: Part of a new vector that is left by the space below which it is rounding.
 DEPENDENT = 1e-3
+#: What is left of the square of a new vector's length, above which single precision gains nothing
+#: from a second time: what the first one leaves is then some 1e-6.
+CLEAN = 1e-2
 
 
 @dataclass(frozen=True)
@@ -216,7 +219,7 @@ class _Search:
             enough = error <= tolerance
             stuck = size_of_residual <= floor or (floor and self.steps - since > PATIENCE)
             if enough or stuck or self.steps >= MOST_STEPS:
-                keep = 1 if exhausted else min(2 * BLOCK, count)
+                keep = 1 if exhausted else min(4 * BLOCK, count)
                 return basis.new_tensor(weights[:, :keep].T) @ basis[:count], error, enough
             if count + BLOCK > longest:
                 keep = max(longest // 3, BLOCK + 1)
@@ -262,6 +265,7 @@ def _longer(old: Tensor, rows: int) -> Tensor:
 
 def _orthonormal(vectors: Tensor, basis: Tensor) -> Tensor:
     """An orthonormal basis of what vectors add to a space; what is rounding is left out."""
+    before = vectors.double().square().sum(dim=1).max().item() if len(vectors) else 0.0
     for _ in range(2):  # twice is enough (B. Parlett, The Symmetric Eigenvalue Problem, 6.9)
         if len(basis):
             vectors = torch.addmm(vectors, vectors @ basis.mT, basis, alpha=-1)
@@ -271,5 +275,8 @@ def _orthonormal(vectors: Tensor, basis: Tensor) -> Tensor:
         size[size == 0] = 1.0
         squares, turn = np.linalg.eigh(gram / size / size[:, None])
         kept = squares > DEPENDENT**2
+        clean = vectors.dtype == torch.float32 and bool((squares * size**2 > CLEAN * before).all())
         vectors = vectors.new_tensor((turn[:, kept] / squares[kept] ** 0.5).T / size) @ vectors
+        if clean:
+            break
     return vectors

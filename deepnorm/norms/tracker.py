@@ -15,8 +15,8 @@ from replica.common.arguments import InvalidArgument, quoted
 
 __all__ = ["NormTracker"]
 
-#: Of ln R: a choice, beside 1e-8 of `spectral_complexity`.
-TOLERANCE = 1e-7
+#: Of ln R: a choice, beside 1e-7 of `spectral_complexity`.
+TOLERANCE = 1e-6
 #: What a module may be told by: a stride, a slope, a name.
 PLAIN = (bool, int, float, str, tuple, type(None))
 
