@@ -93,7 +93,10 @@ def place(tmp_path_factory):
     torch.save(model.state_dict(), folder / "weights.pt")
     model = networks.build("cnn-small", (1, 8, 8), 10, seed=0)
     torch.save(model.state_dict(), folder / "small.pt")
-    for name in ("model.pt", "exported.pt2", "sweep.parquet", "optimum.json"):
+    for name in (
+        *("model.pt", "exported.pt2", "last.ckpt", "model.safetensors", "sweep.parquet"),
+        "optimum.json",
+    ):
         (folder / name).touch()
     for name in ("runs", "data"):
         (folder / name).mkdir()

@@ -51,7 +51,7 @@ SPELLINGS = {
     "tanh": [torch.tanh, lambda x: 2 * torch.sigmoid(2 * x) - 1],
     "sum": [
         lambda x: x.sum(-1, keepdim=True).expand_as(x),
-        lambda x: x @ torch.ones(WIDTH, WIDTH).to(x),
+        lambda x: x.sum(-1, keepdim=True).repeat_interleave(WIDTH, -1),
     ],
     "centre": [
         lambda x: x - x.mean(-1, keepdim=True),
