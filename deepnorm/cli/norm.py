@@ -128,7 +128,7 @@ def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
     default=1e-7,
     show_default=True,
     metavar="X",
-    help="Of ln R, in parts of max(1, |ln R|).",
+    help="Of ln R, in parts of max(1, abs(ln R)).",
 )
 @click.option("--strict", is_flag=True, help="Fail if the norm leaves something out.")
 @json_option

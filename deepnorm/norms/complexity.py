@@ -27,7 +27,7 @@ __all__ = ["Complexity", "spectral_complexity"]
 
 NAN = math.nan
 NOTHING = Sigma(NAN, NAN, NAN, "")
-#: Of ln R, in parts of max(1, |ln R|): a choice.
+#: Of ln R, in parts of max(1, abs(ln R)): a choice.
 TOLERANCE = 1e-7
 COLUMNS = (
     *("name", "kind", "shape", "sigma", "norm_21", "lower", "upper", "share", "method"),
@@ -142,7 +142,7 @@ def spectral_complexity(
         its bound, eq. (N17). Otherwise an unknown operator counts as 1-Lipschitz, each of these
         is listed in the notes, and an `UncountedLayerWarning` is given.
     tolerance : float
-        Of ln R, in parts of max(1, |ln R|), between 1e-12 and 0.1. Each singular value is found as
+        Of ln R, in parts of max(1, abs(ln R)), between 1e-12 and 0.1. Each singular value is found as
         precisely as that takes.
     progress : bool
         Show on a terminal how far the singular values have come, and how long it will take.

@@ -88,7 +88,7 @@ class Sigma:
 
 
 class Finder(abc.ABC):
-    """How sigma is found, and to which tolerance of ln R, relative to max(1, |ln R|)."""
+    """How sigma is found, and to which tolerance of ln R, relative to max(1, abs(ln R))."""
 
     #: Multiplications of a Gram matrix that are waited for.
     large: float

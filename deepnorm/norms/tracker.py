@@ -40,7 +40,7 @@ class NormTracker:
     initial : Module or state_dict, optional
         What "initial" refers to; the weights that the model has now, if left out.
     tolerance : float
-        Of ln R, in parts of max(1, |ln R|), between 1e-12 and 0.1.
+        Of ln R, in parts of max(1, abs(ln R)), between 1e-12 and 0.1.
 
     Raises
     ------

@@ -175,7 +175,7 @@ class Loss(abc.ABC):
         return Force(np.ones(len(parameter)), np.zeros(len(parameter)), [])
 
     def log_force(self, margin: Array) -> tuple[Array, Array, Array]:
-        """Sign of -V', log |V'| and log V''."""
+        """Sign of -V', log abs(V') and log V''."""
         with np.errstate(divide="ignore", over="ignore"):
             force = -self.derivative(margin)
             return np.sign(force), np.log(np.abs(force)), np.log(self.curvature(margin))
