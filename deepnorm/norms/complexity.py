@@ -142,8 +142,8 @@ def spectral_complexity(
         its bound, eq. (N17). Otherwise an unknown operator counts as 1-Lipschitz, each of these
         is listed in the notes, and an `UncountedLayerWarning` is given.
     tolerance : float
-        Of ln R, in parts of max(1, abs(ln R)), between 1e-12 and 0.1. Each singular value is found as
-        precisely as that takes.
+        Of ln R, in parts of max(1, abs(ln R)), between 1e-12 and 0.1. Each singular value is found
+        as precisely as that takes.
     progress : bool
         Show on a terminal how far the singular values have come, and how long it will take.
 
