@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from functions import Lambda, jacobian, largest
 from torch import nn
 
 from deepnorm.norms import (
@@ -26,35 +27,18 @@ def _seeded():
     torch.manual_seed(3)
 
 
-def sigma(weight):
-    return float(torch.linalg.matrix_norm(weight.detach().double(), 2))
-
-
 def log_gain(found):
     rows = found.layers[found.layers["norm_21"].notna() & found.layers["counted"].astype(bool)]
     terms = (rows["share"] * rows["norm_21"] / rows["sigma"]) ** (2 / 3)
     return found.log_value - 1.5 * math.log(terms.sum())
 
 
-class Calls(nn.Module):
-    """A function as a module, with modules to go with it."""
-
-    def __init__(self, function, **parts):
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, *args, **kwargs):
-        return self.function(self, *args, **kwargs)
-
-
 # ----------------------------------------------------------------------- what goes in
 
 
 def test_two_inputs_by_shape_by_tensor_and_by_name():
-    model = Calls(lambda m, u, v: m.a(u) + m.b(v), a=nn.Linear(4, 3), b=nn.Linear(5, 3)).double()
-    expected = math.log(sigma(model.a.weight) + sigma(model.b.weight))
+    model = Lambda(lambda m, u, v: m.a(u) + m.b(v), a=nn.Linear(4, 3), b=nn.Linear(5, 3)).double()
+    expected = math.log(largest(model.a.weight) + largest(model.b.weight))
     u, v = torch.rand(1, 4, dtype=torch.float64), torch.rand(1, 5, dtype=torch.float64)
     for given in (
         {"input_shape": ((4,), (5,))},
@@ -67,7 +51,7 @@ def test_two_inputs_by_shape_by_tensor_and_by_name():
     value = spectral_complexity(model, example=(u, v)).log_value
     assert tracker.measure()["eq2"] == pytest.approx(value, abs=1e-6)
     assert other_norms(model, example=(u, v))["log_sigma_product"] == pytest.approx(
-        math.log(sigma(model.a.weight) * sigma(model.b.weight))
+        math.log(largest(model.a.weight) * largest(model.b.weight))
     )
 
 
@@ -115,9 +99,9 @@ def test_a_mask_beside_indices_is_a_constant():
 
 
 def test_images_of_integers_that_become_numbers_are_data():
-    model = Calls(lambda m, x: m.layer(x.double() / 255), layer=nn.Linear(4, 2).double())
+    model = Lambda(lambda m, x: m.layer(x.double() / 255), layer=nn.Linear(4, 2).double())
     found = spectral_complexity(model, example=torch.tensor([[1, 200, 3, 4]], dtype=torch.uint8))
-    assert log_gain(found) == pytest.approx(math.log(sigma(model.layer.weight) / 255))
+    assert log_gain(found) == pytest.approx(math.log(largest(model.layer.weight) / 255))
 
 
 @dataclass
@@ -128,11 +112,11 @@ class Out:
 
 def test_outputs_in_a_dataclass_and_margins_of_mappings():
     layer = nn.Linear(4, 2)
-    model = Calls(lambda m, x: Out(m.layer(x), ()), layer=layer)
+    model = Lambda(lambda m, x: Out(m.layer(x), ()), layer=layer)
     plain = spectral_complexity(nn.Sequential(layer), (4,)).log_value
     assert spectral_complexity(model, (4,)).log_value == plain
     images, labels = torch.rand(3, 4), torch.zeros(3, dtype=int)
-    for wrapped in (model, Calls(lambda m, x: {"logits": m.layer(x)}, layer=layer)):
+    for wrapped in (model, Lambda(lambda m, x: {"logits": m.layer(x)}, layer=layer)):
         assert torch.equal(margins(wrapped, images, labels), margins(layer, images, labels))
 
 
@@ -161,8 +145,8 @@ def unrolled(m, x, kind):
 @pytest.mark.parametrize("kind", ["lstm", "gru", "gru, the other way"])
 def test_recurrent_layers_are_the_loops_that_they_are(kind):
     layer = (nn.LSTM if kind == "lstm" else nn.GRU)(4, 3, batch_first=True).double()
-    whole = Calls(lambda m, x: m.layer(x)[0], layer=layer)
-    loop = Calls(lambda m, x: unrolled(m.layer, x, kind), layer=layer)
+    whole = Lambda(lambda m, x: m.layer(x)[0], layer=layer)
+    loop = Lambda(lambda m, x: unrolled(m.layer, x, kind), layer=layer)
     x = torch.rand(1, 5, 4, dtype=torch.float64)
     assert torch.allclose(whole(x), loop(x))
     found = spectral_complexity(whole, (5, 4), strict=True)
@@ -176,24 +160,23 @@ def test_recurrent_layers_are_the_loops_that_they_are(kind):
 def test_an_lstm_is_bounded_without_a_convention():
     # Gates lie in (0, 1) and cells are bounded: products of bounded tensors are Lipschitz.
     layer = nn.LSTM(3, 2, batch_first=True).double()
-    model = Calls(lambda m, x: m.layer(x)[0], layer=layer)
+    model = Lambda(lambda m, x: m.layer(x)[0], layer=layer)
     found = spectral_complexity(model, (4, 3), strict=True)
     assert found.notes == ()
     bound = log_gain(found)
     for scale in (0.3, 1.0, 3.0):
         x = scale * torch.randn(1, 4, 3, dtype=torch.float64)
-        J = torch.autograd.functional.jacobian(model, x).reshape(8, 12)
-        assert math.log(sigma(J)) <= bound
+        assert math.log(largest(jacobian(model, x))) <= bound
 
 
 def test_a_gate_of_anything_else_counts_as_one():
     # Squeeze and excite: the gate's matrices are there, the gain is that of what is gated.
-    model = Calls(
+    model = Lambda(
         lambda m, x: m.last((y := m.first(x)) * torch.sigmoid(m.gate(y.mean(-1, keepdim=True)))),
         first=nn.Linear(4, 4), gate=nn.Linear(1, 4), last=nn.Linear(4, 2),
     ).double()  # fmt: skip
     found = spectral_complexity(model, (4,), strict=True)
-    expected = sigma(model.first.weight) * sigma(model.last.weight)
+    expected = largest(model.first.weight) * largest(model.last.weight)
     assert log_gain(found) == pytest.approx(math.log(expected), rel=1e-12)
     assert found.layers.set_index("name").loc["gate.weight", "share"] == pytest.approx(1)
     assert any("gate" in note for note in found.notes)
@@ -232,13 +215,13 @@ def test_a_graph_convolution_is_its_propagation_matrix(how):
         [torch.cat([ring, (ring + 1) % n, ring]), torch.cat([(ring + 1) % n, ring, ring])]
     )
     layers = {"a": nn.Linear(5, 4).double(), "b": nn.Linear(4, 2).double()}
-    model = Calls(
+    model = Lambda(
         lambda m, x, edges: (go := propagation(edges, n, how))(torch.relu(go(x, m.a)), m.b),
         **layers,
     )
     found = spectral_complexity(model, example=(torch.rand(n, 5, dtype=torch.float64), edges))
     # every degree is 3: the matrix has the norm 1
-    expected = sigma(model.a.weight) * sigma(model.b.weight)
+    expected = largest(model.a.weight) * largest(model.b.weight)
     assert log_gain(found) == pytest.approx(math.log(expected), abs=1e-9)
 
 
@@ -303,7 +286,7 @@ def test_grouped_queries_have_one_value_however_they_are_written():
         values.append(spectral_complexity(model, (5, 8), strict=True).log_value)
         if how == "eager":
             parts = (model.q, model.k, model.v, model.o)
-            product = math.prod(sigma(part.weight) for part in parts)
+            product = math.prod(largest(part.weight) for part in parts)
             found = spectral_complexity(model, (5, 8))
             assert log_gain(found) == pytest.approx(math.log(product), rel=1e-10)
     assert values == pytest.approx([values[0]] * 4, abs=1e-10)
@@ -338,7 +321,7 @@ def test_constants_of_a_normalisation_are_one_thing_as_tensors_and_as_buffers():
 @pytest.mark.parametrize("mask", ["buffer", "tensor", "positive", "numbers"])
 def test_a_mask_has_the_factor_one(mask):
     keep = torch.tensor([True, False, True, True])
-    model = Calls(
+    model = Lambda(
         lambda m, x: m.b(
             {
                 "buffer": lambda y: y * m.keep,
@@ -351,7 +334,7 @@ def test_a_mask_has_the_factor_one(mask):
     ).double()  # fmt: skip
     model.register_buffer("keep", keep)
     found = spectral_complexity(model, (5,), strict=True)
-    expected = sigma(model.a.weight) * sigma(model.b.weight)
+    expected = largest(model.a.weight) * largest(model.b.weight)
     assert log_gain(found) == pytest.approx(math.log(expected), rel=1e-12)
     assert found.layers["counted"].sum() == 2
 
@@ -442,7 +425,7 @@ def test_a_jacobian_above_its_bound_is_never_silent(monkeypatch):
     rules = dict(tracing.RULES)
     rules["neg"] = lambda call: call.through(call.data[0], 0.5)
     monkeypatch.setattr(tracing, "RULES", rules)
-    model = Calls(lambda m, x: -m.layer(x), layer=nn.Linear(4, 4))
+    model = Lambda(lambda m, x: -m.layer(x), layer=nn.Linear(4, 4))
     with pytest.warns(UncountedLayerWarning, match="Jacobian was measured"):
         spectral_complexity(model, (4,))
     with pytest.raises(ValueError, match="Jacobian was measured"):
@@ -471,7 +454,7 @@ def test_a_rule_that_stops_says_at_which_call(monkeypatch):
 
 
 def test_parameters_without_a_part_are_one_line():
-    model = Calls(lambda m, x: m.a(x), a=nn.Linear(4, 2), b=nn.Linear(3, 3), c=nn.Linear(2, 2))
+    model = Lambda(lambda m, x: m.a(x), a=nn.Linear(4, 2), b=nn.Linear(3, 3), c=nn.Linear(2, 2))
     found = spectral_complexity(model, (4,), strict=True)
     assert found.notes == (
         "4 parameters have no part in the output (18 numbers): b.weight, b.bias, c.weight, c.bias",
@@ -480,8 +463,36 @@ def test_parameters_without_a_part_are_one_line():
     assert all(torch.equal(before[name], p) for name, p in model.named_parameters())
 
 
+def test_a_model_of_chance_cannot_be_looked_at_and_says_so():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.spare = nn.Linear(4, 2), nn.Linear(4, 4)
+            self.generator = torch.Generator().manual_seed(1)
+
+        def forward(self, x):
+            return self.layer(x) + torch.randn(2, generator=self.generator)
+
+    notes = spectral_complexity(Noisy(), (4,)).notes
+    assert any("could not be looked at" in note for note in notes)
+
+
+def test_a_factor_that_hangs_on_a_parameter_is_looked_at_again():
+    # |d(ab)| <= max|a| |db| + max|b| |da|, and max|tanh + shift| is the parameter's.
+    model = Lambda(
+        lambda m, x: (torch.tanh(m.first(x)) + m.shift) * torch.tanh(m.second(x)),
+        first=nn.Linear(4, 3), second=nn.Linear(4, 3), shift=torch.ones(3),
+    ).double()  # fmt: skip
+    tracker = NormTracker(model, (4,))
+    before = tracker.measure()["eq2"]
+    model.shift.data *= 5
+    after = spectral_complexity(model, (4,), strict=True).log_value
+    assert after > before + 0.1
+    assert tracker.measure()["eq2"] == pytest.approx(after, abs=1e-5)
+
+
 def test_complex_weights_are_refused_by_name():
-    model = Calls(
+    model = Lambda(
         lambda m, x: m.h(m.l(x.to(torch.complex64)).abs()),
         l=nn.Linear(4, 4, dtype=torch.complex64), h=nn.Linear(4, 2),
     )  # fmt: skip

@@ -48,24 +48,27 @@ def idle_parameters(model: nn.Module, graph: Graph) -> list[str]:
     return [name for name, _ in model.named_parameters() if name not in busy]
 
 
-def unseen_parameters(model: nn.Module, given: Example, graph: Graph) -> str:
+def unseen_parameters(model: nn.Module, given: Example, graph: Graph) -> tuple[str, str]:
     """What to say of parameters that change the output though the graph has no place for them.
 
     All idle parameters are changed at once, and one by one where the output then differs by more
-    than rounding; "" if none does.
+    than rounding; "" if none does. Second, what could not be looked at.
     """
     idle = idle_parameters(model, graph)
     parameters = dict(model.named_parameters())
     chosen = {name: parameters[name] for name in idle if parameters[name].is_floating_point()}
     if not chosen:
-        return ""
+        return "", ""
     with quiet(model):
         before, again = _outputs(model, given), _outputs(model, given)
         if not _same(before, again):
-            return ""  # random in evaluation, which the trace says
+            return "", (
+                "whether the output depends on parameters without a part in it could not be looked "
+                "at: it is another one each time"
+            )
         with _changed(chosen.values()):
             if _same(before, _outputs(model, given)):
-                return ""
+                return "", ""
         found = []
         for name, parameter in chosen.items():
             with _changed([parameter]):
@@ -78,7 +81,7 @@ def unseen_parameters(model: nn.Module, given: Example, graph: Graph) -> str:
     return (
         f"the output depends on {named}{more}, by a way that was not seen (another thread or "
         "library)"
-    )
+    ), ""
 
 
 @contextmanager
@@ -259,11 +262,10 @@ def complaints(
     model: nn.Module, given: Example, graph: Graph, log_sigma: Array | None
 ) -> tuple[list[str], list[str]]:
     """Errors of the accounting, and checks that could not be made."""
-    found, left = [unseen_parameters(model, given, graph)], [""]
+    made = [unseen_parameters(model, given, graph)]
     if log_sigma is not None:
-        larger, undone = larger_gain(model, given, graph, log_sigma)
-        found, left = [*found, larger], [undone]
-    return [text for text in found if text], [text for text in left if text]
+        made.append(larger_gain(model, given, graph, log_sigma))
+    return [error for error, _ in made if error], [undone for _, undone in made if undone]
 
 
 def unused_note(model: nn.Module, names: list[str]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -205,6 +205,8 @@ class Call:
             assert node is not None
             parents.append(node)
         factors = [1.0] * len(parents) if factors is None else factors
+        if all(map(math.isfinite, bounds)) and self._names_constants():
+            self.tracer.fixed = False  # they may have come from these
         results = list(tensors_in(self.out if out is None else out))
         more.setdefault("size", results[0].numel() if results else 0)
         index = self.tracer.append(
@@ -216,6 +218,11 @@ class Call:
             if tensor.is_floating_point() or tensor.is_complex() or not numbers:
                 self.tracer.put(tensor, Value(index, bounds=bounds))
         return index
+
+    def _names_constants(self) -> bool:
+        """Whether a parameter or buffer went in."""
+        given = tensors_in(self.arguments)
+        return any(self.tracer.names_of(t) for t in given if id(t) not in self.inputs)
 
     def through(self, operand: Any, factor: float = 1.0, tag: str = "", **more: Any) -> int:
         """A node with one input and no matrix."""
@@ -262,8 +269,7 @@ class Call:
             return self.through(operand, self.constant_norm(weight, matrix))
         index = self.layer(operand, "dense", Dense(shape, copies), weight, reads=reads, **about)
         if len(shape) == 2 and isinstance(self.out, Tensor) and self.out.shape[-1:] == shape[:1]:
-            rows = torch.arange(shape[0], device=self.out.device).expand(self.out.shape)
-            self.tracer.put(self.out, Value(index, (Cut(index, index, rows),)))
+            self._know_rows(index)
         return index
 
     def merged(self, parent: int, source: Source, whole: Use) -> int:
@@ -272,11 +278,14 @@ class Call:
         number = len(self.tracer.uses)
         self.tracer.uses.append(Use(whole.label, "dense", whole.map, source, reason=reason))
         index = self.emit("map", [parent], use=number)
-        rows = torch.arange(whole.map.shape[0], device=self.result.device)  # type: ignore[attr-defined]
-        self.tracer.put(
-            self.result, Value(index, (Cut(index, index, rows.expand(self.result.shape)),))
-        )
+        self._know_rows(index)
         return index
+
+    def _know_rows(self, index: int) -> None:
+        """The last axis of the result holds the rows of a matrix."""
+        out = self.result
+        rows = torch.arange(out.shape[-1], device=out.device).expand(out.shape)
+        self.tracer.put(out, Value(index, (Cut(index, index, rows),)))
 
     def constant_norm(self, tensor: Any, matrix: Tensor) -> float:
         """The largest singular value of a constant (of blocks, the largest of theirs)."""
@@ -290,11 +299,6 @@ class Call:
         entries = weight.numel()
         diagonal = Diagonal(entries, max(size // max(entries, 1), 1))
         return self.layer(operand, kind, diagonal, weight, **about)
-
-    def say(self, note: str) -> None:
-        """A note about the whole, if the output depends on this call."""
-        node = self.tracer.nodes[self.emitted[-1]]
-        node.note = node.note or note
 
     def role(self, tensor: Any, kind: str, reason: str, counted: bool = False) -> None:
         """What becomes of a parameter here (nothing to say of other tensors)."""
@@ -401,7 +405,7 @@ class Tracer(Watcher):
         self.alive.append((args, kwargs, out))
         if not results:
             return out
-        written = self._written(func, args, kwargs)
+        written = _written(func, args, kwargs)
         if name in LOOKUPS:
             self.lookups.append(bool(inputs))
         if not inputs:
@@ -412,7 +416,6 @@ class Tracer(Watcher):
                 self.fixed = self.fixed and not any(self.names_of(t) for t in seen)
             return out
         call = Call(self, func, name, bound_arguments(func, args, kwargs), out, inputs)
-        old = [(tensor, self.values.get(id(tensor))) for tensor in written]
         try:
             self._follow(call, before, kwargs, results)
         except Exception as error:
@@ -423,13 +426,13 @@ class Tracer(Watcher):
             ) from error
         for tensor in results:
             self._remember(tensor)
-        for tensor, value in old:
-            self._spread(tensor, value)
+        for tensor in written:
+            self._spread(tensor)
         return out
 
     def _decomposed(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
         """The same by operators that have rules, NotImplemented where there are none."""
-        if any(argument.is_write for argument in _aliases(func)):
+        if func._schema.is_mutable:
             return NotImplemented
         whole, fused = self.whole, torch._C._get_mkldnn_enabled()
         self.whole = whole or operator_name(func)
@@ -543,15 +546,7 @@ class Tracer(Watcher):
         self.put(tensor, Value(self.append(node)))
         self.made[len(self.nodes) - 1] = Made("detach", tuple(parents), {}, tuple(tensor.shape))
 
-    def _written(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> list[Tensor]:
-        """The tensors that an operator changes in place."""
-        names = {a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write}
-        if not names:
-            return []
-        arguments = bound_arguments(func, args, kwargs)
-        return [t for name in names for t in tensors_in(arguments.get(name))]
-
-    def _spread(self, tensor: Tensor, before: Value | None) -> None:
+    def _spread(self, tensor: Tensor) -> None:
         """A tensor was changed in place: so was all that shares its memory."""
         after = self.values.get(id(tensor))
         for other in self.memory.get(_memory(tensor), []):
@@ -585,22 +580,18 @@ class Tracer(Watcher):
             self.fixed = False
         return source
 
-    def label(self, source: Source | None, kind: str, part: str = "") -> str:
+    def label(self, source: Source | None, kind: str) -> str:
         """A name for the table; a second use of the same tensor is numbered."""
         name = " with ".join(source.names) if source is not None and source.names else f"({kind})"
-        name += part
         self.labels[name] = self.labels.get(name, 0) + 1
         return name if self.labels[name] == 1 else f"{name} (use {self.labels[name]})"
 
-    def keep_bounds(self, tensor: Tensor, bounds: tuple[float, float]) -> None:
-        """Tell between which numbers the entries of a tensor lie."""
-        value = self.values.get(id(tensor))
-        if value is not None:
-            self.values[id(tensor)] = replace(value, bounds=bounds)
 
-
-def _aliases(func: Any) -> list[Any]:
-    return [a.alias_info for a in func._schema.arguments if a.alias_info is not None]
+def _written(func: Any, args: tuple[Any, ...], kwargs: Any) -> list[Tensor]:
+    """The tensors that an operator changes in place."""
+    names = [a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
+    arguments = bound_arguments(func, args, kwargs) if names else {}
+    return [t for name in names for t in tensors_in(arguments.get(name))]
 
 
 def _memory(tensor: Tensor) -> int:

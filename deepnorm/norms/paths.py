@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from deepnorm.norms import scalars
 from deepnorm.norms.calls import Watcher, bound_arguments, operator_name, tensors_in
 from deepnorm.norms.lipschitz import SLOPES
 from deepnorm.norms.rules.rearrangements import REARRANGED, SAME
@@ -106,7 +107,7 @@ def _substitute(func: Any, name: str, given: dict[str, Any], seen: set[int]) -> 
         return isinstance(value, Tensor) and id(value) in seen
 
     x = given[next(iter(given))]
-    if name in ("to", "_to_copy", "type_as", "float", "half", "double", "bfloat16"):
+    if name in scalars.CASTS:
         return x.clone()
     if name in TRANSPARENT:
         return x.clone()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepnorm.norms import lipschitz
+from deepnorm.norms import lipschitz, scalars
 from deepnorm.norms.graph import Node, Source, Use
 from deepnorm.norms.maps import Dense
 
@@ -51,7 +51,7 @@ MIXTURE = (
 )
 #: Steps back that are looked at: a statistic has a dozen operators at most.
 DEEP = 16
-CASTS = frozenset(("to", "_to_copy", "float", "double", "half", "bfloat16", "type_as", "clone"))
+CASTS = scalars.CASTS | {"clone"}
 LOOKS = CASTS | frozenset(
     (
         *("contiguous", "alias", "view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze"),
@@ -59,8 +59,6 @@ LOOKS = CASTS | frozenset(
         *("broadcast_to", "view_as", "movedim", "lift_fresh", "positive"),
     )
 )
-
-
 #: What takes rows by an index, and what adds them up.
 TAKES = frozenset(("index_select", "index", "gather"))
 SUMS = frozenset(("sum", "scatter_add", "index_add", "scatter_reduce"))

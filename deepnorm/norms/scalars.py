@@ -23,7 +23,7 @@ from deepnorm.norms import lipschitz
 if TYPE_CHECKING:
     from deepnorm.norms.calls import Tracer
 
-__all__ = ["Scalar", "functional", "joined"]
+__all__ = ["CASTS", "Scalar", "functional", "joined"]
 
 Bounds = tuple[float, float]
 #: Operators whose every entry depends on the same entry of each argument, and on nothing else.
@@ -42,8 +42,8 @@ ENTRYWISE = frozenset(
         *("clone", "alias", "contiguous", "positive", "nan_to_num", "logaddexp", "xlogy", "logit"),
     )
 )
-#: As these, if the type they convert to is one of floating point numbers.
-CASTS = frozenset(("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16"))
+#: Conversions of type: as these, if it is one of floating point numbers.
+CASTS = frozenset(("to", "_to_copy", "type_as"))
 #: Operators in a row: a loop is no activation.
 DEEPEST = 64
 #: Functions whose slopes are remembered: a network has the same activation many times.
@@ -271,6 +271,8 @@ def joined(tracer: Tracer, function: Any, args: tuple[Any, ...], kwargs: Any) ->
         if known is None and value is None:
             if leaf.numel() != 1 or tracer.trained(leaf):
                 bases.append(-1)
+            elif tracer.names_of(leaf):
+                tracer.fixed = False  # a buffer may change, and the slope with it
             return leaf
         if known is None and value is not None:
             known = tracer.entries(value.node)

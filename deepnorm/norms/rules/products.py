@@ -109,9 +109,7 @@ def both(call: Call, first: Tensor, second: Tensor) -> None:
     elif first is second:
         call.unknown("a square has no Lipschitz constant", [first])
     else:
-        call.emit(
-            "product", [first, second], spreads, note=f"product: {patterns.CHAIN}", local=local
-        )
+        product(call, [first, second], "product", spreads, local)
 
 
 @rule("div", "divide", "true_divide")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepnorm.norms import scalars
 from deepnorm.norms.calls import Call, Cut, Moved, Value, tensors_in
 from deepnorm.norms.rules.lookups import look_up
 from deepnorm.norms.rules.registry import rule
@@ -15,7 +16,7 @@ from deepnorm.norms.rules.registry import rule
 __all__ = ["REARRANGED", "SAME"]
 
 SAME = (
-    *("to", "_to_copy", "float", "double", "half", "bfloat16", "type_as", "cpu", "cuda"),
+    *scalars.CASTS,
     *("clone", "contiguous", "alias", "lift_fresh", "resolve_conj", "resolve_neg", "positive"),
     *("real", "view_as_real", "view_as_complex", "conj", "_conj", "conj_physical", "nan_to_num"),
     *("pin_memory", "lift", "detach"),
