@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from functions import Lambda
 from torch import nn
 
 from deepnorm.norms import UncountedLayerWarning, accounting, spectral_complexity
@@ -17,19 +18,6 @@ ROUNDING = 1e-10
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
-
-
-class Lambda(nn.Module):
-    """A function as a module, with parameters and parts to go with it."""
-
-    def __init__(self, function, **parts):
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, nn.Parameter(part) if isinstance(part, torch.Tensor) else part)
-
-    def forward(self, *args):
-        return self.function(self, *args)
 
 
 def log_norm(model, example):

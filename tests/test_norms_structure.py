@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from functions import Lambda, gain, jacobian
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from deepnorm.norms import lipschitz, spectral_complexity
-from deepnorm.norms.measure import logs, sigma_cold
-from deepnorm.norms.trace import named_tensors, trace
 
 #: Rounding of a chain of products in double precision.
 ROUNDING = 1e-10
@@ -23,35 +22,9 @@ def _seeded():
     torch.manual_seed(0)
 
 
-class Lambda(nn.Module):
-    """A function as a module, with parameters to go with it."""
-
-    def __init__(self, function, **parts):
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, nn.Parameter(part) if isinstance(part, torch.Tensor) else part)
-
-    def forward(self, x):
-        return self.function(self, x)
-
-
-def gain(module, shape):
-    graph = trace(module.double(), shape)
-    assert graph.unknown == []
-    tensors = named_tensors(module)
-    sigmas = [sigma_cold(use.map, use.weight(tensors)).value for use in graph.uses]
-    return math.exp(graph.gains(logs(sigmas)).total)
-
-
-def jacobian(module, x):
-    module.double().eval()
-    size = x.numel()
-    return torch.autograd.functional.jacobian(module, x).reshape(-1, size)
-
-
 def steepest(module, shape, tries=5):
     """The largest Jacobian seen at random points."""
+    module.double().eval()
     points = (torch.randn((1, *shape), dtype=torch.float64) for _ in range(tries))
     return max(float(torch.linalg.matrix_norm(jacobian(module, x), 2)) for x in points)
 
