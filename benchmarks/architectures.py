@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["resnet18", "resnet50", "vgg_head"]
+__all__ = ["LARGE", "resnet18", "resnet50", "vgg_head"]
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -69,3 +69,11 @@ def vgg_head() -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(25088, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)
     )
+
+
+#: What is measured, with the shape of one input.
+LARGE = {
+    "ResNet-18, 224 x 224": (resnet18, (3, 224, 224)),
+    "ResNet-50, 224 x 224": (resnet50, (3, 224, 224)),
+    "the head of VGG-16": (vgg_head, (25088,)),
+}

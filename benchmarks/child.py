@@ -161,12 +161,39 @@ def sigma(whose: str) -> dict[str, float]:
     return {"peak_mb": peak_mb() - before, "sigma": value, "seconds": took}
 
 
+def network(name: str) -> dict[str, float]:
+    """Ln R of an architecture from nothing, and its memory beyond that of the weights."""
+    import torch
+
+    from benchmarks import architectures
+    from benchmarks.timing import threads
+    from deepnorm.norms import spectral_complexity
+
+    make, shape = architectures.LARGE[name]
+    torch.manual_seed(0)
+    model = make()
+    spectral_complexity(torch.nn.Linear(2, 2), (2,))  # loads what it needs
+    before = peak_mb()
+    with threads(1):
+        begin, processor = time.perf_counter(), time.process_time()
+        found = spectral_complexity(model, shape)
+        took, processor = time.perf_counter() - begin, time.process_time() - processor
+    return {
+        "seconds": took,
+        "processor": processor,
+        "peak_mb": peak_mb() - before,
+        "log_value": found.log_value,
+        "log_error": found.log_error,
+    }
+
+
 TASKS = {
     "start": start,
     "grid": lambda cores, repeats: grid(int(cores), int(repeats)),
     "plain": plain,
     "structured": lambda modes, repeats: structured(int(modes), int(repeats)),
     "sigma": sigma,
+    "network": network,
 }
 
 

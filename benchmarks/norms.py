@@ -21,6 +21,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.architectures import LARGE
 from benchmarks.table import Part, Result, Row
 from benchmarks.timing import Sample, child, seconds, side_by_side
 from deepnorm.norms import NormTracker, spectral_complexity
@@ -136,6 +137,7 @@ SIGMAS: list[tuple[Layer, Row, Callable[[Layer], float]]] = [
     (WIDE, Row(f"  beside ARPACK, {WIDE}", "scipy's svds on the convolution"), arpack),
     (WIDE, Row(f"  beside power iteration, {WIDE}", f"{POWER} steps", short=True), power),
 ]  # fmt: skip
+NETWORKS = {name: Row(f"ln R from nothing, {name}") for name in LARGE}
 MEMORY = Row(f"memory for sigma, {HEAVY}", "SVD of its dense matrix", unit="MB", short=True)
 
 
@@ -197,6 +199,16 @@ def sigmas(repeats: int) -> Iterator[Result]:
         if other is fourier:
             note += f", on {LATE.side} x {LATE.side} by {fourier(LATE) / exact[LATE] - 1:+.0e}"
         yield row.measured(found["ours"], found["theirs"], note)
+
+
+@PART.measures(*NETWORKS.values())
+def networks(repeats: int) -> Iterator[Result]:
+    """Each in a process of its own, once."""
+    for name, row in NETWORKS.items():
+        found = child("network", name) or {}
+        cost = f"once; {found['processor']:.3g} s of processor, {found['peak_mb']:.3g} MB"
+        note = f"{cost}; ln R within {found['log_error']:.0e}"
+        yield row.measured(Sample.of([found["seconds"]]), None, note)
 
 
 @PART.measures(MEMORY)

@@ -171,7 +171,7 @@ def test_the_torus_holds_the_map(case):
 @pytest.mark.filterwarnings(OF_EVEN_KERNELS)
 @settings(max_examples=20)
 @given(layers(), st.integers(0, 99))
-def test_the_transpose_of_a_map_is_its_transpose(case, seed):
+def test_the_two_halves_of_a_normal_map_are_transposes(case, seed):
     layer, shape = case
     try:
         layer(torch.zeros((1, *shape), dtype=torch.float64))
@@ -179,10 +179,11 @@ def test_the_transpose_of_a_map_is_its_transpose(case, seed):
         return
     use, weight = the_use(layer, shape)
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(use.map.domain, generator=generator, dtype=torch.float64)
-    image = use.map.apply(weight, x)
+    normal = use.map.normal()
+    x = torch.randn((1, *normal.shape), generator=generator, dtype=torch.float64)
+    image = normal.out(weight, x)
     y = torch.randn(image.shape, generator=generator, dtype=torch.float64)
-    back = use.map.adjoint(weight, y)
+    back = normal.back(weight, y)
     assert torch.allclose((image * y).sum(), (x * back).sum(), rtol=1e-10, atol=1e-10)
 
 

@@ -55,14 +55,6 @@ class LinearMap(abc.ABC):
     channels: int
 
     @abc.abstractmethod
-    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
-        """A x, for x of the shape ``domain``."""
-
-    @abc.abstractmethod
-    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
-        """A^T y."""
-
-    @abc.abstractmethod
     def row_norms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Euclidean norms of the rows of A, and how many rows have each (broadcastable)."""
 
@@ -113,14 +105,6 @@ class Dense(LinearMap):
         self.channels = math.prod(shape[:-1])
         self.rows = copies * self.channels
 
-    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
-        """A x."""
-        return (weight @ x[..., None])[..., 0]
-
-    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
-        """A^T y."""
-        return (weight.mT @ y[..., None])[..., 0]
-
     def row_norms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Norms of the rows, each of them `copies` times."""
         return torch.linalg.vector_norm(weight, dim=-1), weight.new_tensor(float(self.copies))
@@ -170,14 +154,6 @@ class Diagonal(LinearMap):
         self.copies = copies
         self.domain, self.channels = (size,), size
         self.rows = copies * size
-
-    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
-        """D x."""
-        return weight.reshape(-1) * x
-
-    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
-        """D y."""
-        return weight.reshape(-1) * y
 
     def row_norms(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Absolute values, each of them `copies` times."""
@@ -282,14 +258,6 @@ class Convolution(LinearMap):
         self.rows = math.prod(self.codomain)
 
     # ------------------------------------------------------------------ what it does
-
-    def apply(self, weight: Tensor, x: Tensor) -> Tensor:
-        """A x."""
-        return (self._spread if self.transposed else self._gather)(weight, x[None])[0]
-
-    def adjoint(self, weight: Tensor, y: Tensor) -> Tensor:
-        """A^T y."""
-        return (self._gather if self.transposed else self._spread)(weight, y[None])[0]
 
     def _gather(self, weight: Tensor, x: Tensor) -> Tensor:
         """The convolution, of a batch."""

@@ -359,15 +359,6 @@ def _minimise(
     )
 
 
-def _at_rest(problem: Problem, free: Point) -> bool:
-    """Whether free weights are a minimiser.
-
-    In a tail of the loss that fades a step of Newton's changes lam Delta by about 1.
-    """
-    d, d_b = problem.step(free, 0.0, sphere=False)
-    return bool(max(problem.lam, 1.0) * np.hypot(np.linalg.norm(d), d_b) <= SMALL_STEP)
-
-
 def _bound(problem: Problem, here: Point) -> float:
     """Of the angle to the minimiser: the gradient along the sphere over the least curvature."""
     least = problem.least_curvature(here)
