@@ -143,8 +143,11 @@ class Dense(LinearMap):
 
 
 def _columns(matrices: Tensor, x: Tensor) -> Tensor:
-    """Matrices (..., out, in) on a batch of vectors (batch, ..., in)."""
-    return (matrices @ x.movedim(0, -1)).movedim(-1, 0)
+    """Matrices (..., out, in) on a batch of vectors (batch, ..., in).
+
+    As rows from the left: MKL takes 75 times as long for a transposed matrix times two columns.
+    """
+    return (x.movedim(0, -2) @ matrices.mT).movedim(-2, 0)
 
 
 class Diagonal(LinearMap):
