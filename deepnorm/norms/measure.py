@@ -40,7 +40,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 #: The largest entry of a matrix lies between these, or is zero: fourth powers and their sums, which
-#: Lanczos's method needs, are then floats. Nothing that is stored in single precision leaves them.
+#: the iteration needs, are then floats. Nothing that is stored in single precision leaves them.
 FAINTEST, GREATEST = 1e-70, 1e70
 #: Of a sigma that is asked for alone, relative: a choice.
 TOLERANCE = 1e-9

@@ -51,7 +51,10 @@ def as_json(analysis: Analysis) -> dict[str, Any]:
         "fitted_to": analysis.forecast.fitted_to,
         "table": analysis.forecast.table,
     }
-    record["flags"] = analysis.flags
+    record["flags"] = [
+        {"kind": str(flag.kind), "text": flag.text, "P": flag.P, "seed": flag.seed}
+        for flag in analysis.flags
+    ]
     record["choices"] = analysis.choices
     record["local_fits"] = analysis.local_fits
     record["settings"] = analysis.settings

@@ -119,7 +119,7 @@ def _statement(estimate: Estimate) -> str:
 
 def standing_out(analysis: Analysis) -> list[str]:
     """Every flag, and every reason that no flag tells already."""
-    said = list(analysis.flags)
+    said = [str(flag) for flag in analysis.flags]
     for name in MEANINGS:
         reason = getattr(analysis, name).reason
         if reason and not any(reason in flag for flag in said):

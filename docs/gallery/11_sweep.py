@@ -51,7 +51,7 @@ for name in ("gamma_1", "gamma_2", "gamma_2_elbow", "gamma_pred", "gamma_meas"):
 # of this network has no minimum inside, so that its elbows take the place of the optima.
 
 for flag in found.flags:
-    print(textwrap.fill(flag, 90, subsequent_indent="    "))
+    print(textwrap.fill(str(flag), 90, subsequent_indent="    "))
 
 # %%
 # Bands are 95% intervals of the mean of three seeds. From a shell: ``deepnorm fit FOLDER``.

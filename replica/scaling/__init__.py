@@ -7,6 +7,7 @@ simulated perceptrons and deep networks; they know nothing of where a curve came
 from replica.scaling.analysis import analyse, forecast
 from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
 from replica.scaling.curves import Curves, curves_from_table, read_curves
+from replica.scaling.flags import Flag, Kind
 from replica.scaling.power_law import PowerLawFit, fit_power_law
 from replica.scaling.records import (
     Analysis,
@@ -25,8 +26,10 @@ __all__ = [
     "Collapse",
     "Curves",
     "Estimate",
+    "Flag",
     "Forecast",
     "JointLaw",
+    "Kind",
     "MeanCurve",
     "PowerLawFit",
     "Regimes",

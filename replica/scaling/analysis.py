@@ -17,19 +17,16 @@ from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
 from replica.scaling.exponents import Exponents, Question, exponents
 from replica.scaling.optima import neighbourhood, of_seeds
-from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, minima, seen, straight
+from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, minima, straight
 from replica.scaling.records import Analysis, Basis, Collapse, Forecast, MeanCurve, Regimes
 from replica.scaling.regimes import regimes
 from replica.scaling.resampling import Progress
+from replica.scaling.standing_out import standing_out
 
 __all__ = ["analyse", "forecast"]
 
 Array = NDArray[np.float64]
 
-#: A law whose chi2 per degree of freedom is above this does not describe the curves. A choice.
-POOR = 3.0
-#: Standard errors at which a drift, or a disagreement, is spoken of.
-NOTED = 3.0
 #: Values of P that have to remain when the largest are held out, and the part held out.
 REMAINING, HELD_OUT = 5, 0.25
 #: Values of P below which a power law with offset has nothing left to be judged by.
@@ -153,14 +150,14 @@ def analyse(
         gamma_2_elbow=found.gamma_2_elbow,
         drift=found.drift,
         covariance=_covariance(found),
-        difference=_difference(found),
+        difference=found.difference,
         collapse=_collapse(means, found),
         collapse_elbow=_collapse_elbow(means, found),
         regimes=combined,
         forecast=_held_out(means, question),
         choices=found.table(),
         settings=_settings(found, question, neighbourhood(means)),
-        flags=_flags(curves, means, found, combined),
+        flags=standing_out(curves, means, found, combined),
         local_fits=_local_fits(means, found),
         samples=found.samples,
         basis=_basis(means, found, combined),
@@ -265,15 +262,6 @@ def _covariance(found: Exponents) -> pd.DataFrame:
     return pd.DataFrame(found.covariance, index=names, columns=names)
 
 
-def _difference(found: Exponents) -> float:
-    """(gamma_pred - gamma_meas) in standard errors, with their covariance."""
-    c = found.covariance
-    variance = c[2, 2] + c[3, 3] - 2 * c[2, 3]
-    if not variance > 0:
-        return float("nan")
-    return float((found.gamma_pred.value - found.gamma_meas.value) / np.sqrt(variance))
-
-
 def _collapse(means: Sequence[MeanCurve], found: Exponents) -> Collapse:
     first = found.laws[0].window.from_P if found.laws else means[0].P
     log_lam = np.array([end.log_norm for end in found.ends])
@@ -335,7 +323,7 @@ def _basis(means: Sequence[MeanCurve], found: Exponents, combined: Regimes | Non
         q1=combined.q1 if combined is not None else 0.0,
         log_offset=offset,
         extra=found.used.extra * found.gamma_1.value**2,
-        disagreement=abs(_difference(found)),
+        disagreement=abs(found.difference),
         samples=found.samples,
     )
 
@@ -407,92 +395,3 @@ def _local_fits(means: Sequence[MeanCurve], found: Exponents) -> pd.DataFrame:
             if line is not None:
                 rows.append(line)
     return lines_table(rows)
-
-
-def _flags(
-    curves: Curves, means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None
-) -> tuple[str, ...]:
-    """Statements of what stands out and of what cannot be concluded."""
-    flags = list(curves.notes)
-    for name in ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift"):
-        reason = getattr(found, name).reason
-        if reason:
-            flags.append(f"{name} cannot be concluded: {reason}")
-    at_end = [f"{m.P:g}" for m, e in zip(means, found.ends, strict=True) if e.at_end]
-    if at_end:
-        flags.append(
-            f"at_end: the error is lowest at the end of the records for P = {', '.join(at_end)}; "
-            "there lam_opt and eps_opt are those of the end of training"
-        )
-    at_start = [f"{m.P:g}" for m, e in zip(means, found.ends, strict=True) if e.at_start]
-    if at_start:
-        flags.append(f"at_start: the error never falls for P = {', '.join(at_start)}")
-    flat = [f"{m.P:g}" for m, e in zip(means, found.ends, strict=True) if e.flat and not e.at_end]
-    if flat:
-        flags.append(
-            f"flat: for P = {', '.join(flat)} the error stays within its noise of the minimum over "
-            "more than a quarter of the curve; lam_opt is poorly determined there"
-        )
-    if found.by_elbow and not found.gamma_pred.reason:
-        flags.append("gamma_pred is made with the elbows, lam_elbow(P), in place of lam_opt(P)")
-    if found.laws:
-        law = found.laws[0].law
-        ratio = law.chi2 / law.dof
-        if ratio > POOR:
-            flags.append(
-                f"poor_law: chi2 per degree of freedom of the joint law is {ratio:.3g}: no window "
-                "holds a power law, common to all P, within the noise of the curves; gamma_1 "
-                "depends on the window, see its systematic error"
-            )
-        unseen = [
-            f"{P:g}"
-            for P, ok in zip(law.P.tolist(), seen(law, means).tolist(), strict=True)
-            if not ok
-        ]
-        if unseen:
-            flags.append(
-                f"early_law_unseen: the records of P = {', '.join(unseen)} begin too close to the "
-                "elbow, or past it, to show the early law"
-            )
-        guessed = [
-            f"{P:g}"
-            for P, at in zip(
-                (mean.P for mean in means), elbows(law, means, found.ends).tolist(), strict=True
-            )
-            if P in law.P and np.isnan(at)
-        ]
-        if guessed and found.laws[0].bends:
-            flags.append(
-                f"elbow_unseen: the curves of P = {', '.join(guessed)} end before the elbow that "
-                "the joint law gives them; it is not used"
-            )
-    drift = found.drift
-    if found.laws and found.laws[0].window.drift:
-        flags.append(
-            "drifting_law: the curves share no early law that is the same for all P; gamma_1 is "
-            "that of a law that moves with P"
-        )
-    if abs(drift.value) > NOTED * drift.error:
-        both = found.gamma_pred.value + drift.value
-        flags.append(
-            f"drift: the early law moves with P, k_1 ~ P^-drift with drift = {drift.value:.3g} +- "
-            f"{drift.error:.2g}; eq. (6) takes it as the same for all P: gamma_pred lacks the drift"
-            + (f", and gamma_pred + drift = {both:.4g}" if np.isfinite(both) else "")
-        )
-    difference = _difference(found)
-    if abs(difference) > NOTED:
-        pair = found.gamma_pred, found.gamma_meas
-        gap = pair[0].value - pair[1].value
-        errors = [gap / difference, *np.nan_to_num([part.systematic for part in pair])]
-        covered = " (within the systematic error)" if abs(gap) <= np.linalg.norm(errors) else ""
-        flags.append(
-            f"disagreement: gamma_pred and gamma_meas differ by {abs(difference):.1f} statistical "
-            f"standard errors{covered}"
-        )
-    for name, q, p in (
-        ("q1", combined.q1, combined.q1_p) if combined else ("q1", 0.0, 1.0),
-        ("q2", combined.q2, combined.q2_p) if combined else ("q2", 0.0, 1.0),
-    ):
-        if q > 0:
-            flags.append(f"{name} = 0 is rejected (p = {p:.2g}): {name} = {q:.3g}")
-    return tuple(flags)

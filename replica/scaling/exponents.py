@@ -139,6 +139,15 @@ class Exponents:
         """The law whose exponent is in gamma_pred."""
         return self.elbow if self.by_elbow else self.growth
 
+    @property
+    def difference(self) -> float:
+        """(gamma_pred - gamma_meas) in standard errors, with their covariance; nan without one."""
+        c = self.covariance
+        variance = c[2, 2] + c[3, 3] - 2 * c[2, 3]
+        if not variance > 0:
+            return float("nan")
+        return float((self.gamma_pred.value - self.gamma_meas.value) / np.sqrt(variance))
+
     def error(self, line: Line, repeated: Array) -> Array:
         """Standard errors of what a line was fitted to, for every P; nan where unknown."""
         if self.samples.kind == "bootstrap":

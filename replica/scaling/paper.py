@@ -17,6 +17,7 @@ from replica.scaling.averages import average
 from replica.scaling.choices import half_range
 from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
+from replica.scaling.flags import Flag, Kind, listed
 from replica.scaling.pipeline import lines_table, straight
 from replica.scaling.records import Analysis, Estimate, MeanCurve
 
@@ -158,20 +159,25 @@ def recipe(
     )
 
 
-def _flags(curves: Curves, P: Array, last: Sequence[bool]) -> tuple[str, ...]:
+def _flags(curves: Curves, P: Array, last: Sequence[bool]) -> tuple[Flag, ...]:
     flags = [
-        *curves.notes,
-        "quoted errors: that of gamma_1 is the root mean square of the errors of the slopes, not "
-        "the error of their mean; the window was chosen by hand, and what another would give is "
-        "in the systematic error only",
+        *(Flag(Kind.NOTE, note) for note in curves.notes),
+        Flag(
+            Kind.QUOTED_ERRORS,
+            "that of gamma_1 is the root mean square of the errors of the slopes, not the error of "
+            "their mean; the window was chosen by hand, and what another would give is in the "
+            "systematic error only",
+        ),
     ]
-    if any(last):
-        where = ", ".join(
-            f"{value:g}" for value, flag in zip(P.tolist(), last, strict=True) if flag
-        )
+    at_end = tuple(P[np.array(last)].tolist())
+    if at_end:
         flags.append(
-            f"at_end: the error is lowest at the last record for P = {where}; there lam_opt is "
-            "that of the end of training"
+            Flag(
+                Kind.AT_END,
+                f"the error is lowest at the last record for P = {listed(at_end)}; there lam_opt "
+                "is that of the end of training",
+                at_end,
+            )
         )
     return tuple(flags)
 

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replica.common.arguments import InvalidArgument, quoted
+from replica.scaling.flags import Flag
 
 __all__ = [
     "Analysis",
@@ -346,8 +347,9 @@ class Analysis:
     settings : mapping
         What was decided, by rule or by the user: `start`, `gamma_1_from`, `gamma_2_from`,
         `gamma_meas_from`, `window`, `rise`, `offset`, `bootstrap`, ...
-    flags : tuple of str
-        Statements of what stands out and of what cannot be concluded.
+    flags : tuple of Flag
+        What stands out and what cannot be concluded: each with its `kind`, a sentence, and the P
+        and the seed that it is about.
     local_fits : DataFrame
         A straight line through the early part of each rescaled curve,
         ln(eps/eps_opt) = intercept - gamma ln(lam/lam_opt): `P`, `gamma`, `gamma_error`,
@@ -377,7 +379,7 @@ class Analysis:
     forecast: Forecast | None
     choices: pd.DataFrame
     settings: Mapping[str, Any]
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
     local_fits: pd.DataFrame
     samples: Samples | None
     basis: Basis | None

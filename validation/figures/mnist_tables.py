@@ -86,5 +86,7 @@ def caption(data: dict[str, Analysis]) -> str:
         text += f"\nTable {number}\n"
         text += table.to_string(index=False, float_format=lambda x: f"{x:.4f}") + "\n"
     for title, analysis in data.items():
-        text += "\n" + words.paragraphs(f"{title}: " + "; ".join(analysis.flags or ("nothing",)))
+        text += "\n" + words.paragraphs(
+            f"{title}: " + ("; ".join(map(str, analysis.flags)) or "nothing")
+        )
     return text

@@ -1,0 +1,140 @@
+"""What stands out about an analysis, and what cannot be concluded: flags by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from replica.scaling.curves import Curves
+from replica.scaling.exponents import Exponents
+from replica.scaling.flags import Flag, Kind, listed
+from replica.scaling.pipeline import elbows, seen
+from replica.scaling.records import MeanCurve, Regimes
+
+__all__ = ["standing_out"]
+
+#: A law whose chi2 per degree of freedom is above this does not describe the curves. A choice.
+POOR = 3.0
+#: Standard errors at which a drift, or a disagreement, is spoken of.
+NOTED = 3.0
+
+
+def standing_out(
+    curves: Curves, means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None
+) -> tuple[Flag, ...]:
+    """Flags in the order of the steps: the table, the exponents, minima, early law, product."""
+    return (
+        *(Flag(Kind.NOTE, note) for note in curves.notes),
+        *_not_concluded(found),
+        *_of_minima(means, found),
+        *_of_early_law(means, found),
+        *_of_product(found),
+        *_of_floors(combined),
+    )
+
+
+def _not_concluded(found: Exponents) -> Iterator[Flag]:
+    for name in ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift"):
+        reason = getattr(found, name).reason
+        if reason:
+            yield Flag(Kind.NOT_CONCLUDED, f"{name} cannot be concluded: {reason}")
+
+
+def _of_minima(means: Sequence[MeanCurve], found: Exponents) -> Iterator[Flag]:
+    def of(name: str) -> tuple[float, ...]:
+        return tuple(m.P for m, e in zip(means, found.ends, strict=True) if getattr(e, name))
+
+    at_end, at_start = of("at_end"), of("at_start")
+    if at_end:
+        yield Flag(
+            Kind.AT_END,
+            f"the error is lowest at the end of the records for P = {listed(at_end)}; "
+            "there lam_opt and eps_opt are those of the end of training",
+            at_end,
+        )
+    if at_start:
+        yield Flag(Kind.AT_START, f"the error never falls for P = {listed(at_start)}", at_start)
+    flat = tuple(P for P in of("flat") if P not in at_end)
+    if flat:
+        yield Flag(
+            Kind.FLAT,
+            f"for P = {listed(flat)} the error stays within its noise of the minimum over "
+            "more than a quarter of the curve; lam_opt is poorly determined there",
+            flat,
+        )
+
+
+def _of_early_law(means: Sequence[MeanCurve], found: Exponents) -> Iterator[Flag]:
+    if not found.laws:
+        return
+    law = found.laws[0].law
+    ratio = law.chi2 / law.dof
+    if ratio > POOR:
+        yield Flag(
+            Kind.POOR_LAW,
+            f"chi2 per degree of freedom of the joint law is {ratio:.3g}: no window "
+            "holds a power law, common to all P, within the noise of the curves; gamma_1 "
+            "depends on the window, see its systematic error",
+        )
+    unseen = tuple(law.P[~seen(law, means)].tolist())
+    if unseen:
+        yield Flag(
+            Kind.EARLY_LAW_UNSEEN,
+            f"the records of P = {listed(unseen)} begin too close to the elbow, or past it, to "
+            "show the early law",
+            unseen,
+        )
+    reached = elbows(law, means, found.ends)
+    guessed = tuple(
+        mean.P for mean, at in zip(means, reached, strict=True) if mean.P in law.P and np.isnan(at)
+    )
+    if guessed and found.laws[0].bends:
+        yield Flag(
+            Kind.ELBOW_UNSEEN,
+            f"the curves of P = {listed(guessed)} end before the elbow that the joint law gives "
+            "them; it is not used",
+            guessed,
+        )
+    if found.laws[0].window.drift:
+        yield Flag(
+            Kind.DRIFTING_LAW,
+            "the curves share no early law that is the same for all P; gamma_1 is that of a law "
+            "that moves with P",
+        )
+
+
+def _of_product(found: Exponents) -> Iterator[Flag]:
+    if found.by_elbow and not found.gamma_pred.reason:
+        yield Flag(
+            Kind.BY_ELBOWS,
+            "gamma_pred is made with the elbows, lam_elbow(P), in place of lam_opt(P)",
+        )
+    drift = found.drift
+    if abs(drift.value) > NOTED * drift.error:
+        both = found.gamma_pred.value + drift.value
+        yield Flag(
+            Kind.DRIFT,
+            f"the early law moves with P, k_1 ~ P^-drift with drift = {drift.value:.3g} +- "
+            f"{drift.error:.2g}; eq. (6) takes it as the same for all P: gamma_pred lacks the drift"
+            + (f", and gamma_pred + drift = {both:.4g}" if np.isfinite(both) else ""),
+        )
+    difference = found.difference
+    if abs(difference) > NOTED:
+        pair = found.gamma_pred, found.gamma_meas
+        gap = pair[0].value - pair[1].value
+        errors = [gap / difference, *np.nan_to_num([part.systematic for part in pair])]
+        covered = " (within the systematic error)" if abs(gap) <= np.linalg.norm(errors) else ""
+        yield Flag(
+            Kind.DISAGREEMENT,
+            f"gamma_pred and gamma_meas differ by {abs(difference):.1f} statistical "
+            f"standard errors{covered}",
+        )
+
+
+def _of_floors(combined: Regimes | None) -> Iterator[Flag]:
+    if combined is None:
+        return
+    for name, q, p in (("q1", combined.q1, combined.q1_p), ("q2", combined.q2, combined.q2_p)):
+        if q > 0:
+            yield Flag(Kind.FLOOR, f"{name} = 0 is rejected (p = {p:.2g}): {name} = {q:.3g}")
