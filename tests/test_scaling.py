@@ -191,8 +191,10 @@ def test_the_bootstrap_has_the_variance_of_a_mean(law):
     """Drawing S - 1 of S seeds: the spread of the mean curve is that of its standard error."""
     (mean,) = averages.average(curves_of(law, seeds=4, P=P[:1]))
     rng = np.random.default_rng(0)
-    drawn = [averages.with_members(mean, rng.integers(0, 4, 3)).error for _ in range(4000)]
-    expected = mean.members.var(axis=0, ddof=1) / 4
+    drawn = [averages.drawn(mean, rng).error for _ in range(4000)]
+    reached = np.isfinite(mean.members).all(axis=0)
+    assert np.count_nonzero(reached) > 30
+    drawn, expected = np.array(drawn)[:, reached], mean.members[:, reached].var(axis=0, ddof=1) / 4
     # 4000 draws know a variance to 2%, and there are 40 points
     assert np.var(drawn, axis=0) == pytest.approx(expected, rel=0.12)
 
@@ -435,24 +437,15 @@ def test_averaged_curves_say_what_they_lost(law):
     assert abs(a.gamma_meas.value - 0.27) < FAR * a.gamma_meas.error
 
 
-def test_seeds_that_share_too_little_are_refused(law):
-    table = synthetic_curves(law, P.tolist(), 3, np.random.default_rng(0))
-    short = (table["seed"] == 1) & (table["P"] == P[2]) & (table["step"] > 12)
-    with pytest.raises(
-        ValueError, match=r"seeds of P = 4000 share less than half .* seed 1 ends at"
-    ):
-        analyse(curves_from_table(table[~short]))
-
-
 def test_few_records_are_refused(law):
     with pytest.raises(ValueError, match=r"needs at least 8 records .*; P = 1000, seed 0 has 6"):
         analyse(curves_of(law, records=6))
 
 
 def test_an_error_of_zero_has_no_logarithm(law):
-    table = synthetic_curves(law, P.tolist(), 2, np.random.default_rng(0))
-    perfect = (table["P"] == P[-1]) & table["step"].between(25, 30)
-    table.loc[perfect, "test_error"] = 0.0
+    """Of a test set of twenty images zero wrong answers are a count as good as one."""
+    table = synthetic_curves(law, P.tolist(), 2, np.random.default_rng(0), test_images=20)
+    table.loc[(table["P"] == P[-1]) & table["step"].between(15, 30), "test_error"] = 0.0
     with pytest.raises(ValueError, match=r"is 0 for every seed at some norm.*larger test set"):
         analyse(curves_from_table(table))
 

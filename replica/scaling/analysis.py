@@ -16,11 +16,13 @@ from replica.scaling.averages import average
 from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
 from replica.scaling.exponents import Exponents, Question, exponents
+from replica.scaling.influence import influence
 from replica.scaling.optima import neighbourhood, of_seeds
 from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, minima, straight
 from replica.scaling.records import Analysis, Basis, Collapse, Forecast, MeanCurve, Regimes
 from replica.scaling.regimes import regimes
 from replica.scaling.resampling import Progress
+from replica.scaling.seeds import take
 from replica.scaling.standing_out import standing_out
 
 __all__ = ["analyse", "forecast"]
@@ -49,6 +51,7 @@ def analyse(
     offset: str = "auto",
     bootstrap: int = 1000,
     seed: int = 0,
+    robust: bool = True,
     progress: Progress | None = None,
 ) -> Analysis:
     """Exponents of learning curves, with errors, and how far they can be believed.
@@ -78,6 +81,10 @@ def analyse(
         Repetitions on other seeds, at least 20.
     seed : int
         Of the random choice of seeds.
+    robust : bool
+        Whether seeds that stay at chance, jump or stay apart from the others of their P, and
+        records that are no counts, are left out; they are named, with their influence, either way.
+        The paper's recipe leaves none out.
     progress : callable, optional
         Called with the repetitions done and to do.
 
@@ -134,9 +141,11 @@ def analyse(
         seed=seed,
         progress=progress,
     )
-    means = average(curves)
+    sample = take(curves, robust=robust)
+    means = average(sample)
     found = exponents(means, question)
     combined = _regimes(means, found)
+    seeds = influence(sample, means, found)
     return Analysis(
         method="default",
         means=means,
@@ -157,7 +166,8 @@ def analyse(
         forecast=_held_out(means, question),
         choices=found.table(),
         settings=_settings(found, question, neighbourhood(means)),
-        flags=standing_out(curves, means, found, combined),
+        flags=standing_out(curves, seeds, means, found, combined),
+        seeds=seeds,
         local_fits=_local_fits(means, found),
         samples=found.samples,
         basis=_basis(means, found, combined),

@@ -1,22 +1,36 @@
 """Averages over seeds at equal norm, and the noise that is left in them.
 
 Seeds reach a given norm at different times, so curves are averaged as functions of
-ln(norm), by linear interpolation, over the range that all seeds of that P cover.
+ln(norm), by linear interpolation, each over its own range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from replica.common.arguments import InvalidArgument
-from replica.scaling.curves import Curves
 from replica.scaling.records import MeanCurve
 
-__all__ = ["average", "with_members"]
+__all__ = [
+    "FEWEST_RECORDS",
+    "NARROWEST",
+    "Members",
+    "Seed",
+    "average",
+    "average_again",
+    "common_grid",
+    "drawn",
+    "mean_of",
+    "noise_of",
+    "on_grid",
+    "per_count",
+]
 
 Array = NDArray[np.float64]
 
@@ -30,40 +44,139 @@ NARROWEST = 1e-9
 #: A smaller mean error is no count of wrong answers; the square of this one is still a float.
 SMALLEST_ERROR = 1e-100
 
+#: Name, ln(norm) and error of one curve.
+Seed = tuple[Hashable, Array, Array]
 
-def average(curves: Curves) -> tuple[MeanCurve, ...]:
-    """The mean curve of every P on a grid in ln(norm), with the variance of its logarithm.
 
-    The grid has as many points as a seed has records there. The noise is pooled over all
-    curves, eq. (S2): var ln(error) = a + b (1 - error)/error, a seed-to-seed spread and
-    the binomial noise of a finite test set; a and b from the scatter of seeds or, where
-    curves came averaged, from their roughness.
+class Members(Protocol):
+    """The curves of several P: `Curves`, or those that take part."""
+
+    @property
+    def P(self) -> Array:
+        """The distinct P, ascending."""
+
+    @property
+    def quantity(self) -> str:
+        """What the curves are of."""
+
+    def of(self, P: float) -> list[Seed]:
+        """The curves of one P."""
+
+
+def average(curves: Members) -> tuple[MeanCurve, ...]:
+    """The mean curve of every P on a grid in ln(norm), eq. (S1), and the variance of its logarithm.
+
+    Each seed counts over its own range; the grid is what two thirds of them reach.
+    The noise is pooled over all curves, eq. (S2): a seed-to-seed spread and the binomial noise of a
+    finite test set, from the scatter of seeds or, where curves came averaged, from their
+    roughness.
 
     Raises
     ------
     ValueError
-        If a curve has too few records, or its seeds share too little of their range, or its
-        test error vanishes on the whole set of seeds.
+        If a curve has too few records, or its test error vanishes on the whole set of seeds.
     """
-    grids = [_grid(P, curves.of(P)) for P in curves.P.tolist()]
+    grids = [_members(P, curves.of(P)) for P in curves.P.tolist()]
     scatter = [_roughness(x, e[0]) if len(e) == 1 else _scatter(e) for x, e in grids]
-    noise = _pooled([e.mean(axis=0) for _, e in grids], scatter)
-    means = []
-    for P, (x, members) in zip(curves.P.tolist(), grids, strict=True):
-        error = members.mean(axis=0)
-        variance = noise[0] + noise[1] * (1 - error) / error
-        means.append(MeanCurve(P, x, error, members, np.maximum(variance / len(members), EXACT**2)))
-    return tuple(means)
+    levels = [_levels(members) for _, members in grids]
+    errors = [mean_of(e, level) for (_, e), level in zip(grids, levels, strict=True)]
+    for P, error in zip(curves.P.tolist(), errors, strict=True):
+        _refuse_nothing(P, error)
+    noise = noise_of(errors, scatter, curves.quantity)
+    return tuple(
+        _curve(P, x, members, noise, curves.quantity)
+        for P, (x, members) in zip(curves.P.tolist(), grids, strict=True)
+    )
 
 
-def with_members(mean: MeanCurve, index: NDArray[np.intp]) -> MeanCurve:
-    """The same curve averaged over other seeds, given by their rows."""
-    members = mean.members[index]
-    return MeanCurve(mean.P, mean.log_norm, members.mean(axis=0), members, mean.variance)
+def average_again(mean: MeanCurve, seeds: Sequence[Seed], quantity: str) -> MeanCurve | None:
+    """The mean curve of the same P over other seeds, its noise as it was; None if it has none."""
+    try:
+        x, members = _members(mean.P, seeds)
+        curve = _curve(mean.P, x, members, mean.noise, quantity)
+        _refuse_nothing(mean.P, curve.error)
+    except ValueError:
+        return None
+    return curve
 
 
-def _grid(P: float, seeds: Sequence[tuple[object, Array, Array]]) -> tuple[Array, Array]:
-    """Grid of ln(norm) common to the seeds, and each seed's test error there."""
+def _curve(P: float, x: Array, members: Array, noise: Array, quantity: str) -> MeanCurve:
+    level = _levels(members)
+    error = mean_of(members, level)
+    present = np.count_nonzero(np.isfinite(members), axis=0)
+    variance = (noise[0] + noise[1] * per_count(error, quantity)) / present
+    return MeanCurve(P, x, error, members, np.maximum(variance, EXACT**2), level, noise)
+
+
+def drawn(mean: MeanCurve, rng: np.random.Generator) -> MeanCurve:
+    """The same curve averaged over S - 1 of its S seeds, drawn with replacement.
+
+    Where none of them has records it is the mean curve itself, at their level. (To draw again would
+    leave out those draws that hold the most of the variance.)
+    """
+    index = rng.integers(0, mean.seeds, max(mean.seeds - 1, 1))
+    members, level = mean.members[index], mean.level[index]
+    nobody = ~np.isfinite(members).any(axis=0)
+    if nobody.any():
+        members = np.where(nobody, level[:, None] * mean.error, members)
+    return replace(mean, error=mean_of(members, level), members=members, level=level)
+
+
+def mean_of(members: Array, level: Array) -> Array:
+    """Mean over the seeds that are there, each in units of its level, eq. (S1)."""
+    there = np.isfinite(members)
+    if there.all():
+        return np.asarray(members.mean(axis=0))
+    total = np.where(there, members, 0.0).sum(axis=0)
+    return np.asarray(total / (there * level[:, None]).sum(axis=0) * level.mean())
+
+
+def _levels(members: Array) -> Array:
+    """Each seed's level: its error over that of the mean curve where it has records; 1 on average.
+
+    The two are found in turn; four rounds settle them to the square of a seed's noise.
+    """
+    level = np.ones(len(members))
+    if np.isfinite(members).all():
+        return level
+    there = np.isfinite(members)
+    for _ in range(4):
+        mean = mean_of(members, level)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(there & (mean > 0), members / mean, np.nan)
+        level = np.array([np.nanmean(row) if np.isfinite(row).any() else 1.0 for row in ratio])
+        level = np.maximum(level, 1e-3) / max(float(level.mean()), 1e-3)
+    return level
+
+
+def per_count(error: Array, quantity: str) -> Array:
+    """The term of eq. (S2) that counts give: of an error rate, or of a positive quantity."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(((1 - error) if quantity == "test_error" else 1.0) / error)
+
+
+def common_grid(seeds: Sequence[Seed]) -> Array:
+    """ln(norm) where at least two thirds of the seeds have records, and at least two of several."""
+    first = np.sort([x[0] for _, x, _ in seeds])
+    last = np.sort([x[-1] for _, x, _ in seeds])[::-1]
+    need = max((2 * len(seeds) + 2) // 3, min(2, len(seeds)))
+    low, high = float(first[need - 1]), float(last[need - 1])
+    density = []
+    for _, x, _ in seeds:
+        inside = x[(x >= low) & (x <= high)]
+        if len(inside) > 1:
+            length = min(high, x[-1]) - max(low, x[0])
+            density.append(len(inside) * (high - low) / length)
+    return np.linspace(low, high, max(FEWEST_RECORDS, int(np.median(density or [0]))))
+
+
+def on_grid(x: Array, seeds: Sequence[Seed]) -> Array:
+    """The errors (seeds, n) on a grid; nan beyond each seed's own range."""
+    return np.array([np.interp(x, own, e, left=np.nan, right=np.nan) for _, own, e in seeds])
+
+
+def _members(P: float, seeds: Sequence[Seed]) -> tuple[Array, Array]:
+    """Grid of ln(norm) for one P, and each seed's test error there."""
     for name, x, _ in seeds:
         whose = f"P = {P:g}" if name is None else f"P = {P:g}, seed {name}"
         if x[-1] - x[0] <= NARROWEST * max(1.0, abs(x[0]), abs(x[-1])):
@@ -77,39 +190,39 @@ def _grid(P: float, seeds: Sequence[tuple[object, Array, Array]]) -> tuple[Array
                 f"{whose} has {len(x)}"
             )
     if len(seeds) == 1:
-        x, members = seeds[0][1], seeds[0][2][None, :]
-    else:
-        low, high = max(x[0] for _, x, _ in seeds), min(x[-1] for _, x, _ in seeds)
-        if high - low < 0.5 * float(np.median([x[-1] - x[0] for _, x, _ in seeds])):
-            first = max(seeds, key=lambda seed: seed[1][0])
-            last = min(seeds, key=lambda seed: seed[1][-1])
-            raise ValueError(
-                f"the seeds of P = {P:g} share less than half of their range of the norm: seed "
-                f"{first[0]} begins at ln(norm) = {low:.4g} and seed {last[0]} ends at {high:.4g}; "
-                "leave out a seed that was cut short"
-            )
-        inside = [np.count_nonzero((x >= low) & (x <= high)) for _, x, _ in seeds]
-        x = np.linspace(low, high, max(FEWEST_RECORDS, int(np.median(inside))))
-        members = np.array([np.interp(x, own, error) for _, own, error in seeds])
-    if np.any(members.mean(axis=0) <= 0):
+        return seeds[0][1], seeds[0][2][None, :]
+    x = common_grid(seeds)
+    if not x[-1] > x[0]:
+        raise ValueError(
+            f"the seeds of P = {P:g} have no range of the norm in common: a third of them ends, "
+            f"at ln(norm) = {x[-1]:.4g}, before a third of them begins, at {x[0]:.4g}"
+        )
+    return x, on_grid(x, seeds)
+
+
+def _refuse_nothing(P: float, error: Array) -> None:
+    """Refuse a mean curve without a logarithm."""
+    if np.any(error <= 0):
         raise InvalidArgument(
             "test_error",
             f"of P = {P:g} is 0 for every seed at some norm, and has no logarithm there: a "
             "larger test set is needed to follow a power law that far",
         )
-    lowest = float(members.mean(axis=0).min())
-    if lowest < SMALLEST_ERROR:
+    if error.min() < SMALLEST_ERROR:
         raise InvalidArgument(
             "test_error",
             f"of P = {P:g} must be at least {SMALLEST_ERROR:g}, on average over the seeds",
-            f"{lowest:g}",
+            f"{error.min():g}",
         )
-    return x, members
 
 
 def _scatter(members: Array) -> Array:
-    """Squared relative spread of the seeds at each norm."""
-    return np.asarray(members.var(axis=0, ddof=1) / members.mean(axis=0) ** 2)
+    """Squared relative spread of the seeds at each norm; nan where there is one."""
+    count = np.count_nonzero(np.isfinite(members), axis=0)
+    mean = np.nanmean(members, axis=0)
+    square = np.nansum((members - mean) ** 2, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(count > 1, square / (count - 1) / mean**2, np.nan))
 
 
 def _roughness(x: Array, error: Array) -> Array:
@@ -131,10 +244,12 @@ def _roughness(x: Array, error: Array) -> Array:
     return np.pad(square, 2, mode="edge")
 
 
-def _pooled(errors: Sequence[Array], scatter: Sequence[Array]) -> Array:
+def noise_of(errors: Sequence[Array], scatter: Sequence[Array], quantity: str) -> Array:
     """The two terms of eq. (S2), by least squares of relative distances, reweighted."""
     error, seen = np.concatenate(errors), np.concatenate(scatter)
-    terms = np.stack([np.ones_like(error), (1 - error) / error], axis=1)
+    known = np.isfinite(seen)
+    error, seen = error[known], seen[known]
+    terms = np.stack([np.ones_like(error), per_count(error, quantity)], axis=1)
     model = np.full(len(seen), max(float(seen.mean()), EXACT**2))
     noise = np.zeros(2)
     for _ in range(4):  # the weights settle to a percent in three rounds

@@ -59,11 +59,19 @@ class Curves:
         There is one curve for each P: nothing is known of the spread over seeds.
     notes : tuple of str
         What was noticed, left out or lost.
+    quantity : str
+        What the column `test_error` holds: "test_error", in [0, 1], or "loss", not negative and
+        not bounded by 1.
+    abscissa : str
+        What `log_norm` holds: "norm", ln of the norm; "step", ln of the step or epoch, where the
+        table has no norm; "none", zero, where each curve is a single record.
     """
 
     table: pd.DataFrame
     averaged: bool
     notes: tuple[str, ...]
+    quantity: str = "test_error"
+    abscissa: str = "norm"
 
     @cached_property
     def P(self) -> Array:

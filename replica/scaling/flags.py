@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 
 __all__ = ["Flag", "Kind", "listed"]
 
@@ -31,6 +30,7 @@ class Kind(enum.StrEnum):
     NORM_OFFSET = "norm_offset"
     DISAGREEMENT = "disagreement"
     FLOOR = "floor"
+    TOO_SHORT = "too_short"
     ENDS_EARLY = "ends_early"
     STARTS_LATE = "starts_late"
     AT_CHANCE = "at_chance"
@@ -40,28 +40,36 @@ class Kind(enum.StrEnum):
     SPIKE = "spike"
 
 
-@dataclass(frozen=True)
-class Flag:
-    """Something that stands out.
+class Flag(str):
+    """Something that stands out: the sentence itself, and what it is about.
 
     Attributes
     ----------
     kind : Kind
     text : str
-        A sentence.
+        The sentence without its kind in front.
     P : tuple of float
         The numbers of examples that it is about; empty where it is about all.
     seed : hashable
-        The seed, where it is about one curve.
+        The seed, where it is about one.
     """
 
     kind: Kind
     text: str
-    P: tuple[float, ...] = ()
-    seed: Hashable = None
+    P: tuple[float, ...]
+    seed: Hashable
 
-    def __str__(self) -> str:
-        return self.text if self.kind is Kind.NOTE else f"{self.kind}: {self.text}"
+    def __new__(
+        cls, kind: Kind, text: str, P: tuple[float, ...] = (), seed: Hashable = None
+    ) -> Flag:
+        """A flag of a kind; its own text has the kind in front, but for notes."""
+        flag = super().__new__(cls, text if kind is Kind.NOTE else f"{kind}: {text}")
+        flag.kind, flag.text, flag.P, flag.seed = kind, text, P, seed
+        return flag
+
+    def __getnewargs__(self) -> tuple[Kind, str, tuple[float, ...], Hashable]:  # type: ignore[override]
+        """For copies and pickles."""
+        return self.kind, self.text, self.P, self.seed
 
 
 def listed(P: Iterable[float]) -> str:

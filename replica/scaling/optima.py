@@ -132,12 +132,13 @@ def _lowest(cubic: _Cubic) -> float:
 def of_seeds(mean: MeanCurve, rise: float) -> tuple[float, float]:
     """Mean over the seeds of the ln(norm) of their own minima, and its standard error.
 
-    Seeds whose error vanishes somewhere have no minimum in ln(error), and are left out.
+    Seeds whose error vanishes somewhere have no minimum in ln(error), and those that do not cover
+    the curve may have theirs elsewhere: they are left out.
     """
     own = [
         optimum(mean.log_norm, error, mean.variance * mean.seeds, rise).log_norm
         for error in mean.members
-        if np.all(error > 0)
+        if np.all(error > 0)  # nan is not
     ]
     if not own:
         return float("nan"), float("nan")

@@ -18,6 +18,7 @@ from replica.scaling.choices import half_range
 from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
 from replica.scaling.flags import Flag, Kind, listed
+from replica.scaling.influence import COLUMNS
 from replica.scaling.pipeline import lines_table, straight
 from replica.scaling.records import Analysis, Estimate, MeanCurve
 
@@ -153,6 +154,7 @@ def recipe(
             "errors": "residuals of straight lines",
         },
         flags=_flags(curves, P, last),
+        seeds=pd.DataFrame(columns=list(COLUMNS)),
         local_fits=fits,
         samples=None,
         basis=None,
@@ -201,7 +203,8 @@ def _means(curves: Curves) -> tuple[MeanCurve, ...]:
                 "logarithm there: a larger test set is needed",
             )
         variance = np.interp(x, mean.log_norm, mean.variance)
-        result.append(MeanCurve(mean.P, x, error, error[None, :], variance))
+        one = np.ones(1)
+        result.append(MeanCurve(mean.P, x, error, error[None, :], variance, one, mean.noise))
     return tuple(result)
 
 

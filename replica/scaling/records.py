@@ -77,9 +77,15 @@ class MeanCurve:
     error : (n,) array
         Mean test error.
     members : (seeds, n) array
-        Test error of each seed on the grid; one row where the curve came averaged.
+        Test error of each seed on the grid, nan beyond its own range; one row where the curve
+        came averaged.
     variance : (n,) array
         Variance of ln(error) of the mean, from the pooled noise of all curves.
+    level : (seeds,) array
+        Error of each seed over that of the mean curve, 1 on average; 1 for all where every seed
+        covers the whole grid.
+    noise : (2,) array
+        The terms a and b of the noise of one seed, eq. (S2).
     """
 
     P: float
@@ -87,6 +93,8 @@ class MeanCurve:
     error: Array
     members: Array
     variance: Array
+    level: Array
+    noise: Array
 
     @property
     def seeds(self) -> int:
@@ -350,6 +358,10 @@ class Analysis:
     flags : tuple of Flag
         What stands out and what cannot be concluded: each with its `kind`, a sentence, and the P
         and the seed that it is about.
+    seeds : DataFrame
+        Seeds unlike the others of their P: `P`, `seed`, `kind`, `used` (whether it takes part),
+        `what` was seen, and how far `d_gamma_1`, `d_gamma_2` and `d_gamma_meas` move if it is left
+        out, or put in where it was left out.
     local_fits : DataFrame
         A straight line through the early part of each rescaled curve,
         ln(eps/eps_opt) = intercept - gamma ln(lam/lam_opt): `P`, `gamma`, `gamma_error`,
@@ -380,6 +392,7 @@ class Analysis:
     choices: pd.DataFrame
     settings: Mapping[str, Any]
     flags: tuple[Flag, ...]
+    seeds: pd.DataFrame
     local_fits: pd.DataFrame
     samples: Samples | None
     basis: Basis | None

@@ -11,7 +11,7 @@ from scipy.stats import chi2 as chi2_distribution
 from scipy.stats import t as student
 
 from replica.scaling import pipeline
-from replica.scaling.averages import with_members
+from replica.scaling.averages import drawn
 from replica.scaling.optima import Optimum
 from replica.scaling.pipeline import Window
 from replica.scaling.records import Estimate, JointLaw, MeanCurve, Samples
@@ -47,12 +47,9 @@ def bootstrap(
     """
     rows = []
     for done in range(count):
-        drawn = [
-            with_members(mean, rng.integers(0, mean.seeds, max(mean.seeds - 1, 1)))
-            for mean in means
-        ]
-        if all(np.all(mean.error > 0) for mean in drawn):
-            rows.append(_repeat(drawn, pipeline.minima(drawn, window.rise), window, guess))
+        again = [drawn(mean, rng) for mean in means]
+        if all(np.all(mean.error > 0) for mean in again):
+            rows.append(_repeat(again, pipeline.minima(again, window.rise), window, guess))
         if progress is not None:
             progress(done + 1, count)
     if len(rows) < 0.9 * count:

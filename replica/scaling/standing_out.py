@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
+from replica.common.arguments import quoted
 from replica.scaling.curves import Curves
 from replica.scaling.exponents import Exponents
 from replica.scaling.flags import Flag, Kind, listed
@@ -18,20 +20,74 @@ __all__ = ["standing_out"]
 POOR = 3.0
 #: Standard errors at which a drift, or a disagreement, is spoken of.
 NOTED = 3.0
+#: So many seeds of a kind are named in a sentence; all are in the table. A choice.
+MOST_SEEDS = 6
+#: What is done with seeds that take part all the same.
+TREATED = {
+    Kind.ENDS_EARLY: "used over its own range",
+    Kind.STARTS_LATE: "used over its own range",
+    Kind.ZERO: "used without those records",
+    Kind.SPIKE: "used without those records",
+}
 
 
 def standing_out(
-    curves: Curves, means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None
+    curves: Curves,
+    seeds: pd.DataFrame,
+    means: Sequence[MeanCurve],
+    found: Exponents,
+    combined: Regimes | None,
 ) -> tuple[Flag, ...]:
     """Flags in the order of the steps: the table, the exponents, minima, early law, product."""
     return (
         *(Flag(Kind.NOTE, note) for note in curves.notes),
+        *_of_seeds(seeds),
         *_not_concluded(found),
         *_of_minima(means, found),
         *_of_early_law(means, found),
         *_of_product(found),
         *_of_floors(combined),
     )
+
+
+def _of_seeds(seeds: pd.DataFrame) -> Iterator[Flag]:
+    """A flag for each kind: the seeds by name, and the largest shift that one of them makes."""
+    for kind in Kind:
+        for used in (True, False):
+            rows = seeds[(seeds["kind"] == kind) & (seeds["used"] == used)]
+            if len(rows):
+                yield _of_kind(kind, used, rows)
+
+
+def _of_kind(kind: Kind, used: bool, rows: pd.DataFrame) -> Flag:
+    P, names = rows["P"].tolist(), rows["seed"].tolist()
+    named = [
+        f"P = {p:g}, seed {_name(name)}: {what}"
+        for p, name, what in zip(P, names, rows["what"].tolist(), strict=True)
+    ]
+    more = f"; and {len(named) - MOST_SEEDS} more" if len(named) > MOST_SEEDS else ""
+    shifts = []
+    for name in ("gamma_1", "gamma_2", "gamma_meas"):
+        moved = rows[f"d_{name}"].dropna().tolist()
+        if moved:
+            shifts.append(f"{name} by {max(moved, key=abs):+.2g}")
+    several = len(named) > 1
+    treated = TREATED.get(kind, "used") if used else "left out"
+    if shifts:
+        whom = "one of them" if several else "it"
+        turned = f"leaving {whom} out" if used else f"putting {whom} in"
+        treated += f"; {turned} moves {', '.join(shifts)}" + " at most" * several
+    return Flag(
+        kind,
+        f"{'; '.join(named[:MOST_SEEDS])}{more} ({treated})",
+        tuple(dict.fromkeys(P)),
+        names[0] if len(set(names)) == 1 else None,
+    )
+
+
+def _name(seed: Hashable) -> str:
+    """An integer as it is, a name in quotes and with escapes."""
+    return str(seed) if isinstance(seed, int) else quoted(seed)
 
 
 def _not_concluded(found: Exponents) -> Iterator[Flag]:

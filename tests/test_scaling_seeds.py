@@ -1,0 +1,139 @@
+"""Seeds unlike the others: each over its own range, the odd ones named, left out, and weighed."""
+
+import numpy as np
+import pytest
+from broken_curves import FAULTS, LAW, P
+
+from replica.scaling import analyse, averages, curves_from_table, seeds, synthetic_curves
+
+#: Enough for an error bar to a third.
+FEW = 20
+
+
+def made(fault, number=1):
+    return curves_from_table(FAULTS[fault](np.random.default_rng([number, 5])))
+
+
+def clean(seeds=5, number=1):
+    return synthetic_curves(LAW, P, seeds, np.random.default_rng(number))
+
+
+def kinds(sample):
+    return {str(remark.kind) for remark in sample.remarks}
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_nothing_is_said_of_clean_seeds(number):
+    sample = seeds.take(curves_from_table(clean(number=number)))
+    assert sample.remarks == ()
+    for p in P:
+        assert len(sample.of(p)) == 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "seed"),
+    [
+        ("cut_short", "ends_early", 0),
+        ("late_start", "starts_late", 1),
+        ("one_at_chance", "at_chance", 1),
+        ("chance_at_every_P", "at_chance", 2),
+        ("failed_evaluations", "zero", None),
+        ("jumps", "jumps", 3),
+    ],
+)
+def test_a_fault_is_named(fault, kind, seed):
+    sample = seeds.take(made(fault))
+    assert kinds(sample) == {kind}
+    if seed is not None:
+        assert {remark.seed for remark in sample.remarks} == {seed}
+    left_out = kind in ("at_chance", "jumps")
+    assert all(remark.used != left_out for remark in sample.remarks)
+    out = {(remark.P, remark.seed) for remark in sample.remarks if not remark.used}
+    for p in P:
+        assert {s[0] for s in sample.of(p)} == {k for k in range(5) if (p, k) not in out}
+
+
+def test_spikes_are_left_out_record_by_record():
+    table = clean()
+    good = curves_from_table(table)
+    table.loc[table.index[17], "test_error"] *= 2.5
+    sample = seeds.take(curves_from_table(table))
+    (remark,) = sample.remarks
+    assert (remark.P, remark.seed, str(remark.kind)) == (1000.0, 0, "spike")
+    (_, x, _), (_, whole, _) = sample.of(1000.0)[0], good.of(1000.0)[0]
+    assert len(x) == len(whole) - 1
+
+
+def test_zeros_that_are_counts_stay():
+    """Beside three wrong answers of a small test set none is nothing to wonder at."""
+    table = synthetic_curves(LAW, P, 5, np.random.default_rng(0), test_images=25)
+    assert (table["test_error"] == 0).any()
+    assert kinds(seeds.take(curves_from_table(table))) == set()
+
+
+def test_what_is_not_robust_leaves_nothing_out():
+    sample = seeds.take(made("one_at_chance"), robust=False)
+    assert kinds(sample) == {"at_chance"}
+    assert all(remark.used for remark in sample.remarks)
+    assert all(len(sample.of(p)) == 5 for p in P)
+
+
+def test_if_most_seeds_are_odd_they_all_stay():
+    table = clean()
+    table.loc[(table["P"] == P[0]) & (table["seed"] < 3), "test_error"] = 0.9
+    sample = seeds.take(curves_from_table(table))
+    assert len(sample.of(P[0])) == 5
+
+
+def test_equal_ranges_give_the_plain_mean_and_others_do_not_jump():
+    """A seed 30% above the others ends early: the mean goes on as if it were there, eq. (S1)."""
+    x = np.linspace(0.0, 3.0, 40)
+    level = np.array([1.3, 1.0, 0.9, 0.8])
+    members = np.exp(-0.4 * x) * level[:, None]
+    one = averages.mean_of(members, np.ones(4))
+    np.testing.assert_allclose(one, members.mean(axis=0), rtol=1e-15)
+    cut = members.copy()
+    cut[0, 20:] = np.nan
+    found = averages._levels(cut)
+    np.testing.assert_allclose(found, level, rtol=1e-3)
+    # without levels the mean would fall by 10% at the cut
+    np.testing.assert_allclose(averages.mean_of(cut, found), one, rtol=1e-3)
+
+
+def test_a_seed_that_ends_early_does_not_move_the_minima():
+    """The table that misled: a fifth of the seeds ends at 60% of its range."""
+    shifts = []
+    for number in range(4):
+        table = clean(number=number)
+        parts = []
+        for (_, seed), rows in table.groupby(["P", "seed"]):
+            x = np.log(rows["norm"])
+            end = x.min() + 0.6 * (x.max() - x.min())
+            parts.append(rows[x < end] if seed == 0 else rows)
+        cut = type(table)(np.vstack([part.to_numpy() for part in parts]), columns=table.columns)
+        with_it, without = (
+            analyse(curves_from_table(some), bootstrap=FEW)
+            for some in (cut, table[table["seed"] != 0])
+        )
+        assert {flag.kind for flag in with_it.flags} >= {"ends_early"}
+        shifts.append(
+            (with_it.gamma_meas.value - without.gamma_meas.value) / without.gamma_meas.error
+        )
+    # the two share four seeds of five: half a standard error apart
+    assert np.max(np.abs(shifts)) < 1.5
+
+
+def test_the_influence_of_a_seed_is_what_leaving_it_out_does():
+    table = clean()
+    table.loc[(table["P"] == P[2]) & (table["seed"] == 1), "test_error"] = 0.9
+    found = analyse(curves_from_table(table), bootstrap=FEW)
+    (row,) = found.seeds.to_dict(orient="records")
+    assert (row["P"], row["seed"], row["kind"], row["used"]) == (P[2], 1, "at_chance", False)
+    flag = next(flag for flag in found.flags if flag.kind == "at_chance")
+    assert (flag.P, flag.seed) == ((P[2],), 1)
+    assert "left out; putting it in moves gamma_1" in flag
+    kept = analyse(curves_from_table(table), bootstrap=FEW, robust=False)
+    moved = kept.gamma_meas.value - found.gamma_meas.value
+    # weights and windows are chosen anew there
+    assert row["d_gamma_meas"] == pytest.approx(moved, rel=0.5)
+    assert abs(moved) > 2 * found.gamma_meas.error
