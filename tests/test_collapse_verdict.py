@@ -23,6 +23,8 @@ SIZES = np.array([1e3, 2e3, 4e3, 8e3, 1.6e4, 3.2e4, 6.4e4])
 COMMON = SyntheticLaw()
 #: Past the elbow the curves of small P rise slowly, those of large P fast.
 BROKEN = [SyntheticLaw(rise=0.02 * 2**k) for k in range(len(SIZES))]
+#: The elbow is the sharper the larger P is.
+SHARPENED = [SyntheticLaw(rate=0.5 * 1.4**k) for k in range(len(SIZES))]
 #: A sweep of less noise than a usual one.
 QUIET = {"level": 0.005, "test_images": 200_000}
 
@@ -293,7 +295,7 @@ DRAWS, OFTEN = 100, 0.93
         (COMMON, {}, Verdict.COLLAPSE),
         (COMMON, {"level": 0.05}, Verdict.COLLAPSE),
         (BROKEN, QUIET, Verdict.NONE),
-        (BROKEN, {}, Verdict.NONE),
+        (SHARPENED, {}, Verdict.NONE),
         (COMMON, {"level": 0.4}, Verdict.UNKNOWN),
         (BROKEN, {"level": 0.4}, Verdict.UNKNOWN),
     ],
@@ -301,9 +303,8 @@ DRAWS, OFTEN = 100, 0.93
 def test_the_verdict_is_right_in_most_draws(laws, noise, verdict):
     counts = Counter(found(laws, 10, trial, **noise).verdict for trial in range(DRAWS))
     assert counts[verdict] >= OFTEN * DRAWS
-    # Wrong, and not only undecided: that is what 95% are for.
-    opposite = {Verdict.COLLAPSE: Verdict.NONE, Verdict.NONE: Verdict.COLLAPSE}
-    assert counts[opposite.get(verdict)] <= 0.05 * DRAWS
+    # Wrong, and not only undecided.
+    assert sum(counts[one] for one in Verdict if one not in (verdict, Verdict.UNKNOWN)) <= 5
 
 
 @pytest.mark.slow
