@@ -5,13 +5,13 @@ simulated perceptrons and deep networks; they know nothing of where a curve came
 """
 
 from replica.scaling.analysis import analyse, forecast
-from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
+from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves, curves_from_table, read_curves
+from replica.scaling.distances import houdayer_hartmann, mean_master_curve
 from replica.scaling.flags import Flag, Kind
 from replica.scaling.power_law import PowerLawFit, fit_power_law
 from replica.scaling.records import (
     Analysis,
-    Collapse,
     Estimate,
     Forecast,
     JointLaw,
@@ -20,6 +20,7 @@ from replica.scaling.records import (
 )
 from replica.scaling.synthetic import SyntheticLaw, synthetic_curves
 from replica.scaling.tables import table_1, table_2
+from replica.scaling.verdict import Collapse, Verdict
 
 __all__ = [
     "Analysis",
@@ -34,13 +35,14 @@ __all__ = [
     "PowerLawFit",
     "Regimes",
     "SyntheticLaw",
+    "Verdict",
     "analyse",
     "collapse",
     "curves_from_table",
     "fit_power_law",
     "forecast",
     "houdayer_hartmann",
-    "master_curve",
+    "mean_master_curve",
     "read_curves",
     "synthetic_curves",
     "table_1",
