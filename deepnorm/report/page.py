@@ -26,14 +26,15 @@ from deepnorm.figures import (
     training,
 )
 from deepnorm.report import statements
-from deepnorm.words import plain, quoted
+from deepnorm.verdict import verdict
+from deepnorm.words import plain
 from replica.common.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from replica.scaling import Analysis, Curves, Estimate
+    from replica.scaling import Analysis, Curves
 
 __all__ = ["Training", "render", "write_report"]
 
@@ -157,7 +158,7 @@ def render(
         command=command,
         analysis=analysis,
         headline=statements.headline(analysis),
-        verdict=_verdict(analysis),
+        verdict=verdict(analysis).sentence,
         exponents=statements.exponents(analysis),
         symbols=SYMBOLS,
         standing_out=statements.standing_out(analysis),
@@ -170,23 +171,6 @@ def render(
         covariance=_covariance(analysis),
         software=_software(),
     )
-
-
-def _verdict(analysis: Analysis) -> str:
-    """Predicted against measured, in a sentence."""
-    predicted, measured = analysis.gamma_pred, analysis.gamma_meas
-    if predicted.reason or measured.reason:
-        reason = predicted.reason or measured.reason
-        return f"Prediction and measurement cannot be compared: {reason}."
-    apart = statements.difference(analysis)
-    return (
-        f"Predicted {_quoted(predicted)}, measured {_quoted(measured)} (statistical, then "
-        f"systematic errors)" + (f"; they differ by {apart}." if apart else ".")
-    )
-
-
-def _quoted(estimate: Estimate) -> str:
-    return quoted(estimate.value, estimate.error, estimate.systematic)
 
 
 # ------------------------------------------------------------------------------ figures

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepnorm.tables import rows
-from deepnorm.words import covered, places, power_of_ten, rounded
+from deepnorm.verdict import no_prediction
+from deepnorm.words import places, power_of_ten, rounded
 
 if TYPE_CHECKING:
     from replica.scaling import Analysis, Collapse, Estimate, Regimes
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MEANINGS",
     "Row",
-    "difference",
     "exponents",
     "forecast",
     "headline",
@@ -42,7 +42,7 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Row:
-    """An exponent as it is printed."""
+    """An exponent as it is printed; ``stands`` is false for a value that nothing may rest on."""
 
     name: str
     law: str
@@ -52,6 +52,7 @@ class Row:
     interval: str
     systematic: str
     statement: str
+    stands: bool = True
 
 
 def headline(analysis: Analysis) -> str:
@@ -63,21 +64,17 @@ def headline(analysis: Analysis) -> str:
     return f"{len(P)} values of P from {P.min():g} to {P.max():g}, {curves}"
 
 
-def difference(analysis: Analysis) -> str:
-    """How far prediction and measurement lie apart; empty where there is nothing to compare."""
-    distance, parts = analysis.difference, (analysis.gamma_pred, analysis.gamma_meas)
-    if math.isnan(distance):
-        return ""
-    gap = parts[0].value - parts[1].value
-    text = f"{abs(distance):.2g} statistical standard errors"
-    if covered(gap, distance, *(part.systematic for part in parts)):
-        text += " (within the systematic error)"
-    return text
-
-
 def exponents(analysis: Analysis) -> list[Row]:
     """The exponents in the order of `MEANINGS`."""
     found = [_row(name, getattr(analysis, name)) for name in MEANINGS]
+    against = no_prediction(analysis)
+    if against and not analysis.gamma_pred.reason:
+        found = [
+            replace(r, statement=f"no prediction: {against}", stands=False)
+            if r.name == "gamma_pred"
+            else r
+            for r in found
+        ]
     if analysis.settings["gamma_2_of"] == "elbows":
         return [
             replace(r, law="gamma_1 gamma_2_elbow") if r.name == "gamma_pred" else r for r in found
@@ -176,7 +173,7 @@ def laws(analysis: Analysis) -> list[str]:
         if found is not None and math.isfinite(found.rms)
     ]
     if analysis.regimes is not None:
-        lines.append("power law of P between " + " and ".join(thresholds(analysis.regimes)))
+        lines.append(thresholds(analysis.regimes))
     lines += [
         f"forecast at P = {row['P']}, measured {row['measured']}: {row['combined']} "
         f"({row['combined_interval']}) by eq. (6), {row['direct']} ({row['direct_interval']}) "
@@ -186,13 +183,41 @@ def laws(analysis: Analysis) -> list[str]:
     return lines
 
 
-def thresholds(regimes: Regimes) -> tuple[str, str]:
-    """``P_-`` and ``P_+``, or their 95% limits."""
-    minus, plus = regimes.P_minus, regimes.P_plus
-    return (
-        f"P_- = {minus:.3g}" if minus > 0 else f"P_- < {regimes.P_minus_high:.3g}",
-        f"P_+ = {plus:.3g}" if math.isfinite(plus) else f"P_+ > {regimes.P_plus_low:.3g}",
-    )
+#: How a range of P is refused.
+NO_RANGE = "no range in which the error at the optimum is a power of P can be given"
+
+
+def thresholds(regimes: Regimes) -> str:
+    """Between which P the error at the optimum is a power of P, or why no range can be given.
+
+    An end is the threshold where its offset is found, else the threshold's 95% limit, the least
+    that the data allow. There is no range where the combined law does not fall with P, where an
+    end is 0 or inf, or where the lower one is not below the upper one.
+    """
+    exponent = regimes.gamma_1 * regimes.gamma_2
+    if not exponent > 0:
+        return f"{NO_RANGE}: eq. (6) does not fall with P, gamma_1 gamma_2 = {exponent:.2g}"
+    plateau, floor = regimes.P_minus > 0, math.isfinite(regimes.P_plus)
+    low = regimes.P_minus if plateau else regimes.P_minus_high
+    high = regimes.P_plus if floor else regimes.P_plus_low
+    if not low < math.inf:
+        return f"{NO_RANGE}: the data do not exclude that all P lie on the plateau of few examples"
+    if not high > 0:
+        return f"{NO_RANGE}: the data do not exclude that all P lie on the floor"
+    # exp of a large logarithm: the floor, or the end of the plateau, is nowhere near
+    begin = f"P_- {'=' if plateau else '<'} {low:.3g}" if low > 0 else ""
+    end = f"P_+ {'=' if floor else '>'} {high:.3g}" if high < math.inf else ""
+    if low >= high:
+        may = "" if plateau and floor else "may "
+        return (
+            f"{NO_RANGE}: the plateau of few examples {may}reach{'' if may else 'es'} up to "
+            f"{begin}, and the floor {may}begin{'' if may else 's'} at {end}"
+        )
+    ends = " and ".join(filter(None, (begin, end)))
+    limits = "" if plateau and floor else "; an inequality is a 95% limit, of an offset not found"
+    if not ends:
+        return "the error at the optimum is a power of P at every P: no offset is found or allowed"
+    return f"the error at the optimum is a power of P between its ends {ends}{limits}"
 
 
 def _raw(found: Collapse) -> str:

@@ -1,0 +1,187 @@
+"""What can be concluded from an analysis, in a sentence: the page and the terminal begin so."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepnorm.words import covered, rounded
+from replica.scaling import Analysis, Estimate, Kind
+
+__all__ = ["Conclusion", "Verdict", "difference", "no_prediction", "verdict"]
+
+#: So many P have to show the early law, docs/scaling.md, section 4.
+FEWEST_SEEN = 3
+
+
+class Conclusion(enum.StrEnum):
+    """Which exponents of the test error can be concluded."""
+
+    COMPARED = "predicted and measured"
+    MEASURED = "measured only"
+    PREDICTED = "predicted only"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be concluded.
+
+    Attributes
+    ----------
+    conclusion : Conclusion
+    sentence : str
+        In words; errors are the statistical and the systematic one, added in quadrature.
+    no_prediction : str
+        Why gamma_pred is no prediction, even where it has a value; empty where it is one.
+    """
+
+    conclusion: Conclusion
+    sentence: str
+    no_prediction: str = ""
+
+
+def verdict(analysis: Analysis) -> Verdict:
+    """What can be concluded about the exponent of the test error at the optimum.
+
+    gamma_pred counts as a prediction as far as `no_prediction` has nothing against it, and is then
+    compared with gamma_meas.
+    """
+    against, measured = no_prediction(analysis), analysis.gamma_meas
+    unmeasured = measured.reason or ("" if math.isfinite(measured.value) else "it has no value")
+    if against and unmeasured:
+        reasons = dict.fromkeys((unmeasured, against))
+        sentence = f"Nothing can be concluded: {'; '.join(reasons)}."
+        return Verdict(Conclusion.NOTHING, sentence, against)
+    if against:
+        fall = _lower(_fall(analysis))
+        sentence = (
+            f"Only the measured exponent can be concluded: {fall}. "
+            f"There is no prediction, because {against}."
+        )
+        return Verdict(Conclusion.MEASURED, sentence, against)
+    predict = f"{_sources(analysis)} predict {_number(analysis.gamma_pred)}"
+    if unmeasured:
+        sentence = (
+            f"Only the predicted exponent can be concluded: {predict}{_doubts(analysis)}. "
+            f"There is no measurement, because {unmeasured}."
+        )
+        return Verdict(Conclusion.PREDICTED, sentence)
+    apart = difference(analysis)
+    if apart:
+        disagree = "disagreement" in _kinds(analysis) and "within" not in apart
+        predict += f", which disagrees: {apart} apart" if disagree else f" ({apart} apart)"
+    return Verdict(Conclusion.COMPARED, f"{_fall(analysis)}; {predict}{_doubts(analysis)}.")
+
+
+def no_prediction(analysis: Analysis) -> str:
+    """Why gamma_pred is no prediction; empty where it is one.
+
+    It is none where it has no value; where the curves follow no early law that all P share, or
+    one that moves with P; and where fewer than three P show the early law, of those that the
+    law was fitted to or of those whose elbows take the place of optima.
+    """
+    predicted, flags = analysis.gamma_pred, _kinds(analysis)
+    if predicted.reason:
+        return predicted.reason
+    if not math.isfinite(predicted.value):
+        return "gamma_pred has no value"
+    if Kind.POOR_LAW in flags:
+        return "no window holds an early power law, common to all P, within the noise of the curves"
+    if Kind.DRIFTING_LAW in flags:
+        return "the curves share no early law that is the same for all P"
+    unseen = flags.get(Kind.EARLY_LAW_UNSEEN, ())
+    if analysis.joint is None or not unseen:
+        return ""
+    took_part = analysis.joint.P.tolist()
+    if _seen(took_part, unseen) < FEWEST_SEEN:
+        return _too_few(took_part, unseen, "that took part")
+    if analysis.settings["gamma_2_of"] == "elbows":
+        table = analysis.optima
+        used = np.isfinite(table["log_elbow"]) & (table["P"] >= analysis.settings["gamma_2_from"])
+        with_elbow = table.loc[used, "P"].tolist()
+        if _seen(with_elbow, unseen) < FEWEST_SEEN:
+            return _too_few(with_elbow, unseen, "whose elbows it is made with")
+    return ""
+
+
+def difference(analysis: Analysis) -> str:
+    """How far prediction and measurement lie apart; empty where there is nothing to compare."""
+    distance, parts = analysis.difference, (analysis.gamma_pred, analysis.gamma_meas)
+    if math.isnan(distance) or no_prediction(analysis):
+        return ""
+    gap = parts[0].value - parts[1].value
+    text = f"{abs(distance):.2g} statistical standard errors"
+    if covered(gap, distance, *(part.systematic for part in parts)):
+        text += " (within the systematic error)"
+    return text
+
+
+def _kinds(analysis: Analysis) -> dict[str, tuple[float, ...]]:
+    """The kinds of flags, and the P that each names."""
+    return {flag.kind: flag.P for flag in analysis.flags}
+
+
+def _seen(P: list[float], unseen: tuple[float, ...]) -> int:
+    return len(set(P) - set(unseen))
+
+
+def _too_few(P: list[float], unseen: tuple[float, ...], which: str) -> str:
+    seen = _seen(P, unseen) or "none"
+    return (
+        f"the early law is seen at {seen} of the {len(P)} P {which}, and at least {FEWEST_SEEN} "
+        "are needed"
+    )
+
+
+def _number(estimate: Estimate) -> str:
+    """An exponent with its total error."""
+    value, error = rounded(estimate.value, estimate.total)
+    return value if error == "-" else f"{value} +- {error}"
+
+
+def _fall(analysis: Analysis) -> str:
+    """The measured exponent as a law of the test error."""
+    at_end, measured = analysis.optima["at_end"], analysis.gamma_meas
+    what = "The test error at the optimum"
+    if at_end.all():
+        what = "The test error at the end of training, since no curve has its minimum before,"
+    elif at_end.any():
+        what = (
+            f"The lowest test error, at {int(at_end.sum())} of {len(at_end)} P that of the end of "
+            "training,"
+        )
+    if measured.low <= 0 <= measured.high:
+        return f"{what} shows no fall with P: its exponent is {_number(measured)}"
+    if measured.value < 0:
+        return f"{what} rises with P: its exponent is {_number(measured)}"
+    return f"{what} falls as P^-{_number(measured)}"
+
+
+def _sources(analysis: Analysis) -> str:
+    """What the prediction is made with."""
+    by_elbow = analysis.settings["gamma_2_of"] == "elbows"
+    return f"the early law and the growth of the norm{' at the elbow' if by_elbow else ''}"
+
+
+def _doubts(analysis: Analysis) -> str:
+    """What weakens a prediction that is one."""
+    flags, predicted, found = _kinds(analysis), analysis.gamma_pred, []
+    if analysis.joint is not None and flags.get(Kind.EARLY_LAW_UNSEEN):
+        P = analysis.joint.P.tolist()
+        seen = _seen(P, flags[Kind.EARLY_LAW_UNSEEN])
+        found.append(f"the early law is seen at {seen} of {len(P)} P only")
+    if Kind.DRIFT in flags:
+        found.append(
+            f"the early law moves with P (drift {_number(analysis.drift)}), which is left out"
+        )
+    if predicted.total >= abs(predicted.value):
+        found.append("the error of the prediction is as large as the prediction itself")
+    return f"; but {' and '.join(found)}" if found else ""
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
