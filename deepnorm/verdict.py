@@ -9,12 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepnorm.words import covered, rounded
-from replica.scaling import Analysis, Estimate, Kind
+from replica.scaling import Analysis, Estimate, Kind, Regimes
 
-__all__ = ["Conclusion", "Verdict", "difference", "no_prediction", "verdict"]
+__all__ = [
+    "NO_RANGE",
+    "Conclusion",
+    "Verdict",
+    "difference",
+    "no_law",
+    "no_prediction",
+    "number",
+    "thresholds",
+    "verdict",
+]
 
 #: So many P have to show the early law, docs/scaling.md, section 4.
 FEWEST_SEEN = 3
+#: Of a difference that choices explain.
+WITHIN = ", within the systematic error"
 
 
 class Conclusion(enum.StrEnum):
@@ -63,7 +75,7 @@ def verdict(analysis: Analysis) -> Verdict:
             f"There is no prediction, because {against}."
         )
         return Verdict(Conclusion.MEASURED, sentence, against)
-    predict = f"{_sources(analysis)} predict {_number(analysis.gamma_pred)}"
+    predict = f"{_sources(analysis)} predict {number(analysis.gamma_pred)}"
     if unmeasured:
         sentence = (
             f"Only the predicted exponent can be concluded: {predict}{_doubts(analysis)}. "
@@ -72,23 +84,44 @@ def verdict(analysis: Analysis) -> Verdict:
         return Verdict(Conclusion.PREDICTED, sentence)
     apart = difference(analysis)
     if apart:
-        disagree = "disagreement" in _kinds(analysis) and "within" not in apart
-        predict += f", which disagrees: {apart} apart" if disagree else f" ({apart} apart)"
+        disagree = Kind.DISAGREEMENT in _kinds(analysis) and not apart.endswith(WITHIN)
+        predict += f", which disagrees: {apart}" if disagree else f" ({apart})"
     return Verdict(Conclusion.COMPARED, f"{_fall(analysis)}; {predict}{_doubts(analysis)}.")
 
 
 def no_prediction(analysis: Analysis) -> str:
     """Why gamma_pred is no prediction; empty where it is one.
 
-    It is none where it has no value; where the curves follow no early law that all P share, or
-    one that moves with P; and where fewer than three P show the early law, of those that the
-    law was fitted to or of those whose elbows take the place of optima.
+    It is none where it has no value, where there is no early law (`no_law`), and where elbows take
+    the place of optima and fewer than three of their P show the early law before.
     """
     predicted, flags = analysis.gamma_pred, _kinds(analysis)
     if predicted.reason:
         return predicted.reason
     if not math.isfinite(predicted.value):
         return "gamma_pred has no value"
+    against = no_law(analysis)
+    if against:
+        return against
+    unseen = flags.get(Kind.EARLY_LAW_UNSEEN, ())
+    if unseen and analysis.settings["gamma_2_of"] == "elbows":
+        table = analysis.optima
+        used = np.isfinite(table["log_elbow"]) & (table["P"] >= analysis.settings["gamma_2_from"])
+        with_elbow = table.loc[used, "P"].tolist()
+        if _seen(with_elbow, unseen) < FEWEST_SEEN:
+            return _too_few(with_elbow, unseen, "whose elbows it is made with")
+    return ""
+
+
+def no_law(analysis: Analysis) -> str:
+    """Why no early law that all P share can be concluded; empty where one can.
+
+    It has to describe the curves within their noise, not to move with P, and to be seen at three P
+    of those that it was fitted to.
+    """
+    flags = _kinds(analysis)
+    if analysis.gamma_1.reason:
+        return analysis.gamma_1.reason
     if Kind.POOR_LAW in flags:
         return "no window holds an early power law, common to all P, within the noise of the curves"
     if Kind.DRIFTING_LAW in flags:
@@ -99,12 +132,6 @@ def no_prediction(analysis: Analysis) -> str:
     took_part = analysis.joint.P.tolist()
     if _seen(took_part, unseen) < FEWEST_SEEN:
         return _too_few(took_part, unseen, "that took part")
-    if analysis.settings["gamma_2_of"] == "elbows":
-        table = analysis.optima
-        used = np.isfinite(table["log_elbow"]) & (table["P"] >= analysis.settings["gamma_2_from"])
-        with_elbow = table.loc[used, "P"].tolist()
-        if _seen(with_elbow, unseen) < FEWEST_SEEN:
-            return _too_few(with_elbow, unseen, "whose elbows it is made with")
     return ""
 
 
@@ -114,10 +141,47 @@ def difference(analysis: Analysis) -> str:
     if math.isnan(distance) or no_prediction(analysis):
         return ""
     gap = parts[0].value - parts[1].value
-    text = f"{abs(distance):.2g} statistical standard errors"
+    text = f"{abs(distance):.2g} statistical standard errors apart"
     if covered(gap, distance, *(part.systematic for part in parts)):
-        text += " (within the systematic error)"
+        text += WITHIN
     return text
+
+
+#: How a range of P is refused.
+NO_RANGE = "no range in which the error at the optimum is a power of P can be given"
+
+
+def thresholds(regimes: Regimes) -> str:
+    """Between which P the error at the optimum is a power of P, or why no range can be given.
+
+    An end is the threshold where its offset is found, else the threshold's 95% limit, the least
+    that the data allow. There is no range where the combined law does not fall with P, where an
+    end is 0 or inf, or where the lower one is not below the upper one.
+    """
+    exponent = regimes.gamma_1 * regimes.gamma_2
+    if not exponent > 0:
+        return f"{NO_RANGE}: eq. (6) does not fall with P, gamma_1 gamma_2 = {exponent:.2g}"
+    plateau, floor = regimes.P_minus > 0, math.isfinite(regimes.P_plus)
+    low = regimes.P_minus if plateau else regimes.P_minus_high
+    high = regimes.P_plus if floor else regimes.P_plus_low
+    if not low < math.inf:
+        return f"{NO_RANGE}: the data do not exclude that all P lie on the plateau of few examples"
+    if not high > 0:
+        return f"{NO_RANGE}: the data do not exclude that all P lie on the floor"
+    if low >= high:
+        reaches, begins = ("reaches", "begins") if plateau and floor else ("may reach", "may begin")
+        return (
+            f"{NO_RANGE}: the plateau of few examples {reaches} up to {low:.3g}, and the floor "
+            f"{begins} at {high:.3g}"
+        )
+    # exp of a large logarithm may be 0 or inf: an end that is nowhere near
+    begin = f"above P_- {'=' if plateau else '<'} {low:.3g}" if low > 0 else ""
+    end = f"below P_+ {'=' if floor else '>'} {high:.3g}" if high < math.inf else ""
+    if not (begin or end):
+        return "the error at the optimum is a power of P: an offset is neither found nor allowed"
+    limits = "" if plateau and floor else " (an inequality is a 95% limit: no such offset is found)"
+    where = " and ".join(filter(None, (begin, end)))
+    return f"the error at the optimum is a power of P {where}{limits}"
 
 
 def _kinds(analysis: Analysis) -> dict[str, tuple[float, ...]]:
@@ -130,14 +194,14 @@ def _seen(P: list[float], unseen: tuple[float, ...]) -> int:
 
 
 def _too_few(P: list[float], unseen: tuple[float, ...], which: str) -> str:
-    seen = _seen(P, unseen) or "none"
+    seen = f"only {count}" if (count := _seen(P, unseen)) else "none"
     return (
         f"the early law is seen at {seen} of the {len(P)} P {which}, and at least {FEWEST_SEEN} "
         "are needed"
     )
 
 
-def _number(estimate: Estimate) -> str:
+def number(estimate: Estimate) -> str:
     """An exponent with its total error."""
     value, error = rounded(estimate.value, estimate.total)
     return value if error == "-" else f"{value} +- {error}"
@@ -155,10 +219,10 @@ def _fall(analysis: Analysis) -> str:
             "training,"
         )
     if measured.low <= 0 <= measured.high:
-        return f"{what} shows no fall with P: its exponent is {_number(measured)}"
+        return f"{what} shows no fall with P: its exponent is {number(measured)}"
     if measured.value < 0:
-        return f"{what} rises with P: its exponent is {_number(measured)}"
-    return f"{what} falls as P^-{_number(measured)}"
+        return f"{what} rises with P: its exponent is {number(measured)}"
+    return f"{what} falls as P^-{number(measured)}"
 
 
 def _sources(analysis: Analysis) -> str:
@@ -173,14 +237,14 @@ def _doubts(analysis: Analysis) -> str:
     if analysis.joint is not None and flags.get(Kind.EARLY_LAW_UNSEEN):
         P = analysis.joint.P.tolist()
         seen = _seen(P, flags[Kind.EARLY_LAW_UNSEEN])
-        found.append(f"the early law is seen at {seen} of {len(P)} P only")
+        found.append(f"the early law is seen at only {seen} of {len(P)} P")
     if Kind.DRIFT in flags:
         found.append(
-            f"the early law moves with P (drift {_number(analysis.drift)}), which is left out"
+            f"the early law moves with P (drift {number(analysis.drift)}), which is left out"
         )
     if predicted.total >= abs(predicted.value):
         found.append("the error of the prediction is as large as the prediction itself")
-    return f"; but {' and '.join(found)}" if found else ""
+    return f"; but {', and '.join(found)}" if found else ""
 
 
 def _lower(sentence: str) -> str:

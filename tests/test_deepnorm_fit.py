@@ -16,9 +16,11 @@ from click.testing import CliRunner
 
 from deepnorm import words
 from deepnorm.cli import main
+from deepnorm.cli.fit import _cells
 from deepnorm.figures import style
 from deepnorm.report import export, statements
 from deepnorm.report import page as report
+from deepnorm.verdict import verdict
 from replica import scaling
 from replica.common import files
 
@@ -480,16 +482,6 @@ def test_a_systematic_error_covers_what_is_within_it(gap, distance, systematic, 
     assert words.covered(gap, distance, *systematic) is covered
 
 
-def test_a_difference_within_the_systematic_error_says_so(analysis):
-    wide = replace(analysis, gamma_pred=replace(analysis.gamma_pred, systematic=1.0))
-    apart = replace(wide, difference=2.5)
-    assert statements.difference(apart) == (
-        "2.5 statistical standard errors (within the systematic error)"
-    )
-    assert statements.difference(replace(wide, difference=0.5)) == "0.5 statistical standard errors"
-    assert statements.difference(replace(wide, difference=math.nan)) == ""
-
-
 def test_what_is_no_number_is_a_dash_or_left_out(analysis):
     table = analysis.optima.assign(log_elbow=math.nan, log_elbow_error=0.7)
     table["log_lam_opt_error"] = 8.9e-16
@@ -503,18 +495,62 @@ def test_what_is_no_number_is_a_dash_or_left_out(analysis):
     assert not any("nan" in line or "collapse" in line for line in statements.laws(bare))
 
 
-def test_columns_of_words_keep_a_width_on_narrow_pages(fitted):
-    text = fitted[2].read_text(encoding="utf-8")
-    style, body = text.split("</style>")
+def test_words_stand_below_the_numbers_and_wide_tables_scroll_alone(fitted):
+    style, body = fitted[2].read_text(encoding="utf-8").split("</style>")
     # What may break at any letter (code) has no least width of its own.
     assert re.search(r"code \{[^}]*overflow-wrap: anywhere", style)
-    (width,) = re.findall(r"^\.words \{ min-width: (\d+)rem; \}", style, re.MULTILINE)
-    assert 12 <= int(width) <= 24  # readable, and no wider than a phone's page of 390 px
-    assert ".table { overflow-x: auto;" in style  # where the numbers beside it are reached
-    cells = re.findall(r"<td([^>]*)>((?:(?!</td>).)*)</td>", body, re.DOTALL)
-    broken = [attributes for attributes, content in cells if "<code>" in content]
-    assert broken
-    assert set(broken) == {' class="words"'}
+    assert ".table { overflow-x: auto;" in style
+    widths = [int(rem) for rem in re.findall(r"\.words \{ min-width: (\d+)rem; \}", style)]
+    assert widths
+    assert all(10 <= width <= 20 for width in widths)  # within a phone's page of 390 px
+    told = re.search(r'<table class="told">(.*?)</table>', body, re.DOTALL)[1]
+    columns = told.count("<th>")
+    for row in re.findall(r"<tbody>(.*?)</tbody>", told, re.DOTALL):
+        numbers, words = re.findall(r"<tr[^>]*>(.*?)</tr>", row, re.DOTALL)
+        assert numbers.count("<td") == columns
+        assert "<code>" not in numbers
+        assert f'<td colspan="{columns - 1}"><code>' in words
+    tables = re.findall(r'<div class="table(?: tall)?"><table', body)
+    assert len(tables) == body.count("<table")
+    code = re.findall(r"<td([^>]*)>(?:(?!</td>).)*<code>", body, re.DOTALL)
+    assert all("colspan" in attributes for attributes in code)
+
+
+def test_the_page_and_the_terminal_begin_with_the_verdict(fitted, page, analysis):
+    result, _, path = fitted
+    sentence = verdict(analysis).sentence
+    assert result.stdout.startswith(sentence + "\n")
+    lead = re.search(r'<p class="lead">(.*?)</p>', path.read_text(encoding="utf-8"))[1]
+    assert re.fullmatch(r"[^<]*<i>P</i><sup>−[\d.]+ ± [\d.]+</sup>[^<]*", lead)
+    said = sentence.replace("P^-", "P−").replace("+-", "±")
+    assert page.text.index(said) < page.text.index("Exponents")
+    body = path.read_text(encoding="utf-8")
+    for symbol, meaning in report._quantities(None).items():
+        assert f"<dt>{symbol}</dt><dd>{meaning}</dd>" in body
+
+
+def test_what_is_no_prediction_is_struck_out_and_in_brackets(analysis, folder, monkeypatch):
+    monkeypatch.setattr(report, "_pictures", lambda *_: [])
+    poor = replace(analysis, flags=(scaling.Flag(scaling.Kind.POOR_LAW, "so"),))
+    text = report.render(poor, title="none", source="nowhere")
+    struck = re.findall(r'<tr class="numbers undone"><td>(.*?)</td>', text)
+    assert struck == [report.SYMBOLS["gamma_pred"]]
+    assert "no prediction: no window holds" in text
+    row = statements.exponents(poor)[2]
+    assert _cells(row)[:2] == ("gamma_pred", f"({row.value})")
+
+
+def test_every_figure_has_a_finding_a_caption_and_another_alt_text(fitted):
+    text = fitted[2].read_text(encoding="utf-8")
+    figures = re.findall(
+        r'alt="([^"]+)">\s*<figcaption><b>(.+?)</b> (.+?)</figcaption>', text, re.DOTALL
+    )
+    assert len(figures) == text.count("<img")
+    for told in figures:
+        assert len(set(told)) == 3
+        for words_of in told:
+            assert words_of.endswith(".")
+            assert not {"nan", "inf"} & set(re.findall(r"\w+", words_of))
 
 
 def test_the_page_explains_its_words(fitted, page):

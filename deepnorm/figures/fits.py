@@ -11,9 +11,10 @@ from deepnorm.figures import panels, style
 from deepnorm.figures.collapse import rescaled
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
+from deepnorm.verdict import number
 from replica.scaling import Analysis, Estimate
 
-__all__ = ["caption", "draw"]
+__all__ = ["alt", "caption", "draw", "finding"]
 
 LOCAL: style.Style = {"color": "black", "ls": (0, (3, 1.5)), "lw": 0.8, "zorder": 4}
 ELBOW: style.Style = {
@@ -101,9 +102,36 @@ def _optima(axes: Axes, analysis: Analysis) -> None:
     panels.log_scale(axes.xaxis, P)
     shown = np.concatenate([table["log_lam_opt"], elbow[np.isfinite(elbow)]])
     panels.norm_scale(axes.yaxis, shown / LN10)
-    axes.set(xlabel=r"training examples $P$", ylabel=r"$\lambda_{\rm opt}$")
+    elbows = r", $\lambda_{\rm elbow}$" if np.isfinite(elbow).any() else ""
+    axes.set(xlabel=r"training examples $P$", ylabel=rf"norm $\lambda_{{\rm opt}}${elbows}")
     symbol = r"\gamma_2^{\rm elbow}" if by_elbow else r"\gamma_2"
     panels.remark(axes, panels.exponent(symbol, slope))
+
+
+def finding(analysis: Analysis) -> str:
+    """How the norm at the minimum, or at the elbow, grows with P, in a sentence."""
+    slope, by_elbow = _slope(analysis), analysis.settings["gamma_2_of"] == "elbows"
+    what = "the elbow" if by_elbow else "the minimum"
+    if slope.reason or not np.isfinite(slope.value):
+        why = slope.reason or "it has no value"
+        return f"How the norm at {what} grows with P cannot be concluded: {why}."
+    if slope.low <= 0 <= slope.high:
+        return f"The norm at {what} shows no growth with P: its exponent is {number(slope)}."
+    instead = "; no law of the minima can be concluded" if by_elbow else ""
+    return f"The norm at {what} goes like P^{number(slope)}{instead}."
+
+
+def alt(analysis: Analysis) -> str:
+    """What is to be seen, for who does not see it."""
+    table = analysis.optima
+    elbows = int(np.isfinite(table["log_elbow"]).sum())
+    squares = f" and {elbows} squares for the elbows" if elbows else ""
+    return (
+        f"Two panels. Left: curves in units of their optimum, {len(analysis.local_fits)} of them "
+        f"with a short dashed line along their early part. Right: {len(table)} stars for the norm "
+        f"at the minimum against P{squares}, on logarithmic axes, with a line through those that "
+        "were fitted."
+    )
 
 
 def caption(analyses: panels.Analyses) -> str:

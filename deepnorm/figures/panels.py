@@ -39,6 +39,7 @@ __all__ = [
     "exponent",
     "grid",
     "log_scale",
+    "norm_label",
     "norm_scale",
     "number",
     "power_law",
@@ -137,6 +138,12 @@ def grid(titles: Sequence[str], height: float) -> Grid:
 
 
 # --------------------------------------------------------------------------------- axes
+
+
+def norm_label(convention: str = "") -> str:
+    """What an axis of norms says; the convention where it is known."""
+    known = {"": "", "eq2": " (eq. 2)"}.get(convention, f" ({convention})")
+    return rf"norm $\lambda${known}"
 
 
 def norm_scale(axis: XAxis | YAxis, values: Array) -> None:

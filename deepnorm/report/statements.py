@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepnorm.tables import rows
-from deepnorm.verdict import no_prediction
+from deepnorm.verdict import no_prediction, thresholds
 from deepnorm.words import places, power_of_ten, rounded
 
 if TYPE_CHECKING:
-    from replica.scaling import Analysis, Collapse, Estimate, Regimes
+    from replica.scaling import Analysis, Collapse, Estimate
 
 __all__ = [
     "MEANINGS",
@@ -22,7 +22,6 @@ __all__ = [
     "laws",
     "optima",
     "standing_out",
-    "thresholds",
 ]
 
 #: Every estimate: the law whose exponent it is, and what that says.
@@ -181,43 +180,6 @@ def laws(analysis: Analysis) -> list[str]:
         for row in forecast(analysis)
     ]
     return lines
-
-
-#: How a range of P is refused.
-NO_RANGE = "no range in which the error at the optimum is a power of P can be given"
-
-
-def thresholds(regimes: Regimes) -> str:
-    """Between which P the error at the optimum is a power of P, or why no range can be given.
-
-    An end is the threshold where its offset is found, else the threshold's 95% limit, the least
-    that the data allow. There is no range where the combined law does not fall with P, where an
-    end is 0 or inf, or where the lower one is not below the upper one.
-    """
-    exponent = regimes.gamma_1 * regimes.gamma_2
-    if not exponent > 0:
-        return f"{NO_RANGE}: eq. (6) does not fall with P, gamma_1 gamma_2 = {exponent:.2g}"
-    plateau, floor = regimes.P_minus > 0, math.isfinite(regimes.P_plus)
-    low = regimes.P_minus if plateau else regimes.P_minus_high
-    high = regimes.P_plus if floor else regimes.P_plus_low
-    if not low < math.inf:
-        return f"{NO_RANGE}: the data do not exclude that all P lie on the plateau of few examples"
-    if not high > 0:
-        return f"{NO_RANGE}: the data do not exclude that all P lie on the floor"
-    # exp of a large logarithm: the floor, or the end of the plateau, is nowhere near
-    begin = f"P_- {'=' if plateau else '<'} {low:.3g}" if low > 0 else ""
-    end = f"P_+ {'=' if floor else '>'} {high:.3g}" if high < math.inf else ""
-    if low >= high:
-        may = "" if plateau and floor else "may "
-        return (
-            f"{NO_RANGE}: the plateau of few examples {may}reach{'' if may else 'es'} up to "
-            f"{begin}, and the floor {may}begin{'' if may else 's'} at {end}"
-        )
-    ends = " and ".join(filter(None, (begin, end)))
-    limits = "" if plateau and floor else "; an inequality is a 95% limit, of an offset not found"
-    if not ends:
-        return "the error at the optimum is a power of P at every P: no offset is found or allowed"
-    return f"the error at the optimum is a power of P between its ends {ends}{limits}"
 
 
 def _raw(found: Collapse) -> str:
