@@ -543,7 +543,7 @@ def test_what_is_no_prediction_is_struck_out_and_in_brackets(analysis, folder, m
 def test_every_figure_has_a_finding_a_caption_and_another_alt_text(fitted):
     text = fitted[2].read_text(encoding="utf-8")
     figures = re.findall(
-        r'alt="([^"]+)">\s*<figcaption><b>(.+?)</b> (.+?)</figcaption>', text, re.DOTALL
+        r'alt="([^"]+)"></div>\s*<figcaption><b>(.+?)</b> (.+?)</figcaption>', text, re.DOTALL
     )
     assert len(figures) == text.count("<img")
     for told in figures:

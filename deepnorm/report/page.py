@@ -23,6 +23,7 @@ from deepnorm.figures import (
     exponents,
     fits,
     margins,
+    phase_diagram,
     style,
     training,
 )
@@ -194,6 +195,8 @@ def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]
             yield _picture("Collapse by the elbows", collapse, analysis, "elbow")
         yield _picture("Fits", fits, analysis)
         yield _picture("Predicted against measured", exponents, analysis)
+        if phase_diagram.has_pair(analysis):
+            yield _picture("Phase diagram", phase_diagram, analysis)
         if analysis.regimes is not None:
             yield _picture("Combined law", combined, analysis)
         if trained is not None:
@@ -244,7 +247,7 @@ def _quantities(trained: Training | None) -> dict[Markup, str]:
 def _law(sentence: str) -> Markup:
     """A sentence with its powers set as such, and its errors with their sign."""
     text = str(escape(sentence)).replace("+-", "±")
-    return Markup(re.sub(r"\b(P|lam)\^(-?[\d.]+(?: ± [\d.]+)?)", _power, text))
+    return Markup(re.sub(r"\b(P|lam)\^(-?\d+(?:\.\d+)?(?: ± \d+(?:\.\d+)?)?)", _power, text))
 
 
 def _power(found: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ Start with `analyse(read_curves("curves.csv"))`. The same fits serve the theory'
 simulated perceptrons and deep networks; they know nothing of where a curve came from.
 """
 
+from replica.exponents import EffectiveSpectrum, effective_spectrum
 from replica.scaling.analysis import analyse, forecast
 from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
 from replica.scaling.curves import Curves, curves_from_table, read_curves
@@ -25,6 +26,7 @@ __all__ = [
     "Analysis",
     "Collapse",
     "Curves",
+    "EffectiveSpectrum",
     "Estimate",
     "Flag",
     "Forecast",
@@ -37,6 +39,7 @@ __all__ = [
     "analyse",
     "collapse",
     "curves_from_table",
+    "effective_spectrum",
     "fit_power_law",
     "forecast",
     "houdayer_hartmann",
