@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepnorm.words import covered, rounded
+from deepnorm.words import covered, plain, power_of_ten, rounded
 from replica.scaling import Analysis, Estimate, Kind, Regimes
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "no_law",
     "no_prediction",
     "number",
+    "power_of_P",
+    "seen",
     "thresholds",
     "verdict",
 ]
@@ -135,6 +137,15 @@ def no_law(analysis: Analysis) -> str:
     return ""
 
 
+def seen(analysis: Analysis) -> str:
+    """At how many P the early law is seen; empty where at all that it was fitted to."""
+    unseen = _kinds(analysis).get(Kind.EARLY_LAW_UNSEEN, ())
+    if analysis.joint is None or not unseen:
+        return ""
+    P = analysis.joint.P.tolist()
+    return f"seen at only {_seen(P, unseen)} of {len(P)} P"
+
+
 def difference(analysis: Analysis) -> str:
     """How far prediction and measurement lie apart; empty where there is nothing to compare."""
     distance, parts = analysis.difference, (analysis.gamma_pred, analysis.gamma_meas)
@@ -151,8 +162,18 @@ def difference(analysis: Analysis) -> str:
 NO_RANGE = "no range in which the error at the optimum is a power of P can be given"
 
 
+def power_of_P(analysis: Analysis) -> str:
+    """Between which P the error at the optimum is a power of P, or why no range can be given."""
+    against = no_prediction(analysis)  # the combined law has the predicted exponent
+    if against:
+        return f"{NO_RANGE}: {against}"
+    if analysis.regimes is None:
+        return f"{NO_RANGE}: these curves do not determine the offsets of eq. (6)"
+    return thresholds(analysis.regimes)
+
+
 def thresholds(regimes: Regimes) -> str:
-    """Between which P the error at the optimum is a power of P, or why no range can be given.
+    """The range in which the error is a power of P by the combined law alone.
 
     An end is the threshold where its offset is found, else the threshold's 95% limit, the least
     that the data allow. There is no range where the combined law does not fall with P, where an
@@ -171,17 +192,23 @@ def thresholds(regimes: Regimes) -> str:
     if low >= high:
         reaches, begins = ("reaches", "begins") if plateau and floor else ("may reach", "may begin")
         return (
-            f"{NO_RANGE}: the plateau of few examples {reaches} up to {low:.3g}, and the floor "
-            f"{begins} at {high:.3g}"
+            f"{NO_RANGE}: the plateau of few examples {reaches} up to {_count(low)}, and the "
+            f"floor {begins} at {_count(high)}"
         )
     # exp of a large logarithm may be 0 or inf: an end that is nowhere near
-    begin = f"above P_- {'=' if plateau else '<'} {low:.3g}" if low > 0 else ""
-    end = f"below P_+ {'=' if floor else '>'} {high:.3g}" if high < math.inf else ""
+    begin = f"above P_- {'=' if plateau else '<'} {_count(low)}" if low > 0 else ""
+    end = f"below P_+ {'=' if floor else '>'} {_count(high)}" if high < math.inf else ""
     if not (begin or end):
         return "the error at the optimum is a power of P: an offset is neither found nor allowed"
     limits = "" if plateau and floor else " (an inequality is a 95% limit: no such offset is found)"
     where = " and ".join(filter(None, (begin, end)))
     return f"the error at the optimum is a power of P {where}{limits}"
+
+
+def _count(P: float) -> str:
+    """A number of examples, of any size."""
+    parts = power_of_ten(math.log(P))
+    return plain(parts) or f"{parts[0]}e{parts[1]}"
 
 
 def _kinds(analysis: Analysis) -> dict[str, tuple[float, ...]]:
@@ -194,9 +221,9 @@ def _seen(P: list[float], unseen: tuple[float, ...]) -> int:
 
 
 def _too_few(P: list[float], unseen: tuple[float, ...], which: str) -> str:
-    seen = f"only {count}" if (count := _seen(P, unseen)) else "none"
+    number_seen = f"only {count}" if (count := _seen(P, unseen)) else "none"
     return (
-        f"the early law is seen at {seen} of the {len(P)} P {which}, and at least {FEWEST_SEEN} "
+        f"the early law is seen at {number_seen} of the {len(P)} P {which}, and at least {FEWEST_SEEN} "
         "are needed"
     )
 
@@ -234,10 +261,8 @@ def _sources(analysis: Analysis) -> str:
 def _doubts(analysis: Analysis) -> str:
     """What weakens a prediction that is one."""
     flags, predicted, found = _kinds(analysis), analysis.gamma_pred, []
-    if analysis.joint is not None and flags.get(Kind.EARLY_LAW_UNSEEN):
-        P = analysis.joint.P.tolist()
-        seen = _seen(P, flags[Kind.EARLY_LAW_UNSEEN])
-        found.append(f"the early law is seen at only {seen} of {len(P)} P")
+    if seen(analysis):
+        found.append(f"the early law is {seen(analysis)}")
     if Kind.DRIFT in flags:
         found.append(
             f"the early law moves with P (drift {number(analysis.drift)}), which is left out"

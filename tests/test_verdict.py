@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from deepnorm.report import statements
-from deepnorm.verdict import Conclusion, difference, no_prediction, thresholds, verdict
+from deepnorm.verdict import (
+    NO_RANGE,
+    Conclusion,
+    difference,
+    no_prediction,
+    power_of_P,
+    thresholds,
+    verdict,
+)
 from replica import scaling
 from replica.scaling import Estimate, Flag, Kind
 
@@ -169,19 +177,30 @@ REGIMES = scaling.Regimes(
 )
 
 
+def test_the_combined_law_says_nothing_without_a_prediction(clean):
+    assert power_of_P(replace(clean, regimes=REGIMES)) == thresholds(REGIMES)
+    assert power_of_P(replace(clean, regimes=None)).startswith(NO_RANGE)
+    poor = flagged(clean, Kind.POOR_LAW, regimes=REGIMES)
+    assert power_of_P(poor) == f"{NO_RANGE}: {no_prediction(poor)}"
+    assert not any("eq. (6)," in line for line in statements.laws(poor))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "above P_- < 20 and below P_. > 5e.06 .an inequality is a 95% limit"),
-        ({"P_minus": 7.0, "P_plus": 900.0}, "is a power of P above P_- = 7 and below P_. = 900"),
-        ({"P_plus_low": math.inf}, "is a power of P above P_- < 20 .an inequality"),
+        ({}, "above P_- < 20.0 and below P_. > 5.00e6 .an inequality is a 95% limit"),
+        ({"P_minus": 7.0, "P_plus": 900.0}, "is a power of P above P_- = 7.00 and below P_. = 900"),
+        ({"P_plus_low": math.inf}, "is a power of P above P_- < 20.0 .an inequality"),
         ({"P_minus_high": 0.0, "P_plus_low": math.inf}, "neither found nor allowed"),
         ({"gamma_2": -0.1}, "no range .* does not fall with P, gamma_1 gamma_2 = -0.05"),
         ({"P_minus_high": math.inf}, "no range .* on the plateau"),
         ({"P_minus_high": math.nan}, "no range .* on the plateau"),
         ({"P_plus_low": 0.0}, "no range .* on the floor"),
-        ({"P_minus": 900.0, "P_plus": 7.0}, "no range .* reaches up to 900, .* begins at 7$"),
-        ({"P_minus_high": 900.0, "P_plus": 7.0}, "no range .* may reach up to 900, .* begin at 7$"),
+        ({"P_minus": 900.0, "P_plus": 7.0}, "no range .* reaches up to 900, .* begins at 7.00$"),
+        (
+            {"P_minus_high": 900.0, "P_plus": 7.0},
+            "no range .* may reach up to 900, .* begin at 7.00$",
+        ),
     ],
 )
 def test_a_range_of_P_has_finite_ends_in_order_or_is_none(changes, said):

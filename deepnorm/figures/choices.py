@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from deepnorm.figures import panels, style
 from deepnorm.tables import rows
+from deepnorm.verdict import no_prediction
 from replica.scaling import Analysis
 
 __all__ = ["alt", "caption", "draw", "finding"]
@@ -44,7 +46,8 @@ def draw(analysis: Analysis) -> Figure:
             panel.axvspan(estimate.low, estimate.high, **INTERVAL)
         panel.set(xlabel=f"${symbol}$", ylim=(1.06 * count + 1, -0.06 * count))
         panel.locator_params(axis="x", nbins=4)
-        panel.locator_params(axis="y", integer=True)
+        steps = MaxNLocator(5, integer=True).tick_values(1, max(count, 2))
+        panel.set_yticks([step for step in steps if 1 <= step <= count])
     axes[0].set_ylabel("choice, as in the table")
     axes[2].set_ylabel(r"choice of $\gamma_1$")
     drawn = analysis.choices[analysis.choices["exponent"].isin(list(symbols))]
@@ -88,7 +91,8 @@ def _products(axes: Axes, early: pd.DataFrame, growth: pd.DataFrame) -> int:
 def finding(analysis: Analysis) -> str:
     """What matters more, choices or noise, in a sentence."""
     told = []
-    for name in ("gamma_1", "gamma_2", "gamma_2_elbow", "gamma_meas"):
+    names = ["gamma_1", "gamma_2", "gamma_2_elbow", "gamma_meas"]
+    for name in names if no_prediction(analysis) else [*names, "gamma_pred"]:
         found = getattr(analysis, name)
         if np.isfinite(found.error) and np.isfinite(found.systematic):
             told.append(f"{name} by {found.systematic:.2g} (noise: {found.error:.2g})")

@@ -96,7 +96,8 @@ def _panel(axes: Axes, analysis: Analysis, unit: str) -> None:
     axes.fill_between(x, found.master["low"].to_numpy(), found.master["high"].to_numpy(), **BAND)
     axes.plot(x, found.master["phi"].to_numpy(), **MASTER)
     if unit == "optimum":
-        axes.plot(0, 1, **panels.STAR)
+        star = panels.AT_END if analysis.optima["at_end"].all() else panels.STAR
+        axes.plot(0, 1, **star)
     panels.remark(
         axes,
         f"$S$ = {_short(found.quality)} ({_short(found.quality_raw)}), "
@@ -124,8 +125,10 @@ def finding(analysis: Analysis, unit: str = "optimum") -> str:
         how = "does not bring the curves together"
     elif before < TOGETHER * after:
         how = "brings the curves somewhat closer"
+    at_end = unit == "optimum" and analysis.optima["at_end"].all()
+    point = "the end of training, since there is no minimum before," if at_end else f"the {unit}"
     return (
-        f"Dividing by the {unit} {how}: their distance in ln(error) goes from {_short(before)} to "
+        f"Dividing by {point} {how}: their distance in ln(error) goes from {_short(before)} to "
         f"{_short(after)} rms."
     )
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import Transform
 
 from deepnorm.figures import panels, style
-from deepnorm.verdict import NO_RANGE, thresholds
+from deepnorm.verdict import NO_RANGE, power_of_P, thresholds
 from replica.scaling import Analysis, Regimes
 
 __all__ = ["PAPER", "alt", "caption", "draw", "finding", "sketch", "sketch_caption"]
@@ -174,9 +174,7 @@ def _plus(law: Regimes) -> str:
 
 def finding(analysis: Analysis) -> str:
     """Where the error is a power of P, in a sentence."""
-    if analysis.regimes is None:
-        return "These curves do not determine the combined law."
-    said = thresholds(analysis.regimes)
+    said = power_of_P(analysis)
     return f"{said[0].upper()}{said[1:]}."
 
 

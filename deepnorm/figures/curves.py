@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
-from deepnorm.verdict import no_law, number
+from deepnorm.verdict import no_law, number, seen
 from replica.scaling import Analysis
 
 __all__ = ["alt", "caption", "draw", "finding"]
@@ -80,7 +80,8 @@ def finding(analysis: Analysis) -> str:
     bends = analysis.optima["log_elbow"].notna().any()
     until = "up to their elbows" if bends else "up to their minima"
     floor = f" above a floor of {law.offset:.2g}" if law.offset > 0 else ""
-    return f"Early curves share lam^-{number(analysis.gamma_1)}{floor} {until}."
+    but = f", which is {seen(analysis)}" if seen(analysis) else ""
+    return f"Early curves share lam^-{number(analysis.gamma_1)}{floor} {until}{but}."
 
 
 def alt(analysis: Analysis) -> str:
@@ -89,7 +90,7 @@ def alt(analysis: Analysis) -> str:
     turns = {0: "each ends beyond its minimum, a star", len(P): "each is lowest at its end"}
     law = "a dashed straight line is their early law; " if analysis.joint is not None else ""
     return (
-        f"{len(P)} falling curves on logarithmic axes, test error against norm, one for each P "
+        f"{len(P)} curves on logarithmic axes, test error against norm, one for each P "
         f"from {P.min():g} (dark) to {P.max():g} (light); {law}"
         f"{turns.get(at_end, f'{at_end} are lowest at their end, the others have a minimum')}."
     )

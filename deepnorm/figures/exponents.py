@@ -43,7 +43,8 @@ def draw(analyses: panels.Analyses) -> Figure:
         words = r"predicted $\gamma_{\rm pred}=\gamma_1\gamma_2$"
         handles.append(Line2D([], [], **PREDICTED, label=words))
     if any(analysis.forecast is not None for analysis in found.values()):
-        handles.append(Line2D([], [], **COMBINED, label="forecast by eq. (6)"))
+        if not all(no_prediction(analysis) for analysis in all_of):
+            handles.append(Line2D([], [], **COMBINED, label="forecast by eq. (6)"))
         handles.append(Line2D([], [], **DIRECT, label="forecast by the fit"))
     grid.key(handles)
     return grid.figure
@@ -59,16 +60,17 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
     axes.plot(P[~at_end], eps[~at_end], **POINT)
     axes.plot(P[at_end], eps[at_end], **AT_END)
     shown_P, shown = [P], [eps]
+    predicted = not no_prediction(analysis)
     if analysis.forecast is not None:
         future = analysis.forecast.table
         at = future["P"].to_numpy()
         shown_P.append(at)
-        for route, look, place in (("combined", COMBINED, 1 / ASIDE), ("direct", DIRECT, ASIDE)):
+        routes = [("direct", DIRECT, ASIDE)] + [("combined", COMBINED, 1 / ASIDE)] * predicted
+        for route, look, place in routes:
             value, low, high = (future[f"{route}{end}"].to_numpy() for end in ("", "_low", "_high"))
             axes.errorbar(at * place, value, (value - low, high - value), **look, elinewidth=1.0)
             shown += [low[np.isfinite(low) & (low > 0)], high[np.isfinite(high)]]
     fitted = (analysis.settings["gamma_meas_from"] or 0) <= P
-    predicted = not no_prediction(analysis)
     laws = [(analysis.gamma_meas, panels.MEASURED, panels.MEASURED_BAND)]
     laws += [(analysis.gamma_pred, PREDICTED, PREDICTED_BAND)] * predicted
     for slope, look, band in laws:
@@ -103,7 +105,7 @@ def alt(analysis: Analysis) -> str:
     lines = "a solid line, the power law fitted to them"
     if not no_prediction(analysis):
         lines += ", and a dashed line of the predicted slope, in shaded bands"
-    beside = "" if future is None else "; squares and diamonds beside the last are forecasts"
+    beside = "" if future is None else "; symbols beside the last are forecasts"
     return (
         f"{len(table)} points on logarithmic axes, the lowest test error against P, from "
         f"{table['eps_opt'].iloc[0]:.2g} at P = {table['P'].iloc[0]:g} to "
@@ -114,17 +116,24 @@ def alt(analysis: Analysis) -> str:
 def caption(analyses: panels.Analyses) -> str:
     """What is shown."""
     found = panels.titled(analyses)
+    predicted = not all(no_prediction(analysis) for analysis in found.values())
     text = (
         "Test error at the optimum against P (circles, hollow at the end of training), with one "
-        "standard error. Solid: power law fitted to them; dashed: the predicted exponent. Only "
-        "the exponent is predicted, so that its line is drawn through the centre of the same "
-        "points. Bands: 95%, with the systematic errors added in quadrature. Errors of exponents "
-        "are the statistical and the systematic one."
+        "standard error. Solid: power law fitted to them."
+    )
+    if predicted:
+        text += (
+            " Dashed: the predicted exponent; only the exponent is predicted, so that its line is "
+            "drawn through the centre of the same points."
+        )
+    text += (
+        " Bands: 95%, with the systematic errors added in quadrature. Errors of exponents are the "
+        "statistical and the systematic one."
     )
     if any(analysis.forecast is not None for analysis in found.values()):
         text += (
-            " Squares and diamonds, drawn beside their P: forecasts from smaller P with 95% "
-            "intervals, by the combined law with the predicted exponent and by the power law of "
-            "the minima."
+            " Diamonds, drawn beside their P: forecasts from smaller P with 95% intervals by the "
+            "power law of the minima"
         )
+        text += "; squares: by the combined law with the predicted exponent." if predicted else "."
     return text

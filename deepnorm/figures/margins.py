@@ -130,7 +130,7 @@ def draw_on(left: Axes, right: Axes, records: pd.DataFrame, convention: str = "e
         values = table[column].to_numpy()[first:] / unit
         right.plot(log_norm[first:] / LN10, values, color="black", lw=1.1, label=word, **look)
     panels.norm_scale(right.xaxis, log_norm[first:] / LN10)
-    right.set(xlabel=r"norm $\lambda$", ylabel=_units(r"margin$/\lambda$", unit))
+    right.set(xlabel=panels.norm_label(convention), ylabel=_units(r"margin$/\lambda$", unit))
     right.legend()
 
 
@@ -146,14 +146,13 @@ def _units(name: str, unit: float) -> str:
 
 
 def finding(records: pd.DataFrame, convention: str = "eq2") -> str:
-    """Whether the lower edge of the margins rises in units of the norm, in a sentence."""
+    """How the lower edge of the margins moves in units of the norm, in a sentence."""
     table = normalised(records, convention)
     chosen = _chosen(table)
     first, last = (table.iloc[k][EDGE] for k in (chosen[0], chosen[-1]))
-    how = "rises" if last > first else "falls"
     return (
         f"As the norm grows the {100 * EDGE:g}% quantile of the margins, in units of the norm, "
-        f"{how} from {first:.3g} to {last:.3g}."
+        f"goes from {first:.3g} to {last:.3g}."
     )
 
 

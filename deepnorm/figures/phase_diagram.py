@@ -45,7 +45,7 @@ REGIONS = {
     NOWHERE: "no inputs have such a pair",
 }
 #: gamma_1 and gamma_2 that are shown at least.
-SHOWN = (0.1, 2.5), (0.2, 4.0)
+SHOWN = (0.1, 2.5), (0.15, 4.0)
 #: How far the axes reach beyond the ellipses, as a factor.
 BEYOND = 1.4
 #: Points of a side of the plane: a pixel or so in print.

@@ -28,7 +28,7 @@ from deepnorm.figures import (
     training,
 )
 from deepnorm.report import statements
-from deepnorm.verdict import verdict
+from deepnorm.verdict import NO_RANGE, power_of_P, verdict
 from deepnorm.words import plain
 from replica.common.files import replace_file
 
@@ -197,7 +197,7 @@ def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]
         yield _picture("Predicted against measured", exponents, analysis)
         if phase_diagram.has_pair(analysis):
             yield _picture("Phase diagram", phase_diagram, analysis)
-        if analysis.regimes is not None:
+        if not power_of_P(analysis).startswith(NO_RANGE):
             yield _picture("Combined law", combined, analysis)
         if trained is not None:
             yield _picture("Training time", training, trained.curves, convention=convention)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepnorm.tables import rows
-from deepnorm.verdict import no_prediction, thresholds
+from deepnorm.verdict import no_prediction, power_of_P
 from deepnorm.words import places, power_of_ten, rounded
 
 if TYPE_CHECKING:
@@ -145,9 +145,12 @@ def optima(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def forecast(analysis: Analysis) -> list[dict[str, str]]:
-    """The forecasts by P, both routes; empty if there is none."""
+    """The forecasts by P, empty if there is none; dashes by eq. (6) where that predicts nothing."""
     if analysis.forecast is None:
         return []
+    by_product = dict.fromkeys(("combined", "combined_interval", "combined_z"), "-")
+    if not no_prediction(analysis):
+        by_product = {}
     return [
         {
             "P": f"{row.P:g}",
@@ -158,6 +161,7 @@ def forecast(analysis: Analysis) -> list[dict[str, str]]:
             "direct": f"{row.direct:.3g}",
             "direct_interval": f"{row.direct_low:.3g} to {row.direct_high:.3g}",
             "direct_z": _short(row.direct_z),
+            **by_product,
         }
         for row in rows(analysis.forecast.table)
     ]
@@ -171,14 +175,14 @@ def laws(analysis: Analysis) -> list[str]:
         for unit, found in (("optimum", analysis.collapse), ("elbow", analysis.collapse_elbow))
         if found is not None and math.isfinite(found.rms)
     ]
-    if analysis.regimes is not None:
-        lines.append(thresholds(analysis.regimes))
-    lines += [
-        f"forecast at P = {row['P']}, measured {row['measured']}: {row['combined']} "
-        f"({row['combined_interval']}) by eq. (6), {row['direct']} ({row['direct_interval']}) "
-        "by the power law of the minima"
-        for row in forecast(analysis)
-    ]
+    lines.append(power_of_P(analysis))
+    for row in forecast(analysis):
+        by_product = f"{row['combined']} ({row['combined_interval']}) by eq. (6), "
+        lines.append(
+            f"forecast at P = {row['P']}, measured {row['measured']}: "
+            f"{'' if no_prediction(analysis) else by_product}{row['direct']} "
+            f"({row['direct_interval']}) by the power law of the minima"
+        )
     return lines
 
 
