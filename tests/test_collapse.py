@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patience import lines
 
-from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
+from replica.scaling.collapse import collapse
+from replica.scaling.distances import houdayer_hartmann, mean_master_curve
 from replica.scaling.records import MeanCurve
 
 # The same sums in another order.
@@ -219,7 +220,7 @@ def test_bad_curves_are_named(x, y, sigma, words):
 
 def test_the_master_curve_is_the_one_that_curves_share():
     x, y, errors = rescaled(means(3, noise=1e-6, points=400))
-    master = master_curve(x, y, errors, points=33)
+    master = mean_master_curve(x, y, errors, points=33)
     assert list(master.columns) == ["log_ratio", "phi", "low", "high", "curves"]
     # What is left is linear interpolation between points 0.04 apart.
     np.testing.assert_allclose(np.log(master["phi"]), phi(master["log_ratio"]), atol=1e-3)
@@ -228,7 +229,7 @@ def test_the_master_curve_is_the_one_that_curves_share():
 
 def test_its_band_holds_the_curves():
     x, y, errors = rescaled(means(4))
-    master = master_curve(x, y, errors)
+    master = mean_master_curve(x, y, errors)
     grid, low, high = (master[name].to_numpy() for name in ("log_ratio", "low", "high"))
     inside = [
         (np.interp(grid, u, v, left=np.nan, right=np.nan) <= np.log(high))
@@ -245,29 +246,29 @@ def test_its_band_holds_the_curves():
 
 def test_the_band_of_curves_that_agree_is_that_of_their_errors():
     x = [np.linspace(0, 1, 5)] * 3
-    master = master_curve(x, [np.zeros(5)] * 3, [np.full(5, 0.1)] * 3, points=4)
+    master = mean_master_curve(x, [np.zeros(5)] * 3, [np.full(5, 0.1)] * 3, points=4)
     np.testing.assert_allclose(master["high"], np.exp(0.196))
     np.testing.assert_allclose(master["low"], np.exp(-0.196))
-    bare = master_curve(x, [np.zeros(5)] * 3, points=4)
+    bare = mean_master_curve(x, [np.zeros(5)] * 3, points=4)
     np.testing.assert_array_equal(bare["high"], 1)
-    apart = master_curve(x, [np.full(5, shift) for shift in (-1.0, 0.0, 1.0)], points=4)
+    apart = mean_master_curve(x, [np.full(5, shift) for shift in (-1.0, 0.0, 1.0)], points=4)
     np.testing.assert_allclose(apart["high"], np.exp(1.96))
 
 
 def test_it_covers_what_two_curves_reach():
     x = [np.array([0.0, 2.0]), np.array([1.0, 3.0]), np.array([5.0, 7.0]), np.array([6.0, 9.0])]
-    master = master_curve(x, [np.zeros(2)] * 4, points=61)
+    master = mean_master_curve(x, [np.zeros(2)] * 4, points=61)
     np.testing.assert_allclose(master["log_ratio"].iloc[[0, -1]], [1, 7])
     assert not ((master["log_ratio"] > 2 + 1e-9) & (master["log_ratio"] < 6 - 1e-9)).any()
     assert (master["curves"] == 2).all()
-    none = master_curve(x[::2], [np.zeros(2)] * 2)
+    none = mean_master_curve(x[::2], [np.zeros(2)] * 2)
     assert len(none) == 0
     assert list(none.columns) == list(master.columns)
 
 
 def test_a_grid_needs_two_points():
     with pytest.raises(ValueError, match=r"`points` must be at least 2; got 1"):
-        master_curve([[0, 1], [0, 1]], [[0, 1], [0, 1]], points=1)
+        mean_master_curve([[0, 1], [0, 1]], [[0, 1], [0, 1]], points=1)
 
 
 # ------------------------------------------------------------------------------- collapse
@@ -283,7 +284,7 @@ def test_rescaling_by_the_optima_collapses_the_curves():
     assert found.quality_raw > 100
     assert found.rms_raw > 5 * found.rms
     assert found.from_P == 1e3
-    pd.testing.assert_frame_equal(found.master, master_curve(x, y, errors))
+    pd.testing.assert_frame_equal(found.master, mean_master_curve(x, y, errors))
 
 
 def test_small_sizes_can_be_left_out():
@@ -307,9 +308,9 @@ def test_fewer_than_two_curves_say_nothing(from_P, left):
 
 def test_optima_have_to_be_known():
     curves = means(8)
-    with pytest.raises(ValueError, match=r"`log_lam_opt` must have one value .* 7 curves.*\(6,\)"):
+    with pytest.raises(ValueError, match=r"`log_lam` must have one value .* 7 curves.*\(6,\)"):
         collapse(curves, LOG_LAM[:6], LOG_EPS)
     LOG = LOG_EPS.copy()
     LOG[2] = np.nan
-    with pytest.raises(ValueError, match=r"`log_eps_opt` must be finite; got nan at row 2"):
+    with pytest.raises(ValueError, match=r"`log_eps` must be finite; got nan at row 2"):
         collapse(curves, LOG_LAM, LOG)

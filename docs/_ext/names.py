@@ -20,7 +20,7 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-#: Packages whose ``__all__`` is public. Two of them have a `master_curve`, a `load`, a `NAMES`:
+#: Packages whose ``__all__`` is public. Two of them have a `load`, a `NAMES`:
 #: such a name is a link only in its own package.
 PACKAGES = (
     "replica",

@@ -6,13 +6,13 @@ simulated perceptrons and deep networks; they know nothing of where a curve came
 
 from replica.exponents import EffectiveSpectrum, effective_spectrum
 from replica.scaling.analysis import analyse, forecast
-from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
+from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves, curves_from_table, read_curves
+from replica.scaling.distances import houdayer_hartmann, mean_master_curve
 from replica.scaling.flags import Flag, Kind
 from replica.scaling.power_law import PowerLawFit, fit_power_law
 from replica.scaling.records import (
     Analysis,
-    Collapse,
     Estimate,
     Forecast,
     JointLaw,
@@ -21,6 +21,7 @@ from replica.scaling.records import (
 )
 from replica.scaling.synthetic import SyntheticLaw, synthetic_curves
 from replica.scaling.tables import table_1, table_2
+from replica.scaling.verdict import Collapse, Verdict
 
 __all__ = [
     "Analysis",
@@ -36,6 +37,7 @@ __all__ = [
     "PowerLawFit",
     "Regimes",
     "SyntheticLaw",
+    "Verdict",
     "analyse",
     "collapse",
     "curves_from_table",
@@ -43,7 +45,7 @@ __all__ = [
     "fit_power_law",
     "forecast",
     "houdayer_hartmann",
-    "master_curve",
+    "mean_master_curve",
     "read_curves",
     "synthetic_curves",
     "table_1",

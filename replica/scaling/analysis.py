@@ -18,10 +18,11 @@ from replica.scaling.curves import Curves
 from replica.scaling.exponents import Exponents, Question, exponents
 from replica.scaling.optima import neighbourhood, of_seeds
 from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, minima, straight
-from replica.scaling.records import Analysis, Basis, Collapse, Forecast, MeanCurve, Regimes
+from replica.scaling.records import Analysis, Basis, Forecast, MeanCurve, Regimes
 from replica.scaling.regimes import regimes
 from replica.scaling.resampling import Progress
 from replica.scaling.standing_out import standing_out
+from replica.scaling.verdict import Collapse
 
 __all__ = ["analyse", "forecast"]
 
@@ -279,6 +280,7 @@ def _collapse_elbow(means: Sequence[MeanCurve], found: Exponents) -> Collapse | 
         [means[k] for k in inside],
         elbow[inside],
         [found.ends[k].log_error for k in inside],
+        at="elbow",
     )
 
 

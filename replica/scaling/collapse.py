@@ -1,4 +1,4 @@
-"""Whether curves fall on one another in units of their optimum, and on which curve.
+"""Whether curves fall on one another in units of a point of theirs, and on which curve.
 
 Everything is done in logarithms: a curve is Y = ln(error) against X = ln(norm), and
 rescaling is a shift.
@@ -6,205 +6,76 @@ rescaling is a shift.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument
-from replica.scaling.records import Collapse, MeanCurve
+from replica.scaling import variation
+from replica.scaling.distances import finite, houdayer_hartmann, mean_master_curve
+from replica.scaling.optima import neighbourhood
+from replica.scaling.records import MeanCurve
+from replica.scaling.verdict import Collapse, judge
 
-__all__ = ["collapse", "houdayer_hartmann", "master_curve"]
+__all__ = ["collapse"]
 
 Array = NDArray[np.float64]
 
-#: A normal variable lies within this many standard deviations 95% of the time.
-BAND = 1.96
-#: x and y lie between -LARGEST and LARGEST, points are at least SMALLEST apart, and errors lie
-#: between the two: squares and their ratios are then floats.
-SMALLEST, LARGEST = 1e-50, 1e50
-#: Errors span less than this, or their inverse squares leave nothing of the other points.
-ERRORS_SPAN = 1e8
 #: An error of ln(error) above this says nothing, whatever it is.
 VAGUEST = 100.0
 
 
-def houdayer_hartmann(
-    x: Sequence[ArrayLike], y: Sequence[ArrayLike], sigma: Sequence[ArrayLike] | None = None
-) -> float:
-    r"""Distance of each curve to the others, in units of the errors: about 1 for a collapse.
-
-    .. math:: S = \frac1N \sum_{ij} \frac{(y_{ij} - Y_{ij})^2}{\sigma_{ij}^2 + dY_{ij}^2}
-
-    Y_ij and its error dY_ij are the value at x_ij of the weighted straight line through the two
-    points next to x_ij, one on each side, of every other curve that has them; points
-    where there is no such curve do not count. (J. Houdayer and A. K. Hartmann, Phys. Rev. B 70,
-    014418 (2004), appendix.)
-
-    Parameters
-    ----------
-    x, y : sequence of (n_i,) arrays
-        The curves; each x increases. Numbers of points may differ.
-    sigma : sequence of (n_i,) arrays, optional
-        Standard errors of y, taken as independent. Without them all points weigh the same, and
-        the result is the root mean square of y_ij - Y_ij, in units of y.
-
-    Returns
-    -------
-    float
-        S, or the root mean square; nan where no point lies within the range of another curve.
-
-    Raises
-    ------
-    ValueError
-        If there are unequal numbers of curves or of points, if an x does not increase, if an
-        entry is beyond 1e50, an error or a distance in x below 1e-50, or if errors span more
-        than a factor 1e8.
-    """
-    xs, ys, errors = _curves("x", x, "y", y, sigma)
-    if len(xs) < 2:
-        return float("nan")
-    owner = np.repeat(np.arange(len(xs)), [len(curve) for curve in xs])
-    X, Y = np.concatenate(xs), np.concatenate(ys)
-    pairs = []  # for every curve whom it meets, and its two points there: u, y, w
-    for i, (own_x, own_y, own_error) in enumerate(zip(xs, ys, errors, strict=True)):
-        if len(own_x) < 2:
-            continue
-        inside = np.flatnonzero((owner != i) & _reached(own_x, X))
-        left = np.searchsorted(own_x, X[inside], side="right") - 1
-        left = np.minimum(left, len(own_x) - 2)  # the last point has no right neighbour
-        for side in (left, left + 1):
-            # Measured from x_ij, so that the line's value there is its intercept.
-            pairs.append((inside, own_x[side] - X[inside], own_y[side], own_error[side] ** -2))
-    K, Kx, Ky, Sxx, Sxy = np.zeros((5, len(X)))
-    for inside, u, v, w in pairs:
-        K[inside] += w
-        Kx[inside] += w * u
-        Ky[inside] += w * v
-    met = K > 0
-    if not np.any(met):
-        return float("nan")
-    K[~met] = 1.0
-    middle, level = Kx / K, Ky / K
-    for inside, u, v, w in pairs:  # about the mean: K Kxx - Kx^2 would cancel
-        Sxx[inside] += w * (u - middle[inside]) ** 2
-        Sxy[inside] += w * (u - middle[inside]) * (v - level[inside])
-    middle, level, K, Sxx, Sxy = middle[met], level[met], K[met], Sxx[met], Sxy[met]
-    distance = Y[met] - (level - middle * Sxy / Sxx)
-    if sigma is None:
-        return float(np.sqrt(np.mean(distance**2)))
-    variance = np.concatenate(errors)[met] ** 2 + 1 / K + middle**2 / Sxx
-    return float(np.mean(distance**2 / variance))
-
-
-def master_curve(
-    log_ratio: Sequence[ArrayLike],
-    log_phi: Sequence[ArrayLike],
-    sigma: Sequence[ArrayLike] | None = None,
-    *,
-    points: int = 101,
-) -> pd.DataFrame:
-    """The curve that rescaled curves share: their mean in ln at equal ln(lam/lam_opt).
-
-    Curves are interpolated linearly; all count the same. The band holds 95% of the curves:
-    phi exp(+-1.96 s), where s^2 is the variance over the curves or, if larger, the mean of
-    their own (a few curves may lie close together by chance).
-
-    Parameters
-    ----------
-    log_ratio, log_phi : sequence of (n_i,) arrays
-        ln(norm/lam_opt), increasing, and ln(error/eps_opt).
-    sigma : sequence of (n_i,) arrays, optional
-        Standard errors of `log_phi`.
-    points : int
-        Points of the grid, which covers what at least two curves reach; at least 2.
-
-    Returns
-    -------
-    DataFrame
-        Columns `log_ratio`, `phi`, `low`, `high`, `curves`; places that fewer than two curves
-        reach are left out, and it is empty where there are no others.
-
-    Raises
-    ------
-    ValueError
-        As `houdayer_hartmann`, or if there are fewer than two `points`.
-    """
-    points = arguments.whole("points", points)
-    if points < 2:
-        raise InvalidArgument("points", "must be at least 2", f"{points}")
-    xs, ys, errors = _curves("log_ratio", log_ratio, "log_phi", log_phi, sigma)
-    shared = [
-        (max(a[0], b[0]), min(a[-1], b[-1]))
-        for a, b in itertools.combinations(xs, 2)
-        if max(a[0], b[0]) < min(a[-1], b[-1])
-    ]
-    grid = np.empty(0)
-    if shared:
-        grid = np.linspace(min(low for low, _ in shared), max(high for _, high in shared), points)
-    values = np.full((len(xs), len(grid)), np.nan)
-    own = np.zeros_like(values)
-    for i, (x, y, error) in enumerate(zip(xs, ys, errors, strict=True)):
-        reached = _reached(x, grid)
-        values[i, reached] = np.interp(grid[reached], x, y)
-        if sigma is not None:
-            own[i, reached] = np.interp(grid[reached], x, error) ** 2
-    curves = np.count_nonzero(~np.isnan(values), axis=0)
-    kept = curves >= 2
-    grid, values, own, curves = grid[kept], values[:, kept], own[:, kept], curves[kept]
-    middle = np.nansum(values, axis=0) / curves
-    spread = np.nansum((values - middle) ** 2, axis=0) / (curves - 1)
-    half = BAND * np.sqrt(np.maximum(spread, own.sum(axis=0) / curves))
-    with np.errstate(over="ignore"):  # a band without an upper end
-        return pd.DataFrame(
-            {
-                "log_ratio": grid,
-                "phi": np.exp(middle),
-                "low": np.exp(middle - half),
-                "high": np.exp(middle + half),
-                "curves": curves,
-            }
-        )
-
-
 def collapse(
     means: Sequence[MeanCurve],
-    log_lam_opt: ArrayLike,
-    log_eps_opt: ArrayLike,
+    log_lam: ArrayLike,
+    log_eps: ArrayLike,
     *,
+    at: str = "optimum",
     from_P: float = 0.0,
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> Collapse:
-    """How well mean curves collapse in units of their optima, and how well as they are.
+    """How well curves collapse in units of a point of theirs, and how well as they are.
 
-    The same curves, those of P >= `from_P`, serve both. Errors are those of the mean curves,
-    taken as independent; the errors of the optima are not part of them, so that a
-    collapse may give a quality above 1 if the optima are known less well than the curves.
+    The same curves, those of P >= `from_P`, serve both. S and rms, eqs. (S9) and (S10), compare
+    the mean curves in units of the points given. Their errors are taken as independent; those of
+    the points are not part of them, so that a collapse may give a quality above 1 if the
+    points are known less well than the curves. The verdict, eqs. (S11a) to (S11d), compares
+    what differs between P with what differs between seeds, each seed in units of its own
+    point, so that errors of the points count as noise.
 
     Parameters
     ----------
     means : sequence of MeanCurve
         One for each P.
-    log_lam_opt, log_eps_opt : (m,) array
-        ln(lam_opt) and ln(eps_opt) of each.
+    log_lam, log_eps : (m,) array
+        ln(norm) and ln(error) of the point of each.
+    at : str
+        What the points are: "optimum", "elbow" (of the norm; the error is that of the optimum)
+        or "end". It decides on the points of the seeds, see `replica.scaling.variation`.
     from_P : float
         The smallest P to take part.
+    bootstrap : int
+        Draws of seeds for the interval of the ratio, at least 20.
+    seed : int
+        Of those draws.
 
     Returns
     -------
     Collapse
         Qualities are nan and the master curve is empty where fewer than two curves take part or
-        none reaches the range of another.
+        none reaches the range of another; the verdict is then "cannot tell".
 
     Raises
     ------
     ValueError
-        If the optima are not as many finite numbers as there are curves.
+        If the points are not as many finite numbers as there are curves, or another argument
+        is not what is written above.
     """
-    optima = []
-    for name, given in (("log_lam_opt", log_lam_opt), ("log_eps_opt", log_eps_opt)):
+    points = []
+    for name, given in (("log_lam", log_lam), ("log_eps", log_eps)):
         values = arguments.numbers(name, given)
         if values.shape != (len(means),):
             raise InvalidArgument(
@@ -212,102 +83,43 @@ def collapse(
                 f"must have one value for each of the {len(means)} curves",
                 f"shape {values.shape}",
             )
-        _finite(name, values)
-        optima.append(values)
+        finite(name, values)
+        points.append(values)
+    at = arguments.word("at", at, variation.POINTS)
+    count = arguments.whole("bootstrap", bootstrap)
+    if count < 20:
+        raise InvalidArgument("bootstrap", "must be at least 20 for an interval", f"{count}")
+    rng = np.random.default_rng(arguments.whole("seed", seed, 0))
     used = [i for i, mean in enumerate(means) if from_P <= mean.P]
-    raw_x = [means[i].log_norm for i in used]
-    raw_y = [np.log(means[i].error) for i in used]
-    errors = [np.sqrt(np.minimum(means[i].variance, VAGUEST**2)) for i in used]
-    x = [curve - optima[0][i] for i, curve in zip(used, raw_x, strict=True)]
-    y = [curve - optima[1][i] for i, curve in zip(used, raw_y, strict=True)]
+    curves = [means[i] for i in used]
+    lam, eps = points[0][used], points[1][used]
+    raw_x = [mean.log_norm for mean in curves]
+    raw_y = [np.log(mean.error) for mean in curves]
+    errors = [np.sqrt(np.minimum(mean.variance, VAGUEST**2)) for mean in curves]
+    x = [curve - by for curve, by in zip(raw_x, lam.tolist(), strict=True)]
+    y = [curve - by for curve, by in zip(raw_y, eps.tolist(), strict=True)]
+    rise = neighbourhood(curves) if curves else 0.0
+    seeds = [
+        variation.seed_points(mean, at, *point, rise=rise)
+        for mean, *point in zip(curves, lam.tolist(), eps.tolist(), strict=True)
+    ]
+    found = variation.between(curves, lam, eps, seeds, rng, count)
+    raw = variation.between(curves, 0 * lam, 0 * eps)
+    verdict, sentence = judge(found, raw, max((mean.seeds for mean in curves), default=1))
     return Collapse(
         quality=houdayer_hartmann(x, y, errors),
         quality_raw=houdayer_hartmann(raw_x, raw_y, errors),
         rms=houdayer_hartmann(x, y),
         rms_raw=houdayer_hartmann(raw_x, raw_y),
-        from_P=min((means[i].P for i in used), default=float("nan")),
-        master=master_curve(x, y, errors),
+        from_P=min((mean.P for mean in curves), default=float("nan")),
+        master=mean_master_curve(x, y, errors),
+        at=at,
+        residual=found.residual,
+        residual_raw=raw.residual,
+        spread=found.spread,
+        ratio=found.ratio,
+        ratio_low=found.low,
+        ratio_high=found.high,
+        verdict=verdict,
+        sentence=sentence,
     )
-
-
-def _reached(x: Array, places: Array) -> NDArray[np.bool_]:
-    """Which places lie within the range of a curve."""
-    first, last = x[0], x[-1]
-    return np.asarray((places >= first) & (places <= last))
-
-
-def _curves(
-    x_name: str,
-    x: Sequence[ArrayLike],
-    y_name: str,
-    y: Sequence[ArrayLike],
-    sigma: Sequence[ArrayLike] | None,
-) -> tuple[list[Array], list[Array], list[Array]]:
-    """Checked curves, with errors of 1 where none are given."""
-    xs = _columns(x_name, x)
-    ys = _columns(y_name, y, xs)
-    errors = (
-        [np.ones_like(curve) for curve in xs] if sigma is None else _columns("sigma", sigma, xs)
-    )
-    for i, curve in enumerate(xs):
-        if np.any(np.diff(curve) < SMALLEST):
-            row = int(np.argmax(np.diff(curve) < SMALLEST))
-            raise InvalidArgument(
-                f"{x_name}[{i}]",
-                "must increase",
-                f"{arguments.show(curve[row + 1])} after {arguments.show(curve[row])}: "
-                "sort the curve, and average points at equal x",
-            )
-        if np.any(errors[i] < SMALLEST):
-            row = int(np.argmax(errors[i] < SMALLEST))
-            rule = "positive" if errors[i][row] <= 0 else f"at least {SMALLEST:g}"
-            raise InvalidArgument(
-                f"sigma[{i}]", f"must be {rule}", f"{arguments.show(errors[i][row])} at row {row}"
-            )
-    if errors:
-        low, high = min(e.min() for e in errors), max(e.max() for e in errors)
-        if high > ERRORS_SPAN * low:
-            raise InvalidArgument(
-                "sigma",
-                f"must span less than a factor {ERRORS_SPAN:g}",
-                f"errors from {arguments.show(low)} to {arguments.show(high)}",
-            )
-    return xs, ys, errors
-
-
-def _columns(
-    name: str, curves: Sequence[ArrayLike], like: Sequence[Array] | None = None
-) -> list[Array]:
-    """One-dimensional arrays of finite numbers, as many and as long as others."""
-    try:
-        listed = list(curves)
-    except TypeError:
-        said = arguments.quoted(curves)
-        raise InvalidArgument(name, "must be several arrays, one a curve", f"{said}") from None
-    columns = [arguments.numbers(f"{name}[{i}]", curve) for i, curve in enumerate(listed)]
-    if like is not None and len(columns) != len(like):
-        raise InvalidArgument(name, "must have as many curves as x", f"{len(columns)}")
-    for i, column in enumerate(columns):
-        if column.ndim != 1 or len(column) == 0:
-            raise InvalidArgument(
-                f"{name}[{i}]",
-                "must be a one-dimensional array that is not empty",
-                f"shape {column.shape}",
-            )
-        if like is not None and len(column) != len(like[i]):
-            raise InvalidArgument(
-                f"{name}[{i}]", "must have as many points as x", f"{len(column)} for {len(like[i])}"
-            )
-        _finite(f"{name}[{i}]", column)
-    return columns
-
-
-def _finite(name: str, values: Array) -> None:
-    """Raise `ValueError` for the first entry that is not finite, or too large to be squared."""
-    good = np.abs(values) <= LARGEST
-    if not np.all(good):
-        row = int(np.argmin(good))
-        rule = f"at most {LARGEST:g} in size" if np.isfinite(values[row]) else "finite"
-        raise InvalidArgument(
-            name, f"must be {rule}", f"{arguments.show(values[row])} at row {row}"
-        )

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from replica.common.arguments import InvalidArgument, quoted
 from replica.scaling.flags import Flag
+from replica.scaling.verdict import Collapse
 
 __all__ = [
     "Analysis",
     "Basis",
-    "Collapse",
     "Estimate",
     "Forecast",
     "JointLaw",
@@ -145,32 +145,6 @@ class JointLaw:
         late = np.logaddexp(0.0, self.rate * (x - self.elbow[place[0]])) * self.bend / self.rate
         level = self.log_k - self.drift * np.log(P / self.P[-1])
         return np.asarray(self.offset + np.exp(level - self.gamma * x + late))
-
-
-@dataclass(frozen=True)
-class Collapse:
-    """How well the curves fall on one another in units of their optimum, eqs. (S9) to (S11).
-
-    Attributes
-    ----------
-    quality, quality_raw : float
-        Houdayer and Hartmann's S of the rescaled curves and of the curves as they are: the mean
-        squared distance to the others in units of the errors; about 1 for a collapse.
-    rms, rms_raw : float
-        The same without errors: root mean square distance in ln(error).
-    from_P : float
-        The smallest P that took part.
-    master : DataFrame
-        The master curve: `log_ratio` (ln lam/lam_opt), `phi` (error/eps_opt), `low`, `high`
-        (95% band of the curves), `curves` (how many P reach that far).
-    """
-
-    quality: float
-    quality_raw: float
-    rms: float
-    rms_raw: float
-    from_P: float
-    master: pd.DataFrame
 
 
 @dataclass(frozen=True)

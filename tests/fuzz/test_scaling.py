@@ -21,7 +21,7 @@ from replica.scaling import (
     fit_power_law,
     forecast,
     houdayer_hartmann,
-    master_curve,
+    mean_master_curve,
     synthetic_curves,
 )
 
@@ -478,7 +478,7 @@ def test_any_curves_are_compared_or_refused(data):
     with guard():
         try:
             value = houdayer_hartmann(x, y, sigma)
-            band = master_curve(x, y, sigma, points=data.draw(st.integers(0, 5)))
+            band = mean_master_curve(x, y, sigma, points=data.draw(st.integers(0, 5)))
         except ValueError as error:
             expect(str(error).startswith("`"), error)
             return
