@@ -16,6 +16,7 @@ __all__ = [
     "Conclusion",
     "Verdict",
     "difference",
+    "no_elbows",
     "no_law",
     "no_prediction",
     "number",
@@ -95,23 +96,30 @@ def no_prediction(analysis: Analysis) -> str:
     """Why gamma_pred is no prediction; empty where it is one.
 
     It is none where it has no value, where there is no early law (`no_law`), and where elbows take
-    the place of optima and fewer than three of their P show the early law before.
+    the place of optima and bear no exponent themselves (`no_elbows`).
     """
-    predicted, flags = analysis.gamma_pred, _kinds(analysis)
+    predicted = analysis.gamma_pred
     if predicted.reason:
         return predicted.reason
     if not math.isfinite(predicted.value):
         return "gamma_pred has no value"
-    against = no_law(analysis)
-    if against:
+    by_elbow = analysis.settings["gamma_2_of"] == "elbows"
+    return no_elbows(analysis) if by_elbow else no_law(analysis)
+
+
+def no_elbows(analysis: Analysis) -> str:
+    """Why no exponent of the elbows can be concluded; empty where one can.
+
+    An elbow is the end of an early law. There has to be one (`no_law`), and at least three of the P
+    whose elbows are used have to show it before.
+    """
+    against, unseen = no_law(analysis), _kinds(analysis).get(Kind.EARLY_LAW_UNSEEN, ())
+    if against or not unseen:
         return against
-    unseen = flags.get(Kind.EARLY_LAW_UNSEEN, ())
-    if unseen and analysis.settings["gamma_2_of"] == "elbows":
-        table = analysis.optima
-        used = np.isfinite(table["log_elbow"]) & (table["P"] >= analysis.settings["gamma_2_from"])
-        with_elbow = table.loc[used, "P"].tolist()
-        if _seen(with_elbow, unseen) < FEWEST_SEEN:
-            return _too_few(with_elbow, unseen, "whose elbows it is made with")
+    table, first = analysis.optima, analysis.settings["gamma_2_from"] or 0
+    with_elbow = table.loc[np.isfinite(table["log_elbow"]) & (table["P"] >= first), "P"].tolist()
+    if _seen(with_elbow, unseen) < FEWEST_SEEN:
+        return _too_few(with_elbow, unseen, "whose elbows are used")
     return ""
 
 
@@ -221,10 +229,10 @@ def _seen(P: list[float], unseen: tuple[float, ...]) -> int:
 
 
 def _too_few(P: list[float], unseen: tuple[float, ...], which: str) -> str:
-    number_seen = f"only {count}" if (count := _seen(P, unseen)) else "none"
+    count_seen = f"only {many}" if (many := _seen(P, unseen)) else "none"
     return (
-        f"the early law is seen at {number_seen} of the {len(P)} P {which}, and at least {FEWEST_SEEN} "
-        "are needed"
+        f"the early law is seen at {count_seen} of the {len(P)} P {which}, "
+        f"and at least {FEWEST_SEEN} are needed"
     )
 
 

@@ -20,6 +20,7 @@ from deepnorm.figures import (
     exponents,
     fits,
     panels,
+    phase_diagram,
     style,
 )
 from replica import scaling
@@ -82,7 +83,7 @@ def drawings(usual):
 # ------------------------------------------------------------------- they can be read
 
 WHICH = [
-    *((name, "one") for name in (*SCRIPTS, "choices", "sketch")),
+    *((name, "one") for name in (*SCRIPTS, "choices", "phase_diagram", "sketch")),
     ("curves", "five"),
     ("fits", "five"),
     *(slow((name, "five")) for name in ("collapse", "exponents", "combined")),
@@ -96,7 +97,8 @@ def test_a_figure_can_be_read(usual, found, which):
         if name == "sketch":
             figure = combined.sketch()
         else:
-            script = {**SCRIPTS, "choices": choices}[name]
+            others = {"choices": choices, "phase_diagram": phase_diagram}
+            script = {**SCRIPTS, **others}[name]
             figure = script.draw(usual if many == "one" else found)
         figure.draw_without_rendering()
     assert figure.get_size_inches()[0] == style.FULL
@@ -258,6 +260,79 @@ def test_the_papers_sketch_has_its_plateaus_and_thresholds():
     assert r"$P_+$ = $1.5\times10^{6}$" in written
     for part in ("gamma_1 = 0.6", "k1 = 50", "q1 = 0.01", "gamma_2 = 1", "q2 = 1000", "not fitted"):
         assert part in combined.sketch_caption()
+
+
+def with_pair(analysis, gamma_1, gamma_2, error=1e-6, systematic=0.0):
+    """The analysis with another pair of exponents, as concluded."""
+    pair = [
+        scaling.Estimate(value, error, value - 2 * error, value + 2 * error, systematic)
+        for value in (gamma_1, gamma_2)
+    ]
+    covariance = analysis.covariance.copy()
+    covariance.loc[["gamma_1", "gamma_2"], ["gamma_1", "gamma_2"]] = np.diag([error**2, error**2])
+    return replace(analysis, gamma_1=pair[0], gamma_2=pair[1], covariance=covariance, flags=())
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ((0.3, 0.9), "where the product law must hold, with probability above 0.99"),
+        ((1.5, 0.3), "where the product law must hold, with probability above 0.99"),
+        ((1.5, 0.7), "where the product law fails (1/2 < r < 1, a > 2:"),
+        ((0.3, 4.0), "outside of what any spectrum gives (gamma_2 is too large"),
+        ((1.5, 0.4), "outside of what any spectrum gives (gamma_2 lies in the gap"),
+    ],
+)
+def test_a_pair_is_told_where_it_lies(usual, pair, said):
+    analysis = with_pair(usual, *pair)
+    assert phase_diagram.finding(analysis).startswith(f"The pair lies {said}")
+    assert ("Inputs with" in phase_diagram.caption(analysis)) == ("outside" not in said)
+    on_the_edge = with_pair(usual, *pair, error=0.0, systematic=3.0)
+    assert "above 0.99" not in phase_diagram.finding(on_the_edge)
+
+
+def test_a_pair_and_its_ellipse_are_drawn(usual):
+    analysis = with_pair(usual, 0.3, 0.9, error=0.02, systematic=0.05)
+    with style.context():
+        points, paths = drawn(phase_diagram.draw(analysis))
+    assert contains(points, [[0.3, 0.9]])
+    spans = sorted(np.ptp(xy[:, 0]) for xy in paths if len(xy) == 400)
+    # 95% of a normal pair lie within chi2(2) < 5.991
+    assert spans == pytest.approx(2 * math.sqrt(5.991) * np.array([0.02, 0.053852]), rel=1e-3)
+    product = next(xy for xy in paths if len(xy) > 400)
+    assert product.prod(axis=1) == pytest.approx(0.27)
+
+
+@pytest.mark.parametrize("name", ["gamma_1", "gamma_2"])
+def test_without_a_pair_there_is_no_phase_diagram(usual, found, name):
+    assert phase_diagram.has_pair(with_pair(usual, 0.3, 0.9))
+    assert not phase_diagram.has_pair(found["two values of P"])
+    assert not phase_diagram.has_pair(found["no minimum"])  # made with elbows
+    poor = replace(with_pair(usual, 0.3, 0.9), flags=(scaling.Flag(scaling.Kind.POOR_LAW, "so"),))
+    assert not phase_diagram.has_pair(poor)
+    rising = replace(usual, flags=(), **{name: replace(usual.gamma_2, value=-0.1)})
+    assert not phase_diagram.has_pair(rising)
+    with pytest.raises(ValueError, match="`analysis` must have concluded a positive gamma_1"):
+        phase_diagram.draw(rising)
+
+
+@pytest.mark.parametrize("script", [curves, collapse, fits, exponents, combined, choices])
+def test_every_kind_of_analysis_has_a_finding_and_words_for_what_is_seen(found, script):
+    for analysis in found.values():
+        told = script.finding(analysis), script.caption(analysis), script.alt(analysis)
+        assert len(set(told)) == 3
+        for sentence in told:
+            assert sentence.endswith(".")
+            assert not {"nan", "inf", "None"} & set(sentence.replace("(", " ").split())
+
+
+def test_no_prediction_is_drawn_where_there_is_none(usual):
+    poor = replace(usual, flags=(scaling.Flag(scaling.Kind.POOR_LAW, "so"),))
+    legend = words_of(exponents, poor)
+    assert not any("predicted" in text or "eq. (6)" in text for text in legend)
+    assert any("predicted" in text for text in words_of(exponents, replace(usual, flags=())))
+    assert "dashed" not in exponents.caption(poor).lower()
+    assert exponents.finding(poor).startswith("Only the measured exponent can be concluded")
 
 
 # ------------------------------------------------------------------- axes of any range

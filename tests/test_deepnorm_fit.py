@@ -17,10 +17,10 @@ from click.testing import CliRunner
 from deepnorm import words
 from deepnorm.cli import main
 from deepnorm.cli.fit import _cells
-from deepnorm.figures import style
+from deepnorm.figures import phase_diagram, style
 from deepnorm.report import export, statements
 from deepnorm.report import page as report
-from deepnorm.verdict import verdict
+from deepnorm.verdict import NO_RANGE, power_of_P, verdict
 from replica import scaling
 from replica.common import files
 
@@ -410,7 +410,8 @@ def test_the_report_holds_every_number_and_figure(page, analysis):
         assert " ".join(line.split()) in page.text
     for choice in analysis.choices["choice"]:
         assert " ".join(choice.split()) in page.text
-    assert page.tags.count("img") == 5 + (analysis.regimes is not None)
+    pair, law = phase_diagram.has_pair(analysis), not power_of_P(analysis).startswith(NO_RANGE)
+    assert page.tags.count("img") == 5 + pair + law
     assert "A sweep <of> 5 & 4" in page.text
     assert "deepnorm fit" in page.text
     for name in ("replica-learning", "numpy", "scipy", "pandas"):
@@ -534,7 +535,7 @@ def test_what_is_no_prediction_is_struck_out_and_in_brackets(analysis, folder, m
     poor = replace(analysis, flags=(scaling.Flag(scaling.Kind.POOR_LAW, "so"),))
     text = report.render(poor, title="none", source="nowhere")
     struck = re.findall(r'<tr class="numbers undone"><td>(.*?)</td>', text)
-    assert struck == [report.SYMBOLS["gamma_pred"]]
+    assert struck == [report.SYMBOLS[name] for name in ("gamma_1", "gamma_pred", "gamma_2_elbow")]
     assert "no prediction: no window holds" in text
     row = statements.exponents(poor)[2]
     assert _cells(row)[:2] == ("gamma_pred", f"({row.value})")

@@ -107,7 +107,7 @@ def test_elbows_before_which_the_law_was_not_seen_make_no_prediction(clean):
     optima = clean.optima.assign(log_elbow=[1.0, 2.0, 3.0, 4.0, math.nan])
     elbows = replace(clean, optima=optima, settings=by_elbows(clean))
     few = flagged(elbows, Kind.EARLY_LAW_UNSEEN, Kind.BY_ELBOWS, P=P[:2])
-    assert "at only 2 of the 4 P whose elbows it is made with" in no_prediction(few)
+    assert "at only 2 of the 4 P whose elbows are used" in no_prediction(few)
     assert verdict(few).conclusion is Conclusion.MEASURED
     assert no_prediction(replace(few, settings=clean.settings)) == ""
     enough = flagged(elbows, Kind.EARLY_LAW_UNSEEN, P=P[:1])
@@ -153,9 +153,10 @@ def test_minima_at_the_end_of_training_are_not_called_optima(clean):
 
 def test_the_row_of_a_prediction_that_is_none_does_not_stand(clean):
     rows = {row.name: row for row in statements.exponents(flagged(clean, Kind.POOR_LAW))}
-    assert not rows["gamma_pred"].stands
     assert rows["gamma_pred"].statement.startswith("no prediction: no window holds")
-    assert all(row.stands for name, row in rows.items() if name != "gamma_pred")
+    assert rows["gamma_1"].statement.startswith("nothing can be concluded: no window holds")
+    struck = {name for name, row in rows.items() if not row.stands}
+    assert struck == {"gamma_1", "gamma_pred", "gamma_2_elbow"}
     assert all(row.stands for row in statements.exponents(clean))
 
 

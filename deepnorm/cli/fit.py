@@ -309,9 +309,8 @@ def _print(analysis: Analysis, path: str) -> None:
         [_cells(r) for r in rows],
         wrapped=("law",),
     )
-    for row in rows:
-        if not row.stands:
-            say(f"({row.name}) in brackets: {row.statement}")
+    for reason in dict.fromkeys(row.statement for row in rows if not row.stands):
+        say(f"in brackets: {reason}")
     say("")
     table(
         console,

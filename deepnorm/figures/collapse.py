@@ -115,11 +115,11 @@ TOGETHER = 2.0
 
 
 def finding(analysis: Analysis, unit: str = "optimum") -> str:
-    """What rescaling does to the curves, in a sentence."""
+    """Whether the curves fall on one another, and what rescaling does to them."""
     found = _found(analysis, unit)
     after, before = found.rms, found.rms_raw
     if not (np.isfinite(after) and np.isfinite(before)):
-        return f"Whether the curves fall on one another in units of their {unit} is not known."
+        return f"{found.sentence}."
     how = "brings the curves together"
     if after >= before:
         how = "does not bring the curves together"
@@ -128,8 +128,8 @@ def finding(analysis: Analysis, unit: str = "optimum") -> str:
     at_end = unit == "optimum" and analysis.optima["at_end"].all()
     point = "the end of training, since there is no minimum before," if at_end else f"the {unit}"
     return (
-        f"Dividing by {point} {how}: their distance in ln(error) goes from {_short(before)} to "
-        f"{_short(after)} rms."
+        f"{found.sentence}. Dividing by {point} {how}: their distance in ln(error) goes from "
+        f"{_short(before)} to {_short(after)} rms."
     )
 
 

@@ -11,7 +11,7 @@ from deepnorm.figures import panels, style
 from deepnorm.figures.collapse import rescaled
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
-from deepnorm.verdict import number
+from deepnorm.verdict import no_elbows, number
 from replica.scaling import Analysis, Estimate
 
 __all__ = ["alt", "caption", "draw", "finding"]
@@ -112,8 +112,9 @@ def finding(analysis: Analysis) -> str:
     """How the norm at the minimum, or at the elbow, grows with P, in a sentence."""
     slope, by_elbow = _slope(analysis), analysis.settings["gamma_2_of"] == "elbows"
     what = "the elbow" if by_elbow else "the minimum"
-    if slope.reason or not np.isfinite(slope.value):
-        why = slope.reason or "it has no value"
+    why = slope.reason or (no_elbows(analysis) if by_elbow else "")
+    if why or not np.isfinite(slope.value):
+        why = why or "it has no value"
         return f"How the norm at {what} grows with P cannot be concluded: {why}."
     if slope.low <= 0 <= slope.high:
         return f"The norm at {what} shows no growth with P: its exponent is {number(slope)}."

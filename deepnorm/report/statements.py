@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepnorm.tables import rows
-from deepnorm.verdict import no_prediction, power_of_P
+from deepnorm.verdict import no_elbows, no_law, no_prediction, power_of_P
 from deepnorm.words import places, power_of_ten, rounded
 
 if TYPE_CHECKING:
@@ -66,19 +66,25 @@ def headline(analysis: Analysis) -> str:
 def exponents(analysis: Analysis) -> list[Row]:
     """The exponents in the order of `MEANINGS`."""
     found = [_row(name, getattr(analysis, name)) for name in MEANINGS]
-    against = no_prediction(analysis)
-    if against and not analysis.gamma_pred.reason:
-        found = [
-            replace(r, statement=f"no prediction: {against}", stands=False)
-            if r.name == "gamma_pred"
-            else r
-            for r in found
-        ]
+    against = {
+        "gamma_1": no_law(analysis),
+        "gamma_pred": no_prediction(analysis),
+        "gamma_2_elbow": no_elbows(analysis),
+    }
+    found = [_struck(row, against.get(row.name, "")) for row in found]
     if analysis.settings["gamma_2_of"] == "elbows":
         return [
             replace(r, law="gamma_1 gamma_2_elbow") if r.name == "gamma_pred" else r for r in found
         ]
     return found
+
+
+def _struck(row: Row, against: str) -> Row:
+    """The row, with what speaks against a value that it has."""
+    if not against or row.value == "-":
+        return row
+    what = "no prediction" if row.name == "gamma_pred" else "nothing can be concluded"
+    return replace(row, statement=f"{what}: {against}", stands=False)
 
 
 def _row(name: str, estimate: Estimate) -> Row:
@@ -168,10 +174,10 @@ def forecast(analysis: Analysis) -> list[dict[str, str]]:
 
 
 def laws(analysis: Analysis) -> list[str]:
-    """Collapse, thresholds and forecast, a line each."""
+    """Collapse, the range of the power of P, and forecast, a line each."""
     lines = [
-        f"collapse of P >= {found.from_P:g} in units of the {unit}: S = {found.quality:.3g}, rms = "
-        f"{found.rms:.2g}" + _raw(found)
+        f"{found.sentence} (P >= {found.from_P:g} in units of the {unit}: S = "
+        f"{found.quality:.3g}, rms = {found.rms:.2g}{_raw(found)})"
         for unit, found in (("optimum", analysis.collapse), ("elbow", analysis.collapse_elbow))
         if found is not None and math.isfinite(found.rms)
     ]
@@ -190,7 +196,7 @@ def _raw(found: Collapse) -> str:
     """What the curves were before rescaling, where they can be compared at all."""
     if not math.isfinite(found.rms_raw):
         return ""
-    return f" (not rescaled: {found.quality_raw:.3g}, {found.rms_raw:.2g})"
+    return f"; not rescaled {found.quality_raw:.3g}, {found.rms_raw:.2g}"
 
 
 def _error(value: float) -> str:
