@@ -280,7 +280,7 @@ def with_pair(analysis, gamma_1, gamma_2, error=1e-6, systematic=0.0):
         ((1.5, 0.3), "where the product law must hold, with probability above 0.99"),
         ((1.5, 0.7), "where the product law fails (1/2 < r < 1, a > 2:"),
         ((0.3, 4.0), "outside of what any spectrum gives (gamma_2 is too large"),
-        ((1.5, 0.4), "outside of what any spectrum gives (gamma_2 lies in the gap"),
+        ((1.5, 0.45), "outside of what any spectrum gives (gamma_2 lies in the gap"),
     ],
 )
 def test_a_pair_is_told_where_it_lies(usual, pair, said):
