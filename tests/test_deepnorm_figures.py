@@ -326,6 +326,20 @@ def test_every_kind_of_analysis_has_a_finding_and_words_for_what_is_seen(found, 
             assert not {"nan", "inf", "None"} & set(sentence.replace("(", " ").split())
 
 
+def test_what_cannot_be_concluded_is_neither_drawn_nor_written(found):
+    never = found["no minimum"]
+    P = tuple(never.optima["P"].tolist())
+    unseen = replace(never, flags=(scaling.Flag(scaling.Kind.EARLY_LAW_UNSEEN, "so", P),))
+    assert "fit and its band" in words_of(fits, replace(never, flags=()))
+    assert "fit and its band" not in words_of(fits, unseen)
+    with style.context():
+        for script, symbols in ((curves, 1), (fits, 2)):
+            texts = [text.get_text() for text in script.draw(unseen).findobj(Text)]
+            assert sum("nothing can be concluded" in text for text in texts) == symbols
+    assert fits.finding(unseen).startswith("How the norm at the elbow grows with P cannot be")
+    assert curves.finding(unseen).startswith("No early law of these curves can be concluded")
+
+
 def test_no_prediction_is_drawn_where_there_is_none(usual):
     poor = replace(usual, flags=(scaling.Flag(scaling.Kind.POOR_LAW, "so"),))
     legend = words_of(exponents, poor)

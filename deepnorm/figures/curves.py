@@ -69,7 +69,7 @@ def _panel(axes: Axes, analysis: Analysis, convention: str) -> None:
     panels.norm_scale(axes.xaxis, np.concatenate([m.log_norm for m in analysis.means]) / LN10)
     panels.log_scale(axes.yaxis, np.concatenate([m.error for m in analysis.means]))
     axes.set(xlabel=panels.norm_label(convention), ylabel=r"test error $\epsilon$")
-    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1))
+    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))
 
 
 def finding(analysis: Analysis) -> str:

@@ -244,9 +244,12 @@ def power_law(
     return line, np.hypot(slope_error * (at - centre), NORMAL_95 * height_error)
 
 
-def exponent(symbol: str, estimate: Estimate) -> str:
-    """An exponent with its errors for a panel, statistical and systematic."""
-    if math.isnan(estimate.value):
+def exponent(symbol: str, estimate: Estimate, against: str = "") -> str:
+    """An exponent with its errors for a panel, statistical and systematic; or what is said of none.
+
+    ``against`` is what speaks against a value that there is.
+    """
+    if against or math.isnan(estimate.value):
         return f"${symbol}$: nothing can be concluded"
     number = quoted(estimate.value, estimate.error, estimate.systematic)
     return f"${symbol} = {number}$".replace("±", r"\pm")
