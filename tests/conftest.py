@@ -60,6 +60,7 @@ LONGEST = (
     "test_deepnorm_commands.py",
     "test_highprecision.py",
     "test_deepnorm_fit.py",
+    "test_deepnorm_report.py",
     "test_common_compiled.py",
 )
 

@@ -20,6 +20,7 @@ from deepnorm.figures import (
     exponents,
     fits,
     panels,
+    phase_diagram,
     style,
 )
 from replica import scaling
@@ -82,7 +83,7 @@ def drawings(usual):
 # ------------------------------------------------------------------- they can be read
 
 WHICH = [
-    *((name, "one") for name in (*SCRIPTS, "choices", "sketch")),
+    *((name, "one") for name in (*SCRIPTS, "choices", "phase_diagram", "sketch")),
     ("curves", "five"),
     ("fits", "five"),
     *(slow((name, "five")) for name in ("collapse", "exponents", "combined")),
@@ -96,7 +97,8 @@ def test_a_figure_can_be_read(usual, found, which):
         if name == "sketch":
             figure = combined.sketch()
         else:
-            script = {**SCRIPTS, "choices": choices}[name]
+            others = {"choices": choices, "phase_diagram": phase_diagram}
+            script = {**SCRIPTS, **others}[name]
             figure = script.draw(usual if many == "one" else found)
         figure.draw_without_rendering()
     assert figure.get_size_inches()[0] == style.FULL
@@ -258,6 +260,39 @@ def test_the_papers_sketch_has_its_plateaus_and_thresholds():
     assert r"$P_+$ = $1.5\times10^{6}$" in written
     for part in ("gamma_1 = 0.6", "k1 = 50", "q1 = 0.01", "gamma_2 = 1", "q2 = 1000", "not fitted"):
         assert part in combined.sketch_caption()
+
+
+@pytest.mark.parametrize("script", [curves, collapse, fits, exponents, combined, choices])
+def test_every_kind_of_analysis_has_a_finding_and_words_for_what_is_seen(found, script):
+    for analysis in found.values():
+        told = script.finding(analysis), script.caption(analysis), script.alt(analysis)
+        assert len(set(told)) == 3
+        for sentence in told:
+            assert sentence.endswith(".")
+            assert not {"nan", "inf", "None"} & set(sentence.replace("(", " ").split())
+
+
+def test_what_cannot_be_concluded_is_neither_drawn_nor_written(found):
+    never = found["no minimum"]
+    P = tuple(never.optima["P"].tolist())
+    unseen = replace(never, flags=(scaling.Flag(scaling.Kind.EARLY_LAW_UNSEEN, "so", P),))
+    assert "fit and its band" in words_of(fits, replace(never, flags=()))
+    assert "fit and its band" not in words_of(fits, unseen)
+    with style.context():
+        for script, symbols in ((curves, 1), (fits, 2)):
+            texts = [text.get_text() for text in script.draw(unseen).findobj(Text)]
+            assert sum("nothing can be concluded" in text for text in texts) == symbols
+    assert fits.finding(unseen).startswith("How the norm at the elbow grows with P cannot be")
+    assert curves.finding(unseen).startswith("No early law of these curves can be concluded")
+
+
+def test_no_prediction_is_drawn_where_there_is_none(usual):
+    poor = replace(usual, flags=(scaling.Flag(scaling.Kind.POOR_LAW, "so"),))
+    legend = words_of(exponents, poor)
+    assert not any("predicted" in text or "eq. (6)" in text for text in legend)
+    assert any("predicted" in text for text in words_of(exponents, replace(usual, flags=())))
+    assert "dashed" not in exponents.caption(poor).lower()
+    assert exponents.finding(poor).startswith("Only the measured exponent can be concluded")
 
 
 # ------------------------------------------------------------------- axes of any range

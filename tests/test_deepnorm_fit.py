@@ -1,6 +1,5 @@
-"""`deepnorm fit`: what it prints, writes and refuses; the report is whole and repeatable."""
+"""`deepnorm fit`: what it prints, writes and refuses."""
 
-import html.parser
 import importlib.metadata
 import json
 import math
@@ -8,15 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from deepnorm import words
 from deepnorm.cli import main
-from deepnorm.figures import style
 from deepnorm.report import export, statements
 from deepnorm.report import page as report
 from replica import scaling
@@ -77,13 +73,12 @@ def analysis(csv):
 
 @pytest.fixture(scope="module")
 def fitted(csv, folder):
-    """One run with everything: what it printed, its JSON and its report."""
+    """One run: what it printed, and its JSON."""
     result = run(
         *("fit", csv, "--bootstrap", BOOTSTRAP, "--json", folder / "out.json"),
-        *("--report", folder / "report.html", "--title", "A sweep <of> 5 & 4"),
     )
     assert result.exit_code == 0, result.output
-    return result, strict_json((folder / "out.json").read_text()), folder / "report.html"
+    return result, strict_json((folder / "out.json").read_text())
 
 
 # ------------------------------------------------------------------------------ the JSON
@@ -350,183 +345,6 @@ def test_version_and_module():
     assert done.stdout == f"deepnorm, version {version}\n"
 
 
-# ------------------------------------------------------------------------------ the report
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser would load, and the tags that are open."""
-
-    VOID = ("meta", "img", "br")
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.loads, self.open, self.words = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.loads += [value for name, value in attributes if name in ("src", "href", "srcset")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join("".join(self.words).split())
-
-
-@pytest.fixture(scope="module")
-def page(fitted):
-    return Page(fitted[2].read_text(encoding="utf-8"))
-
-
-def test_the_report_loads_nothing_and_is_small(page, fitted):
-    assert page.loads
-    assert all(uri.startswith(("data:image/", "#")) for uri in page.loads)
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    text = fitted[2].read_text(encoding="utf-8")
-    assert "url(" not in text
-    assert "@import" not in text
-    assert len(text) < 3e6
-
-
-def test_the_report_holds_every_number_and_figure(page, analysis):
-    for row in statements.exponents(analysis):
-        for part in (row.value, row.error, row.interval, row.systematic, row.statement):
-            assert part in page.text
-    for row in statements.optima(analysis):
-        assert row["eps_opt"] in page.text
-        assert words.plain(row["lam_opt"]) in page.text
-    for line in (*statements.laws(analysis), *statements.standing_out(analysis)):
-        assert " ".join(line.split()) in page.text
-    for choice in analysis.choices["choice"]:
-        assert " ".join(choice.split()) in page.text
-    assert page.tags.count("img") == 5 + (analysis.regimes is not None)
-    assert "A sweep <of> 5 & 4" in page.text
-    assert "deepnorm fit" in page.text
-    for name in ("replica-learning", "numpy", "scipy", "pandas"):
-        assert f"{name} {importlib.metadata.version(name)}" in page.text
-    assert re.search("SHA-256 [0-9a-f]{64}", page.text)
-
-
-def test_the_same_analysis_gives_the_same_page(analysis, fitted, page):
-    parts = re.search("How to repeat this (.*) Input: (.*) Python 3", page.text)
-    command, source = parts.groups()
-    again = report.render(analysis, title="A sweep <of> 5 & 4", source=source, command=command)
-    assert again == fitted[2].read_text(encoding="utf-8")
-
-
-def test_large_drawings_become_pixels(monkeypatch):
-    figure = style.canvas(1, 1)
-    assert report._uri(figure).startswith("data:image/svg+xml;base64,")
-    monkeypatch.setattr(report, "LARGEST_SVG", 0)
-    assert report._uri(figure).startswith("data:image/png;base64,")
-
-
-# ------------------------------------------------------------------------------- the words
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "printed"),
-    [
-        (0.20968, 0.01143, ("0.210", "0.011")),
-        (0.2097, 0.0996, ("0.21", "0.10")),
-        (39.7, 14.2, ("40", "14")),
-        (1234.5, 678.0, ("1230", "680")),
-        (-0.5, 0.25, ("-0.50", "0.25")),
-        (0.123456, math.nan, ("0.1235", "-")),
-        (0.123456, 0.0, ("0.1235", "-")),
-        (math.nan, math.nan, ("-", "-")),
-    ],
-)
-def test_values_have_the_digits_that_their_error_bears(value, error, printed):
-    assert words.rounded(value, error) == printed
-
-
-@pytest.mark.parametrize(
-    ("number", "printed"),
-    [
-        (("2.16", 0), "2.16"),
-        (("1.00", 1), "10.0"),
-        (("9.99", 3), "9990"),
-        (("1.00", -3), "0.00100"),
-        (("1.00", 4), None),
-        (("9.99", -4), None),
-    ],
-)
-def test_numbers_that_are_neither_large_nor_small_are_written_out(number, printed):
-    assert words.plain(number) == printed
-
-
-@pytest.mark.parametrize(
-    ("gap", "distance", "systematic", "covered"),
-    [
-        (0.0062, 2.5, (0.0069, 0.001), True),
-        (-0.0062, -2.5, (0.0069, math.nan), True),
-        (0.0062, 2.5, (0.001, math.nan), False),
-        (0.0062, 2.5, (math.nan, math.nan), False),
-        (0.0062, 0.5, (0.0069, 0.001), False),  # the statistical error suffices
-        (0.0062, math.nan, (0.0069, 0.001), False),
-    ],
-)
-def test_a_systematic_error_covers_what_is_within_it(gap, distance, systematic, covered):
-    assert words.covered(gap, distance, *systematic) is covered
-
-
-def test_a_difference_within_the_systematic_error_says_so(analysis):
-    wide = replace(analysis, gamma_pred=replace(analysis.gamma_pred, systematic=1.0))
-    apart = replace(wide, difference=2.5)
-    assert statements.difference(apart) == (
-        "2.5 statistical standard errors (within the systematic error)"
-    )
-    assert statements.difference(replace(wide, difference=0.5)) == "0.5 statistical standard errors"
-    assert statements.difference(replace(wide, difference=math.nan)) == ""
-
-
-def test_what_is_no_number_is_a_dash_or_left_out(analysis):
-    table = analysis.optima.assign(log_elbow=math.nan, log_elbow_error=0.7)
-    table["log_lam_opt_error"] = 8.9e-16
-    empty = replace(analysis.collapse, quality=math.nan, rms=math.nan, from_P=math.nan)
-    estimate = replace(analysis.gamma_2, value=math.nan, systematic=0.1)
-    bare = replace(analysis, optima=table, collapse=empty, collapse_elbow=None, gamma_2=estimate)
-    for row in statements.optima(bare):
-        assert (row["lam_error"], row["elbow"], row["elbow_error"]) == ("-", None, "-")
-    row = statements.exponents(bare)[1]
-    assert (row.value, row.error, row.interval, row.systematic) == ("-", "-", "-", "-")
-    assert not any("nan" in line or "collapse" in line for line in statements.laws(bare))
-
-
-def test_columns_of_words_keep_a_width_on_narrow_pages(fitted):
-    text = fitted[2].read_text(encoding="utf-8")
-    style, body = text.split("</style>")
-    # What may break at any letter (code) has no least width of its own.
-    assert re.search(r"code \{[^}]*overflow-wrap: anywhere", style)
-    (width,) = re.findall(r"^\.words \{ min-width: (\d+)rem; \}", style, re.MULTILINE)
-    assert 12 <= int(width) <= 24  # readable, and no wider than a phone's page of 390 px
-    assert ".table { overflow-x: auto;" in style  # where the numbers beside it are reached
-    cells = re.findall(r"<td([^>]*)>((?:(?!</td>).)*)</td>", body, re.DOTALL)
-    broken = [attributes for attributes, content in cells if "<code>" in content]
-    assert broken
-    assert set(broken) == {' class="words"'}
-
-
-def test_the_page_explains_its_words(fitted, page):
-    text = fitted[2].read_text(encoding="utf-8")
-    for name in ("choices", "words"):
-        assert f'href="#{name}"' in text
-        assert text.count(f'id="{name}"') == 1
-    for word in ("elbow", "floor free", "minimum within", "criterion", "drift"):
-        assert f"<dt>{word}" in text
-    assert "dl" in page.tags
-
-
 @pytest.mark.parametrize(
     ("new", "hint"),
     [({"P": "p"}, "if 'p' is `P`, say so: `--map P=p`"), ({"norm": "R"}, "`--map norm=...`")],
@@ -538,17 +356,3 @@ def test_a_hint_in_a_shell_is_one_for_a_shell(folder, new, hint):
     assert result.exit_code == 2
     assert hint in result.stderr
     assert "columns={" not in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("logarithm", "printed"),
-    [
-        (-np.inf, ("0", 0)),
-        (0.0, ("1.00", 0)),
-        (1000.0, ("1.97", 434)),
-        (-1000.0, ("5.08", -435)),
-        (6.9077, ("1.00", 3)),
-    ],
-)
-def test_norms_of_any_size_are_a_mantissa_and_a_power(logarithm, printed):
-    assert words.power_of_ten(logarithm) == printed

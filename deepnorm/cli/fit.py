@@ -32,6 +32,7 @@ from replica.common.terminal import (
 from replica.common.text import printable
 
 if TYPE_CHECKING:
+    from deepnorm.report.statements import Row
     from replica.scaling import Analysis, Curves
 
 __all__ = ["fit"]
@@ -289,6 +290,7 @@ def _source(path: str) -> str:
 def _print(analysis: Analysis, path: str) -> None:
     """Exponents, optima, collapse, thresholds, forecast, and what stands out."""
     from deepnorm.report import statements
+    from deepnorm.verdict import verdict
 
     console = terminal()
 
@@ -296,18 +298,19 @@ def _print(analysis: Analysis, path: str) -> None:
         console.print(printable(text), soft_wrap=True)
 
     how = "the paper's recipe" if analysis.method == "paper" else "windows by rule"
+    say(verdict(analysis).sentence)
+    say("")
     say(f"{_name(path)}: {statements.headline(analysis)}; {how}")
     say("")
     rows = statements.exponents(analysis)
     table(
         console,
         ("", "value", "stat.", "95%", "syst.", "law"),
-        [(r.name, r.value, r.error, r.interval, r.systematic, r.law) for r in rows],
+        [_cells(r) for r in rows],
         wrapped=("law",),
     )
-    apart = statements.difference(analysis)
-    if apart:
-        say(f"gamma_pred and gamma_meas differ by {apart}")
+    for reason in dict.fromkeys(row.statement for row in rows if not row.stands):
+        say(f"in brackets: {reason}")
     say("")
     table(
         console,
@@ -333,6 +336,14 @@ def _print(analysis: Analysis, path: str) -> None:
     say("What stands out, and what cannot be concluded:")
     for line in statements.standing_out(analysis) or ["nothing"]:
         say(f"- {_in_a_shell(line)}")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    """An exponent as a row; in brackets where nothing may rest on it."""
+    numbers = [row.value, row.error, row.interval, row.systematic]
+    if not row.stands:
+        numbers = [f"({number})" for number in numbers]
+    return (row.name, *numbers, row.law)
 
 
 def _power(number: tuple[str, int] | None) -> str:

@@ -9,12 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from deepnorm.figures import panels, style
 from deepnorm.tables import rows
+from deepnorm.verdict import no_prediction
 from replica.scaling import Analysis
 
-__all__ = ["caption", "draw"]
+__all__ = ["alt", "caption", "draw", "finding"]
 
 ADMISSIBLE: style.Style = {"ls": "none", "marker": "o", "ms": 3.0, "color": "#0072B2", "zorder": 4}
 REJECTED: style.Style = {**ADMISSIBLE, "color": "#999999", "mfc": "white", "mew": 0.7, "zorder": 3}
@@ -44,7 +46,8 @@ def draw(analysis: Analysis) -> Figure:
             panel.axvspan(estimate.low, estimate.high, **INTERVAL)
         panel.set(xlabel=f"${symbol}$", ylim=(1.06 * count + 1, -0.06 * count))
         panel.locator_params(axis="x", nbins=4)
-        panel.locator_params(axis="y", integer=True)
+        steps = MaxNLocator(5, integer=True).tick_values(1, max(count, 2))
+        panel.set_yticks([step for step in steps if 1 <= step <= count])
     axes[0].set_ylabel("choice, as in the table")
     axes[2].set_ylabel(r"choice of $\gamma_1$")
     drawn = analysis.choices[analysis.choices["exponent"].isin(list(symbols))]
@@ -83,6 +86,29 @@ def _products(axes: Axes, early: pd.DataFrame, growth: pd.DataFrame) -> int:
                 own = growth.loc[growth["chosen"].astype(bool), "value"]
                 axes.plot(row.value * own, [place] * len(own), **CHOSEN)
     return len(early)
+
+
+def finding(analysis: Analysis) -> str:
+    """What matters more, choices or noise, in a sentence."""
+    told = []
+    names = ["gamma_1", "gamma_2", "gamma_2_elbow", "gamma_meas"]
+    for name in names if no_prediction(analysis) else [*names, "gamma_pred"]:
+        found = getattr(analysis, name)
+        if np.isfinite(found.error) and np.isfinite(found.systematic):
+            told.append(f"{name} by {found.systematic:.2g} (noise: {found.error:.2g})")
+    if not told:
+        return "No exponent has a choice that could have been made otherwise."
+    return f"Other admissible choices move {', '.join(told)}."
+
+
+def alt(analysis: Analysis) -> str:
+    """What is to be seen, for who does not see it."""
+    good = int(analysis.choices["admissible"].sum())
+    return (
+        "Four panels, one for each exponent: a column of points, each the value by one choice, "
+        f"beside a grey strip, the statistical interval; {good} points are filled, the others "
+        "hollow, and a star marks what was chosen."
+    )
 
 
 def caption(analysis: Analysis) -> str:

@@ -15,7 +15,7 @@ from deepnorm.tables import rows
 from replica.common.arguments import InvalidArgument, quoted
 from replica.scaling import Analysis, Collapse
 
-__all__ = ["caption", "draw", "rescaled"]
+__all__ = ["alt", "caption", "draw", "finding", "rescaled"]
 
 MASTER: style.Style = {**style.LIMIT, "zorder": 4}
 LEFT_OUT: style.Style = {"lw": 0.8, "ls": ":"}
@@ -85,7 +85,7 @@ def rescaled(axes: Axes, analysis: Analysis, unit: str = "optimum") -> None:
         axes.plot(x[-1], y[-1], color=colours.to_rgba(np.asarray(mean.P)), **look)
     panels.norm_scale(axes.xaxis, np.concatenate(x))
     panels.log_scale(axes.yaxis, np.concatenate(y))
-    axes.set(xlabel=rf"$\lambda/{symbol}$", ylabel=r"$\epsilon/\epsilon_{\rm opt}$")
+    axes.set(xlabel=rf"norm $\lambda/{symbol}$", ylabel=r"test error $\epsilon/\epsilon_{\rm opt}$")
 
 
 def _panel(axes: Axes, analysis: Analysis, unit: str) -> None:
@@ -96,7 +96,8 @@ def _panel(axes: Axes, analysis: Analysis, unit: str) -> None:
     axes.fill_between(x, found.master["low"].to_numpy(), found.master["high"].to_numpy(), **BAND)
     axes.plot(x, found.master["phi"].to_numpy(), **MASTER)
     if unit == "optimum":
-        axes.plot(0, 1, **panels.STAR)
+        star = panels.AT_END if analysis.optima["at_end"].all() else panels.STAR
+        axes.plot(0, 1, **star)
     panels.remark(
         axes,
         f"$S$ = {_short(found.quality)} ({_short(found.quality_raw)}), "
@@ -107,6 +108,39 @@ def _panel(axes: Axes, analysis: Analysis, unit: str) -> None:
 def _short(value: float) -> str:
     """Two digits, without an exponent."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+#: A distance that rescaling divides by more than this is said to vanish into a collapse: a choice.
+TOGETHER = 2.0
+
+
+def finding(analysis: Analysis, unit: str = "optimum") -> str:
+    """Whether the curves fall on one another, and what rescaling does to them."""
+    found = _found(analysis, unit)
+    after, before = found.rms, found.rms_raw
+    if not (np.isfinite(after) and np.isfinite(before)):
+        return f"{found.sentence}."
+    how = "brings the curves together"
+    if after >= before:
+        how = "does not bring the curves together"
+    elif before < TOGETHER * after:
+        how = "brings the curves somewhat closer"
+    at_end = unit == "optimum" and analysis.optima["at_end"].all()
+    point = "the end of training, since there is no minimum before," if at_end else f"the {unit}"
+    return (
+        f"{found.sentence}. Dividing by {point} {how}: their distance in ln(error) goes from "
+        f"{_short(before)} to {_short(after)} rms."
+    )
+
+
+def alt(analysis: Analysis, unit: str = "optimum") -> str:
+    """What is to be seen, for who does not see it."""
+    shown = int(np.isfinite(analysis.optima[UNITS[unit][1]]).sum())
+    band = ", with a dashed mean curve in a grey band" if len(_found(analysis, unit).master) else ""
+    return (
+        f"{shown} curves, one for each P, drawn over one another in units of their {unit} on "
+        f"logarithmic axes{band}; the finding is how far apart they lie."
+    )
 
 
 def caption(analyses: panels.Analyses, unit: str = "optimum") -> str:

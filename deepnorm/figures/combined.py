@@ -14,9 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import Transform
 
 from deepnorm.figures import panels, style
+from deepnorm.verdict import NO_RANGE, power_of_P, thresholds
 from replica.scaling import Analysis, Regimes
 
-__all__ = ["PAPER", "caption", "draw", "sketch", "sketch_caption"]
+__all__ = ["PAPER", "alt", "caption", "draw", "finding", "sketch", "sketch_caption"]
 
 #: The paper's sketch: k_1 = 50, gamma_1 = 0.6, q_1 = 0.01, k_2 = 1, gamma_2 = 1, q_2 = 1000.
 PAPER = Regimes(
@@ -131,7 +132,7 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
     at_end = table["at_end"].to_numpy()
     axes.plot(P[~at_end], eps[~at_end], **DATA)
     axes.plot(P[at_end], eps[at_end], **AT_END)
-    axes.set(xlabel=r"training examples $P$", ylabel=r"$\epsilon_{\rm opt}$")
+    axes.set(xlabel=r"training examples $P$", ylabel=r"test error $\epsilon_{\rm opt}$")
     ends = np.array([P.min() / BEYOND, P.max() * BEYOND])
     panels.log_scale(axes.xaxis, ends)
     if law is None:
@@ -150,21 +151,41 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
     if law.P_plus_low < right:
         axes.axvspan(max(law.P_plus_low, left), right, **NOT_EXCLUDED)
     axes.set_xlim(left, right)
-    panels.remark(axes, f"{_minus(law)}, {_plus(law)}")
+    if thresholds(law).startswith(NO_RANGE):
+        panels.remark(axes, "no range of a power law")
+    else:
+        panels.remark(axes, ", ".join(filter(None, (_minus(law), _plus(law)))))
 
 
 def _minus(law: Regimes) -> str:
-    """P_-, or its upper limit."""
+    """P_-, or its upper limit; nothing if that is nowhere near."""
     if law.P_minus > 0:
         return f"$P_-$ = {panels.number(law.P_minus)}"
-    return f"$P_-$ < {panels.number(law.P_minus_high)}"
+    return f"$P_-$ < {panels.number(law.P_minus_high)}" if law.P_minus_high > 0 else ""
 
 
 def _plus(law: Regimes) -> str:
-    """P_+, or its lower limit."""
+    """P_+, or its lower limit; nothing if that is nowhere near."""
     if math.isfinite(law.P_plus):
         return f"$P_+$ = {panels.number(law.P_plus)}"
-    return f"$P_+$ > {panels.number(law.P_plus_low)}"
+    finite = math.isfinite(law.P_plus_low)
+    return f"$P_+$ > {panels.number(law.P_plus_low)}" if finite else ""
+
+
+def finding(analysis: Analysis) -> str:
+    """Where the error is a power of P, in a sentence."""
+    said = power_of_P(analysis)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def alt(analysis: Analysis) -> str:
+    """What is to be seen, for who does not see it."""
+    P = analysis.optima["P"]
+    return (
+        f"{len(P)} points, the lowest test error against P from {P.min():g} to {P.max():g}, and a "
+        "curve through them that is drawn well beyond; grey on the left and on the right is where "
+        "it may level off."
+    )
 
 
 def caption(analyses: panels.Analyses) -> str:

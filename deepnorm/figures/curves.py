@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
+from deepnorm.verdict import no_law, number, seen
 from replica.scaling import Analysis
 
-__all__ = ["caption", "draw"]
+__all__ = ["alt", "caption", "draw", "finding"]
 
 ELBOW: style.Style = {
     "ls": "none",
@@ -25,12 +26,15 @@ ELBOW: style.Style = {
 }
 
 
-def draw(analyses: panels.Analyses) -> Figure:
-    """One panel for each analysis: curves, minima, elbows and the early law."""
+def draw(analyses: panels.Analyses, convention: str = "") -> Figure:
+    """One panel for each analysis: curves, minima, elbows and the early law.
+
+    ``convention`` is that of the norm, for the axis; empty where it is not known.
+    """
     found = panels.titled(analyses)
     grid = panels.grid(list(found), 3.8 if len(found) == 1 else 2.65)
     for axes, analysis in zip(grid.axes, found.values(), strict=True):
-        _panel(axes, analysis)
+        _panel(axes, analysis, convention)
     handles = []
     if not all(analysis.optima["at_end"].all() for analysis in found.values()):
         handles.append(Line2D([], [], **panels.STAR, label="minimum"))
@@ -44,7 +48,7 @@ def draw(analyses: panels.Analyses) -> Figure:
     return grid.figure
 
 
-def _panel(axes: Axes, analysis: Analysis) -> None:
+def _panel(axes: Axes, analysis: Analysis, convention: str) -> None:
     """The curves of one analysis."""
     colours = panels.colours(axes, analysis)
     for mean, row in zip(analysis.means, rows(analysis.optima), strict=True):
@@ -64,8 +68,32 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
         axes.plot(x / LN10, analysis.joint.early(x), **style.LIMIT)
     panels.norm_scale(axes.xaxis, np.concatenate([m.log_norm for m in analysis.means]) / LN10)
     panels.log_scale(axes.yaxis, np.concatenate([m.error for m in analysis.means]))
-    axes.set(xlabel=r"norm $\lambda$", ylabel=r"test error $\epsilon$")
-    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1))
+    axes.set(xlabel=panels.norm_label(convention), ylabel=r"test error $\epsilon$")
+    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))
+
+
+def finding(analysis: Analysis) -> str:
+    """What the figure shows, in a sentence."""
+    law, against = analysis.joint, no_law(analysis)
+    if law is None or against or not np.isfinite(analysis.gamma_1.value):
+        return f"No early law of these curves can be concluded: {against or 'none was fitted'}."
+    bends = analysis.optima["log_elbow"].notna().any()
+    until = "up to their elbows" if bends else "up to their minima"
+    floor = f" above a floor of {law.offset:.2g}" if law.offset > 0 else ""
+    but = f", which is {seen(analysis)}" if seen(analysis) else ""
+    return f"Early curves share lam^-{number(analysis.gamma_1)}{floor} {until}{but}."
+
+
+def alt(analysis: Analysis) -> str:
+    """What is to be seen, for who does not see it."""
+    P, at_end = analysis.optima["P"], int(analysis.optima["at_end"].sum())
+    turns = {0: "each ends beyond its minimum, a star", len(P): "each is lowest at its end"}
+    law = "a dashed straight line is their early law; " if analysis.joint is not None else ""
+    return (
+        f"{len(P)} curves on logarithmic axes, test error against norm, one for each P "
+        f"from {P.min():g} (dark) to {P.max():g} (light); {law}"
+        f"{turns.get(at_end, f'{at_end} are lowest at their end, the others have a minimum')}."
+    )
 
 
 def caption(analyses: panels.Analyses) -> str:

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from deepnorm.figures import panels, style
-from deepnorm.words import covered
+from deepnorm.verdict import difference, no_prediction, verdict
 from replica.scaling import Analysis
 
-__all__ = ["caption", "draw"]
+__all__ = ["alt", "caption", "draw", "finding"]
 
 PREDICTED: style.Style = {"color": "#A63C00", "ls": (0, (5, 2)), "lw": 1.2, "zorder": 3}
 PREDICTED_BAND: style.Style = {"color": "#D55E00", "alpha": 0.16, "lw": 0, "zorder": 2}
@@ -39,11 +39,12 @@ def draw(analyses: panels.Analyses) -> Figure:
     if any(np.isfinite(analysis.gamma_meas.value) for analysis in all_of):
         words = r"fit, exponent $\gamma_{\rm meas}$"
         handles.append(Line2D([], [], **panels.MEASURED, label=words))
-    if any(np.isfinite(analysis.gamma_pred.value) for analysis in all_of):
+    if not all(no_prediction(analysis) for analysis in all_of):
         words = r"predicted $\gamma_{\rm pred}=\gamma_1\gamma_2$"
         handles.append(Line2D([], [], **PREDICTED, label=words))
     if any(analysis.forecast is not None for analysis in found.values()):
-        handles.append(Line2D([], [], **COMBINED, label="forecast by eq. (6)"))
+        if not all(no_prediction(analysis) for analysis in all_of):
+            handles.append(Line2D([], [], **COMBINED, label="forecast by eq. (6)"))
         handles.append(Line2D([], [], **DIRECT, label="forecast by the fit"))
     grid.key(handles)
     return grid.figure
@@ -59,19 +60,20 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
     axes.plot(P[~at_end], eps[~at_end], **POINT)
     axes.plot(P[at_end], eps[at_end], **AT_END)
     shown_P, shown = [P], [eps]
+    predicted = not no_prediction(analysis)
     if analysis.forecast is not None:
         future = analysis.forecast.table
         at = future["P"].to_numpy()
         shown_P.append(at)
-        for route, look, place in (("combined", COMBINED, 1 / ASIDE), ("direct", DIRECT, ASIDE)):
+        routes = [("direct", DIRECT, ASIDE)] + [("combined", COMBINED, 1 / ASIDE)] * predicted
+        for route, look, place in routes:
             value, low, high = (future[f"{route}{end}"].to_numpy() for end in ("", "_low", "_high"))
             axes.errorbar(at * place, value, (value - low, high - value), **look, elinewidth=1.0)
             shown += [low[np.isfinite(low) & (low > 0)], high[np.isfinite(high)]]
     fitted = (analysis.settings["gamma_meas_from"] or 0) <= P
-    for slope, look, band in (
-        (analysis.gamma_meas, panels.MEASURED, panels.MEASURED_BAND),
-        (analysis.gamma_pred, PREDICTED, PREDICTED_BAND),
-    ):
+    laws = [(analysis.gamma_meas, panels.MEASURED, panels.MEASURED_BAND)]
+    laws += [(analysis.gamma_pred, PREDICTED, PREDICTED_BAND)] * predicted
+    for slope, look, band in laws:
         if np.isfinite(slope.value):
             x = np.log(np.geomspace(P[fitted].min(), max(ends.max() for ends in shown_P), 50))
             line, half = panels.power_law(
@@ -81,34 +83,57 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
             axes.plot(np.exp(x), np.exp(line), **look)
     panels.log_scale(axes.xaxis, np.concatenate(shown_P))
     panels.log_scale(axes.yaxis, np.concatenate(shown))
-    axes.set(xlabel=r"training examples $P$", ylabel=r"$\epsilon_{\rm opt}$")
+    axes.set(xlabel=r"training examples $P$", ylabel=r"test error $\epsilon_{\rm opt}$")
     lines = [
         panels.exponent(r"\gamma_{\rm meas}", analysis.gamma_meas),
-        panels.exponent(r"\gamma_{\rm pred}", analysis.gamma_pred),
+        panels.exponent(r"\gamma_{\rm pred}", analysis.gamma_pred)
+        if predicted
+        else r"$\gamma_{\rm pred}$: no prediction",
     ]
-    if np.isfinite(analysis.difference):
-        lines.append(f"difference: {abs(analysis.difference):.1f} statistical errors")
-        pair = analysis.gamma_pred, analysis.gamma_meas
-        gap = pair[0].value - pair[1].value
-        if covered(gap, analysis.difference, *(part.systematic for part in pair)):
-            lines.append("(within the systematic error)")
+    lines += filter(None, difference(analysis).split(", "))
     style.note(axes, 0.03, 0.05, "\n".join(lines), linespacing=1.2)
+
+
+def finding(analysis: Analysis) -> str:
+    """What can be concluded: the verdict."""
+    return verdict(analysis).sentence
+
+
+def alt(analysis: Analysis) -> str:
+    """What is to be seen, for who does not see it."""
+    table, future = analysis.optima, analysis.forecast
+    lines = "a solid line, the power law fitted to them"
+    if not no_prediction(analysis):
+        lines += ", and a dashed line of the predicted slope, in shaded bands"
+    beside = "" if future is None else "; symbols beside the last are forecasts"
+    return (
+        f"{len(table)} points on logarithmic axes, the lowest test error against P, from "
+        f"{table['eps_opt'].iloc[0]:.2g} at P = {table['P'].iloc[0]:g} to "
+        f"{table['eps_opt'].iloc[-1]:.2g} at P = {table['P'].iloc[-1]:g}; {lines}{beside}."
+    )
 
 
 def caption(analyses: panels.Analyses) -> str:
     """What is shown."""
     found = panels.titled(analyses)
+    predicted = not all(no_prediction(analysis) for analysis in found.values())
     text = (
         "Test error at the optimum against P (circles, hollow at the end of training), with one "
-        "standard error. Solid: power law fitted to them; dashed: the predicted exponent. Only "
-        "the exponent is predicted, so that its line is drawn through the centre of the same "
-        "points. Bands: 95%, with the systematic errors added in quadrature. Errors of exponents "
-        "are the statistical and the systematic one."
+        "standard error. Solid: power law fitted to them."
+    )
+    if predicted:
+        text += (
+            " Dashed: the predicted exponent; only the exponent is predicted, so that its line is "
+            "drawn through the centre of the same points."
+        )
+    text += (
+        " Bands: 95%, with the systematic errors added in quadrature. Errors of exponents are the "
+        "statistical and the systematic one."
     )
     if any(analysis.forecast is not None for analysis in found.values()):
         text += (
-            " Squares and diamonds, drawn beside their P: forecasts from smaller P with 95% "
-            "intervals, by the combined law with the predicted exponent and by the power law of "
-            "the minima."
+            " Diamonds, drawn beside their P: forecasts from smaller P with 95% intervals by the "
+            "power law of the minima"
         )
+        text += "; squares: by the combined law with the predicted exponent." if predicted else "."
     return text

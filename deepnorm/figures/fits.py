@@ -11,9 +11,10 @@ from deepnorm.figures import panels, style
 from deepnorm.figures.collapse import rescaled
 from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
+from deepnorm.verdict import no_elbows, no_law, number
 from replica.scaling import Analysis, Estimate
 
-__all__ = ["caption", "draw"]
+__all__ = ["alt", "caption", "draw", "finding"]
 
 LOCAL: style.Style = {"color": "black", "ls": (0, (3, 1.5)), "lw": 0.8, "zorder": 4}
 ELBOW: style.Style = {
@@ -46,7 +47,7 @@ def draw(analyses: panels.Analyses) -> Figure:
         handles.append(Line2D([], [], **panels.STAR, label=r"$\lambda_{\rm opt}$"))
     if any(analysis.optima["at_end"].any() for analysis in all_of):
         handles.append(Line2D([], [], **panels.AT_END, label="end of training"))
-    if any(np.isfinite(_slope(analysis).value) for analysis in all_of):
+    if not all(_against(analysis) for analysis in all_of):
         handles.append(Line2D([], [], **panels.MEASURED, label="fit and its band"))
     if any(analysis.optima["log_elbow"].notna().any() for analysis in found.values()):
         handles.append(Line2D([], [], **ELBOW, label=r"$\lambda_{\rm elbow}$"))
@@ -60,7 +61,7 @@ def _local(axes: Axes, analysis: Analysis) -> None:
     for fit in rows(analysis.local_fits):
         x = np.array([fit.log_ratio_low, fit.log_ratio_high])
         axes.plot(x / LN10, np.exp(fit.intercept - fit.gamma * x), **LOCAL)
-    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1))
+    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))
 
 
 def _slope(analysis: Analysis) -> Estimate:
@@ -85,7 +86,7 @@ def _optima(axes: Axes, analysis: Analysis) -> None:
     axes.plot(P[~at_end], y[~at_end] / LN10, **panels.STAR)
     by_elbow = analysis.settings["gamma_2_of"] == "elbows"
     slope = _slope(analysis)
-    if np.isfinite(slope.value):
+    if not _against(analysis):
         if by_elbow:
             y, error = elbow, elbow_error
         fitted = (analysis.settings["gamma_2_from"] <= P) & np.isfinite(y)
@@ -101,9 +102,43 @@ def _optima(axes: Axes, analysis: Analysis) -> None:
     panels.log_scale(axes.xaxis, P)
     shown = np.concatenate([table["log_lam_opt"], elbow[np.isfinite(elbow)]])
     panels.norm_scale(axes.yaxis, shown / LN10)
-    axes.set(xlabel=r"training examples $P$", ylabel=r"$\lambda_{\rm opt}$")
+    elbows = r", $\lambda_{\rm elbow}$" if np.isfinite(elbow).any() else ""
+    axes.set(xlabel=r"training examples $P$", ylabel=rf"norm $\lambda_{{\rm opt}}${elbows}")
     symbol = r"\gamma_2^{\rm elbow}" if by_elbow else r"\gamma_2"
-    panels.remark(axes, panels.exponent(symbol, slope))
+    panels.remark(axes, panels.exponent(symbol, slope, _against(analysis)))
+
+
+def _against(analysis: Analysis) -> str:
+    """Why there is no law to draw; empty where there is one."""
+    slope, by_elbow = _slope(analysis), analysis.settings["gamma_2_of"] == "elbows"
+    why = slope.reason or (no_elbows(analysis) if by_elbow else "")
+    return why or ("" if np.isfinite(slope.value) else "it has no value")
+
+
+def finding(analysis: Analysis) -> str:
+    """How the norm at the minimum, or at the elbow, grows with P, in a sentence."""
+    slope, by_elbow = _slope(analysis), analysis.settings["gamma_2_of"] == "elbows"
+    what = "the elbow" if by_elbow else "the minimum"
+    if why := _against(analysis):
+        return f"How the norm at {what} grows with P cannot be concluded: {why}."
+    if slope.low <= 0 <= slope.high:
+        return f"The norm at {what} shows no growth with P: its exponent is {number(slope)}."
+    instead = "; no law of the minima can be concluded" if by_elbow else ""
+    return f"The norm at {what} goes like P^{number(slope)}{instead}."
+
+
+def alt(analysis: Analysis) -> str:
+    """What is to be seen, for who does not see it."""
+    table = analysis.optima
+    elbows = int(np.isfinite(table["log_elbow"]).sum())
+    count = len(analysis.local_fits)
+    straight = f", {count} of them with a short dashed line along their early part" if count else ""
+    line = "" if _against(analysis) else ", with a line through those that were fitted"
+    squares = f" and {elbows} squares for the elbows" if elbows else ""
+    return (
+        f"Two panels. Left: curves in units of their optimum{straight}. Right: {len(table)} stars "
+        f"for the norm at the minimum against P{squares}, on logarithmic axes{line}."
+    )
 
 
 def caption(analyses: panels.Analyses) -> str:

@@ -17,7 +17,7 @@ from deepnorm.figures.panels import LN10
 from deepnorm.tables import rows
 from replica.common.arguments import InvalidArgument, quoted
 
-__all__ = ["caption", "draw", "draw_on", "normalised"]
+__all__ = ["alt", "caption", "draw", "draw_on", "finding", "normalised"]
 
 Array = NDArray[np.float64]
 
@@ -26,8 +26,10 @@ Array = NDArray[np.float64]
 DRAWN = 5
 #: Width of the smoothing of a density, as part of the distance between the 5% and 95% quantiles.
 SMOOTHING = 0.04
+#: The quantile that counts as the lower edge: a choice.
+EDGE = 0.01
 #: Quantiles whose change with the norm is drawn, and their words.
-LEVELS = {0.5: "median", 0.01: "1% quantile"}
+LEVELS = {0.5: "median", EDGE: "1% quantile"}
 
 
 def normalised(records: pd.DataFrame, convention: str = "eq2") -> pd.DataFrame:
@@ -128,7 +130,7 @@ def draw_on(left: Axes, right: Axes, records: pd.DataFrame, convention: str = "e
         values = table[column].to_numpy()[first:] / unit
         right.plot(log_norm[first:] / LN10, values, color="black", lw=1.1, label=word, **look)
     panels.norm_scale(right.xaxis, log_norm[first:] / LN10)
-    right.set(xlabel=r"norm $\lambda$", ylabel=_units(r"margin$/\lambda$", unit))
+    right.set(xlabel=panels.norm_label(convention), ylabel=_units(r"margin$/\lambda$", unit))
     right.legend()
 
 
@@ -143,17 +145,36 @@ def _units(name: str, unit: float) -> str:
     return rf"{name} ($10^{{{round(np.log10(unit))}}}$)"
 
 
+def finding(records: pd.DataFrame, convention: str = "eq2") -> str:
+    """How the lower edge of the margins moves in units of the norm, in a sentence."""
+    table = normalised(records, convention)
+    chosen = _chosen(table)
+    first, last = (table.iloc[k][EDGE] for k in (chosen[0], chosen[-1]))
+    return (
+        f"As the norm grows the {100 * EDGE:g}% quantile of the margins, in units of the norm, "
+        f"goes from {first:.3g} to {last:.3g}."
+    )
+
+
+def alt(records: pd.DataFrame, convention: str = "eq2") -> str:
+    """What is to be seen, for who does not see it."""
+    count = len(_chosen(normalised(records, convention)))
+    return (
+        f"Two panels. Left: {count} densities of the margins in units of the norm, dark to light "
+        "as it grows. Right: their median and their 1% quantile against the norm."
+    )
+
+
 def caption(records: pd.DataFrame, convention: str = "eq2") -> str:
     """What is shown, with its numbers."""
     table = normalised(records, convention)
     chosen = _chosen(table)
     first, last = table.iloc[chosen[0]], table.iloc[chosen[-1]]
     run: Mapping[str, object] = next(iter(rows(records)))._asdict()
-    edge = 0.01
     return (
         f"Margins f_y - max f_j of the training images in units of the norm ({convention}), for "
         f"{run['model']} on {run['dataset']} with P = {run['P']}, one run (seed {run['seed']}), at "
         f"{len(chosen)} norms (dark to light); densities from the recorded quantiles, smoothed. "
-        f"The median goes from {first[0.5]:.3g} to {last[0.5]:.3g}, the {100 * edge:g}% quantile "
-        f"from {first[edge]:.3g} to {last[edge]:.3g}."
+        f"The median goes from {first[0.5]:.3g} to {last[0.5]:.3g}, the {100 * EDGE:g}% quantile "
+        f"from {first[EDGE]:.3g} to {last[EDGE]:.3g}."
     )

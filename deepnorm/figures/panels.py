@@ -39,6 +39,7 @@ __all__ = [
     "exponent",
     "grid",
     "log_scale",
+    "norm_label",
     "norm_scale",
     "number",
     "power_law",
@@ -139,6 +140,12 @@ def grid(titles: Sequence[str], height: float) -> Grid:
 # --------------------------------------------------------------------------------- axes
 
 
+def norm_label(convention: str = "") -> str:
+    """What an axis of norms says; the convention where it is known."""
+    known = {"": "", "eq2": " (eq. 2)"}.get(convention, f" ({convention})")
+    return rf"norm $\lambda${known}"
+
+
 def norm_scale(axis: XAxis | YAxis, values: Array) -> None:
     """Ticks 10^k on an axis of log10(norm) that shows these values of it."""
     low, high = _widened(values)
@@ -237,9 +244,12 @@ def power_law(
     return line, np.hypot(slope_error * (at - centre), NORMAL_95 * height_error)
 
 
-def exponent(symbol: str, estimate: Estimate) -> str:
-    """An exponent with its errors for a panel, statistical and systematic."""
-    if math.isnan(estimate.value):
+def exponent(symbol: str, estimate: Estimate, against: str = "") -> str:
+    """An exponent with its errors for a panel, statistical and systematic; or what is said of none.
+
+    ``against`` is what speaks against a value that there is.
+    """
+    if against or math.isnan(estimate.value):
         return f"${symbol}$: nothing can be concluded"
     number = quoted(estimate.value, estimate.error, estimate.systematic)
     return f"${symbol} = {number}$".replace("±", r"\pm")

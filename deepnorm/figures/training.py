@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
+from deepnorm.words import plain, power_of_ten
 from replica.common.arguments import InvalidArgument
 from replica.scaling import Curves
 
-__all__ = ["caption", "draw"]
+__all__ = ["alt", "caption", "draw", "finding"]
 
 Array = NDArray[np.float64]
 
 
-def draw(curves: Mapping[str, Curves] | Curves) -> Figure:
-    """One row for each set of curves: test error on the left, norm on the right.
+def draw(curves: Mapping[str, Curves] | Curves, convention: str = "") -> Figure:
+    """One row for each set of curves: test error on the left, norm (of a convention) on the right.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def draw(curves: Mapping[str, Curves] | Curves) -> Figure:
         letter = chr(ord("a") + i)
         style.panel(cells[i, 0], f"{letter}1", title)
         style.panel(cells[i, 1], f"{letter}2", title)
-        _row(cells[i, 0], cells[i, 1], one)
+        _row(cells[i, 0], cells[i, 1], one, convention)
     return figure
 
 
@@ -70,7 +71,7 @@ def averaged(curves: Curves) -> pd.DataFrame:
     return mean[whole.to_numpy()].reset_index()
 
 
-def _row(left: Axes, right: Axes, curves: Curves) -> None:
+def _row(left: Axes, right: Axes, curves: Curves, convention: str) -> None:
     """Error and norm against time."""
     clock = str(_clock(curves))
     table = averaged(curves)
@@ -87,7 +88,7 @@ def _row(left: Axes, right: Axes, curves: Curves) -> None:
     panels.log_scale(left.yaxis, table["test_error"].to_numpy())
     panels.norm_scale(right.yaxis, table["log_norm"].to_numpy() / LN10)
     left.set(ylabel=r"test error $\epsilon$")
-    right.set(ylabel=r"norm $\lambda$")
+    right.set(ylabel=panels.norm_label(convention))
 
 
 def _colours(axes: Axes, P: Array) -> ScalarMappable:
@@ -97,6 +98,32 @@ def _colours(axes: Axes, P: Array) -> ScalarMappable:
     bar.ax.set_xlabel("$P$", labelpad=4)
     panels.label(bar.ax.yaxis, P.min(), P.max())
     return map_
+
+
+def finding(curves: Curves) -> str:
+    """What training ends with, at the smallest and the largest P, in a sentence."""
+    last = averaged(curves).groupby("P").last()
+    (few, first), (many, final) = [(last.index[k], last.iloc[k]) for k in (0, -1)]
+    return (
+        f"Training ends at an error of {first['test_error']:.2g} and a norm of "
+        f"{_norm(first['log_norm'])} for P = {few:g}, of {final['test_error']:.2g} and "
+        f"{_norm(final['log_norm'])} for P = {many:g}."
+    )
+
+
+def _norm(log_norm: float) -> str:
+    """A norm in a sentence."""
+    number = power_of_ten(log_norm)
+    return plain(number) or f"{number[0]}e{number[1]}"
+
+
+def alt(curves: Curves) -> str:
+    """What is to be seen, for who does not see it."""
+    count = curves.table["P"].nunique()
+    return (
+        f"Two panels on logarithmic axes against training time, {count} curves each, one for each "
+        "P: the test error on the left, the norm on the right."
+    )
 
 
 def caption(curves: Mapping[str, Curves] | Curves) -> str:
@@ -110,6 +137,5 @@ def caption(curves: Mapping[str, Curves] | Curves) -> str:
     seeds = f" ({counts[0]} seeds)" if len(counts) == 1 else ""
     return (
         f"Test error (left) and norm (right) against training time, averaged over seeds{seeds} at "
-        "equal times, the norm in its logarithm. The norm is no power of time, and curves of "
-        "different P that agree as functions of the norm do not as functions of time."
+        "equal times, the norm in its logarithm."
     )

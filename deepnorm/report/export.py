@@ -21,7 +21,10 @@ __all__ = ["EXPONENTS", "as_json", "jsonable", "read_optimum"]
 #: The estimates of an analysis, in the order in which they are told.
 EXPONENTS = ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift")
 #: What is told of a collapse.
-COLLAPSE = ("quality", "quality_raw", "rms", "rms_raw", "from_P")
+COLLAPSE = (
+    *("at", "verdict", "sentence", "residual", "residual_raw", "spread"),
+    *("ratio", "ratio_low", "ratio_high", "quality", "quality_raw", "rms", "rms_raw", "from_P"),
+)
 #: Beyond this logarithm exp overflows, and below minus this it is not normal.
 RANGE = 708.0
 

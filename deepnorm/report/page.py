@@ -7,12 +7,13 @@ import importlib.metadata
 import io
 import math
 import platform
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from deepnorm.figures import (
     choices,
@@ -22,18 +23,20 @@ from deepnorm.figures import (
     exponents,
     fits,
     margins,
+    phase_diagram,
     style,
     training,
 )
 from deepnorm.report import statements
-from deepnorm.words import plain, quoted
+from deepnorm.verdict import NO_RANGE, power_of_P, verdict
+from deepnorm.words import plain
 from replica.common.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from replica.scaling import Analysis, Curves, Estimate
+    from replica.scaling import Analysis, Curves
 
 __all__ = ["Training", "render", "write_report"]
 
@@ -74,11 +77,16 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: what it is called, its image as a URI, its caption."""
+    """A figure of the page: its name, its image as a URI, and words.
+
+    ``finding`` says what it shows, ``caption`` how to read it, ``alt`` what is to be seen.
+    """
 
     name: str
     uri: str
+    finding: str
     caption: str
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -151,15 +159,17 @@ def render(
         undefined=StrictUndefined,
     )
     pages.filters["set_norm"] = _norm
+    pages.filters["set_law"] = _law
     return pages.get_template("report.html").render(
         title=title,
         source=source,
         command=command,
         analysis=analysis,
         headline=statements.headline(analysis),
-        verdict=_verdict(analysis),
+        verdict=verdict(analysis).sentence,
         exponents=statements.exponents(analysis),
         symbols=SYMBOLS,
+        quantities=_quantities(training),
         standing_out=statements.standing_out(analysis),
         optima=statements.optima(analysis),
         laws=statements.laws(analysis),
@@ -172,53 +182,35 @@ def render(
     )
 
 
-def _verdict(analysis: Analysis) -> str:
-    """Predicted against measured, in a sentence."""
-    predicted, measured = analysis.gamma_pred, analysis.gamma_meas
-    if predicted.reason or measured.reason:
-        reason = predicted.reason or measured.reason
-        return f"Prediction and measurement cannot be compared: {reason}."
-    apart = statements.difference(analysis)
-    return (
-        f"Predicted {_quoted(predicted)}, measured {_quoted(measured)} (statistical, then "
-        f"systematic errors)" + (f"; they differ by {apart}." if apart else ".")
-    )
-
-
-def _quoted(estimate: Estimate) -> str:
-    return quoted(estimate.value, estimate.error, estimate.systematic)
-
-
 # ------------------------------------------------------------------------------ figures
 
 
 def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]:
     """The figures in order; those that would be empty are left out."""
-    scripts: dict[str, Any] = {
-        "Learning curves": curves,
-        "Collapse": collapse,
-        "Fits": fits,
-        "Predicted against measured": exponents,
-    }
-    if analysis.regimes is not None:
-        scripts["Combined law"] = combined
+    convention = "" if trained is None else trained.convention
     with style.context():
-        for name, script in scripts.items():
-            yield Picture(name, _uri(script.draw(analysis)), script.caption(analysis))
-            if script is collapse and analysis.settings["gamma_2_of"] == "elbows":
-                yield Picture(
-                    "Collapse by the elbows",
-                    _uri(collapse.draw(analysis, "elbow")),
-                    collapse.caption(analysis, "elbow"),
-                )
+        yield _picture("Learning curves", curves, analysis, convention=convention)
+        yield _picture("Collapse", collapse, analysis)
+        if analysis.settings["gamma_2_of"] == "elbows":
+            yield _picture("Collapse by the elbows", collapse, analysis, "elbow")
+        yield _picture("Fits", fits, analysis)
+        yield _picture("Predicted against measured", exponents, analysis)
+        if phase_diagram.has_pair(analysis):
+            yield _picture("Phase diagram", phase_diagram, analysis)
+        if not power_of_P(analysis).startswith(NO_RANGE):
+            yield _picture("Combined law", combined, analysis)
         if trained is not None:
-            time = training.draw(trained.curves), training.caption(trained.curves)
-            yield Picture("Training time", _uri(time[0]), time[1])
+            yield _picture("Training time", training, trained.curves, convention=convention)
             if trained.records is not None:
-                what = trained.records, trained.convention
-                yield Picture("Margins", _uri(margins.draw(*what)), margins.caption(*what))
+                yield _picture("Margins", margins, trained.records, convention)
         if len(analysis.choices):  # last: their table follows
-            yield Picture("Choices", _uri(choices.draw(analysis)), choices.caption(analysis))
+            yield _picture("Choices", choices, analysis)
+
+
+def _picture(name: str, script: Any, *data: Any, **looks: str) -> Picture:
+    """A figure with its words; ``looks`` are of the drawing alone."""
+    uri = _uri(script.draw(*data, **looks))
+    return Picture(name, uri, script.finding(*data), script.caption(*data), script.alt(*data))
 
 
 def _uri(figure: Figure) -> str:
@@ -231,6 +223,36 @@ def _uri(figure: Figure) -> str:
         figure.savefig(image, format="png", dpi=PIXELS)
         kind = "png"
     return f"data:image/{kind};base64,{base64.b64encode(image.getvalue()).decode()}"
+
+
+# -------------------------------------------------------------------------------- words
+
+#: What the letters of the page stand for; the norm is told apart.
+QUANTITIES = {
+    Markup("<i>P</i>"): "number of training examples",
+    Markup("<i>ε</i>"): "test error, the fraction of test examples that are classified wrongly; "
+    "at the optimum, the lowest of a curve",
+}
+
+
+def _quantities(trained: Training | None) -> dict[Markup, str]:
+    """A line for each letter."""
+    what = "norm of the trained network, as the table gives it; its convention is not known here"
+    if trained is not None:
+        name = "eq. (2)" if trained.convention == "eq2" else trained.convention
+        what = f"norm of the trained network by the convention {name}, see docs/norms.md"
+    return {Markup("<i>λ</i>"): what, **QUANTITIES}
+
+
+def _law(sentence: str) -> Markup:
+    """A sentence with its powers set as such, and its errors with their sign."""
+    text = str(escape(sentence)).replace("+-", "±")
+    return Markup(re.sub(r"\b(P|lam)\^(-?\d+(?:\.\d+)?(?: ± \d+(?:\.\d+)?)?)", _power, text))
+
+
+def _power(found: re.Match[str]) -> str:
+    base = {"P": "P", "lam": "λ"}[found[1]]
+    return f"<i>{base}</i><sup>{found[2].replace('-', '−')}</sup>"
 
 
 # ------------------------------------------------------------------------------- tables

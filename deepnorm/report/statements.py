@@ -7,22 +7,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deepnorm.tables import rows
-from deepnorm.words import covered, places, power_of_ten, rounded
+from deepnorm.verdict import no_elbows, no_law, no_prediction, power_of_P
+from deepnorm.words import places, power_of_ten, rounded
 
 if TYPE_CHECKING:
-    from replica.scaling import Analysis, Collapse, Estimate, Regimes
+    from replica.scaling import Analysis, Collapse, Estimate
 
 __all__ = [
     "MEANINGS",
     "Row",
-    "difference",
     "exponents",
     "forecast",
     "headline",
     "laws",
     "optima",
     "standing_out",
-    "thresholds",
 ]
 
 #: Every estimate: the law whose exponent it is, and what that says.
@@ -42,7 +41,7 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Row:
-    """An exponent as it is printed."""
+    """An exponent as it is printed; ``stands`` is false for a value that nothing may rest on."""
 
     name: str
     law: str
@@ -52,6 +51,7 @@ class Row:
     interval: str
     systematic: str
     statement: str
+    stands: bool = True
 
 
 def headline(analysis: Analysis) -> str:
@@ -63,26 +63,28 @@ def headline(analysis: Analysis) -> str:
     return f"{len(P)} values of P from {P.min():g} to {P.max():g}, {curves}"
 
 
-def difference(analysis: Analysis) -> str:
-    """How far prediction and measurement lie apart; empty where there is nothing to compare."""
-    distance, parts = analysis.difference, (analysis.gamma_pred, analysis.gamma_meas)
-    if math.isnan(distance):
-        return ""
-    gap = parts[0].value - parts[1].value
-    text = f"{abs(distance):.2g} statistical standard errors"
-    if covered(gap, distance, *(part.systematic for part in parts)):
-        text += " (within the systematic error)"
-    return text
-
-
 def exponents(analysis: Analysis) -> list[Row]:
     """The exponents in the order of `MEANINGS`."""
     found = [_row(name, getattr(analysis, name)) for name in MEANINGS]
+    against = {
+        "gamma_1": no_law(analysis),
+        "gamma_pred": no_prediction(analysis),
+        "gamma_2_elbow": no_elbows(analysis),
+    }
+    found = [_struck(row, against.get(row.name, "")) for row in found]
     if analysis.settings["gamma_2_of"] == "elbows":
         return [
             replace(r, law="gamma_1 gamma_2_elbow") if r.name == "gamma_pred" else r for r in found
         ]
     return found
+
+
+def _struck(row: Row, against: str) -> Row:
+    """The row, with what speaks against a value that it has."""
+    if not against or row.value == "-":
+        return row
+    what = "no prediction" if row.name == "gamma_pred" else "nothing can be concluded"
+    return replace(row, statement=f"{what}: {against}", stands=False)
 
 
 def _row(name: str, estimate: Estimate) -> Row:
@@ -149,9 +151,12 @@ def optima(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def forecast(analysis: Analysis) -> list[dict[str, str]]:
-    """The forecasts by P, both routes; empty if there is none."""
+    """The forecasts by P, empty if there is none; dashes by eq. (6) where that predicts nothing."""
     if analysis.forecast is None:
         return []
+    by_product = dict.fromkeys(("combined", "combined_interval", "combined_z"), "-")
+    if not no_prediction(analysis):
+        by_product = {}
     return [
         {
             "P": f"{row.P:g}",
@@ -162,44 +167,36 @@ def forecast(analysis: Analysis) -> list[dict[str, str]]:
             "direct": f"{row.direct:.3g}",
             "direct_interval": f"{row.direct_low:.3g} to {row.direct_high:.3g}",
             "direct_z": _short(row.direct_z),
+            **by_product,
         }
         for row in rows(analysis.forecast.table)
     ]
 
 
 def laws(analysis: Analysis) -> list[str]:
-    """Collapse, thresholds and forecast, a line each."""
+    """Collapse, the range of the power of P, and forecast, a line each."""
     lines = [
-        f"collapse of P >= {found.from_P:g} in units of the {unit}: S = {found.quality:.3g}, rms = "
-        f"{found.rms:.2g}" + _raw(found)
+        f"{found.sentence} (P >= {found.from_P:g} in units of the {unit}: S = "
+        f"{found.quality:.3g}, rms = {found.rms:.2g}{_raw(found)})"
         for unit, found in (("optimum", analysis.collapse), ("elbow", analysis.collapse_elbow))
         if found is not None and math.isfinite(found.rms)
     ]
-    if analysis.regimes is not None:
-        lines.append("power law of P between " + " and ".join(thresholds(analysis.regimes)))
-    lines += [
-        f"forecast at P = {row['P']}, measured {row['measured']}: {row['combined']} "
-        f"({row['combined_interval']}) by eq. (6), {row['direct']} ({row['direct_interval']}) "
-        "by the power law of the minima"
-        for row in forecast(analysis)
-    ]
+    lines.append(power_of_P(analysis))
+    for row in forecast(analysis):
+        by_product = f"{row['combined']} ({row['combined_interval']}) by eq. (6), "
+        lines.append(
+            f"forecast at P = {row['P']}, measured {row['measured']}: "
+            f"{'' if no_prediction(analysis) else by_product}{row['direct']} "
+            f"({row['direct_interval']}) by the power law of the minima"
+        )
     return lines
-
-
-def thresholds(regimes: Regimes) -> tuple[str, str]:
-    """``P_-`` and ``P_+``, or their 95% limits."""
-    minus, plus = regimes.P_minus, regimes.P_plus
-    return (
-        f"P_- = {minus:.3g}" if minus > 0 else f"P_- < {regimes.P_minus_high:.3g}",
-        f"P_+ = {plus:.3g}" if math.isfinite(plus) else f"P_+ > {regimes.P_plus_low:.3g}",
-    )
 
 
 def _raw(found: Collapse) -> str:
     """What the curves were before rescaling, where they can be compared at all."""
     if not math.isfinite(found.rms_raw):
         return ""
-    return f" (not rescaled: {found.quality_raw:.3g}, {found.rms_raw:.2g})"
+    return f"; not rescaled {found.quality_raw:.3g}, {found.rms_raw:.2g}"
 
 
 def _error(value: float) -> str:

@@ -4,6 +4,9 @@ Start with `analyse(read_curves("curves.csv"))`. The same fits serve the theory'
 simulated perceptrons and deep networks; they know nothing of where a curve came from.
 """
 
+# Passed on to those who see of `replica` this package only; their page is that of `replica`.
+from replica.exponents import EffectiveSpectrum as EffectiveSpectrum
+from replica.exponents import effective_spectrum as effective_spectrum
 from replica.scaling.analysis import analyse, forecast
 from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves, curves_from_table, read_curves

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from deepnorm.figures.phase_diagram import FAILS, HOLDS, HOLDS_TOO
 from replica import effective_spectrum, scaling_exponents
 from replica.exponents import ISLAND, Regime
 from validation import pairs, style, words
@@ -28,8 +29,6 @@ NAMED = 0.02
 #: Above this probability a pair is said to lie where the product law must hold. A choice: the other
 #: pairs are below 0.6.
 SURE = 0.99
-#: Light colours of regions: where the law must hold (two regimes), and where it does not.
-HOLDS, HOLDS_TOO, FAILS = "#E3EEF8", "#D3E8E0", "#F9E4D9"
 #: A marker for each kind of network, a colour for each verdict.
 MARKERS = {"CNN": "o", "ResNet": "s", "ViT": "^"}
 INSIDE, OUTSIDE = "#0072B2", "#A63C00"
