@@ -19,6 +19,7 @@ from replica.scaling.records import (
     Forecast,
     JointLaw,
     MeanCurve,
+    NormOffset,
     Regimes,
 )
 from replica.scaling.synthetic import SyntheticLaw, synthetic_curves
@@ -35,6 +36,7 @@ __all__ = [
     "JointLaw",
     "Kind",
     "MeanCurve",
+    "NormOffset",
     "PowerLawFit",
     "Regimes",
     "SyntheticLaw",

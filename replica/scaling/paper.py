@@ -155,6 +155,7 @@ def recipe(
         },
         flags=_flags(curves, P, last),
         seeds=pd.DataFrame(columns=list(COLUMNS)),
+        norm_offset=None,
         local_fits=fits,
         samples=None,
         basis=None,

@@ -25,6 +25,7 @@ __all__ = [
     "Forecast",
     "JointLaw",
     "MeanCurve",
+    "NormOffset",
     "Regimes",
     "Samples",
 ]
@@ -284,6 +285,34 @@ class Basis:
 
 
 @dataclass(frozen=True)
+class NormOffset:
+    """The offset lam_0 of the norm in which the early curves are straightest.
+
+    Attributes
+    ----------
+    log_value : float
+        ln(lam_0); -inf where none is better than any.
+    log_low, log_high : float
+        95% profile interval of it, in the window where it is best.
+    gain : float
+        By how much criterion (S7) falls below that of the law in ln(lam).
+    preferred : bool
+        Whether that is more than 6, as for a floor.
+    gamma_1, gamma_2, gamma_pred : float
+        Exponents of the law in lam - lam_0, their product; nan where there are none.
+    """
+
+    log_value: float
+    log_low: float
+    log_high: float
+    gain: float
+    preferred: bool
+    gamma_1: float
+    gamma_2: float
+    gamma_pred: float
+
+
+@dataclass(frozen=True)
 class Analysis:
     """Everything that a set of learning curves says, and what it does not.
 
@@ -336,6 +365,9 @@ class Analysis:
         Seeds unlike the others of their P: `P`, `seed`, `kind`, `used` (whether it takes part),
         `what` was seen, and how far `d_gamma_1`, `d_gamma_2` and `d_gamma_meas` move if it is left
         out, or put in where it was left out.
+    norm_offset : NormOffset or None
+        The offset of the norm in which the early curves are straightest, beside the law in the
+        norm, or in its place; None where it was not asked for or there is no early law.
     local_fits : DataFrame
         A straight line through the early part of each rescaled curve,
         ln(eps/eps_opt) = intercept - gamma ln(lam/lam_opt): `P`, `gamma`, `gamma_error`,
@@ -367,6 +399,7 @@ class Analysis:
     settings: Mapping[str, Any]
     flags: tuple[Flag, ...]
     seeds: pd.DataFrame
+    norm_offset: NormOffset | None
     local_fits: pd.DataFrame
     samples: Samples | None
     basis: Basis | None

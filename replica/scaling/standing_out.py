@@ -11,8 +11,8 @@ from replica.common.arguments import quoted
 from replica.scaling.curves import Curves
 from replica.scaling.exponents import Exponents
 from replica.scaling.flags import Flag, Kind, listed
-from replica.scaling.pipeline import elbows, seen
-from replica.scaling.records import MeanCurve, Regimes
+from replica.scaling.pipeline import BEFORE_ELBOW, elbows, seen
+from replica.scaling.records import MeanCurve, NormOffset, Regimes
 
 __all__ = ["standing_out"]
 
@@ -20,6 +20,8 @@ __all__ = ["standing_out"]
 POOR = 3.0
 #: Standard errors at which a drift, or a disagreement, is spoken of.
 NOTED = 3.0
+#: A straight line over less than this is no power law.
+FEWEST_DECADES = 0.5
 #: So many seeds of a kind are named in a sentence; all are in the table. A choice.
 MOST_SEEDS = 6
 #: What is done with seeds that take part all the same.
@@ -37,6 +39,8 @@ def standing_out(
     means: Sequence[MeanCurve],
     found: Exponents,
     combined: Regimes | None,
+    offset: NormOffset | None,
+    taken: bool,
 ) -> tuple[Flag, ...]:
     """Flags in the order of the steps: the table, the exponents, minima, early law, product."""
     return (
@@ -45,6 +49,7 @@ def standing_out(
         *_not_concluded(found),
         *_of_minima(means, found),
         *_of_early_law(means, found),
+        *_of_offset(offset, taken),
         *_of_product(found),
         *_of_floors(combined),
     )
@@ -152,12 +157,40 @@ def _of_early_law(means: Sequence[MeanCurve], found: Exponents) -> Iterator[Flag
             "them; it is not used",
             guessed,
         )
+    begin = np.maximum(law.start, [m.log_norm[0] for m in means if m.P in law.P])
+    decades = float(np.max(law.elbow - BEFORE_ELBOW / law.rate - begin) / np.log(10))
+    if found.laws[0].bends and decades < FEWEST_DECADES:
+        yield Flag(
+            Kind.SHORT_WINDOW,
+            f"the early law is straight over {max(decades, 0.0):.2g} decades of the norm at most: "
+            "less than half a decade shows no power law",
+        )
     if found.laws[0].window.drift:
         yield Flag(
             Kind.DRIFTING_LAW,
             "the curves share no early law that is the same for all P; gamma_1 is that of a law "
             "that moves with P",
         )
+
+
+def _of_offset(offset: NormOffset | None, taken: bool) -> Iterator[Flag]:
+    """Where norms count from, if not from zero."""
+    if offset is None or not (offset.preferred or taken):
+        return
+    with np.errstate(over="ignore"):
+        value, low, high = np.exp([offset.log_value, offset.log_low, offset.log_high]).tolist()
+    where = f"lam_0 = {value:.4g}"
+    if low < high:
+        where += f" (95%: {low:.3g} to {high:.3g})"
+    if taken:
+        yield Flag(Kind.NORM_OFFSET, f"norms are lam - lam_0 throughout, with {where}")
+        return
+    yield Flag(
+        Kind.NORM_OFFSET,
+        f"the early curves are straighter in lam - lam_0, {where}; criterion (S7) falls by "
+        f"{offset.gain:.3g}; there gamma_1 = {offset.gamma_1:.3g}, gamma_2 = {offset.gamma_2:.3g}, "
+        f'gamma_pred = {offset.gamma_pred:.3g}; norm_offset="yes" takes it',
+    )
 
 
 def _of_product(found: Exponents) -> Iterator[Flag]:
