@@ -1,10 +1,21 @@
 """Seeds unlike the others: each over its own range, the odd ones named, left out, and weighed."""
 
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 from broken_curves import FAULTS, LAW, P
 
-from replica.scaling import analyse, averages, curves_from_table, seeds, synthetic_curves
+from replica.scaling import (
+    Curves,
+    analyse,
+    averages,
+    curves_from_table,
+    forecast,
+    seeds,
+    synthetic_curves,
+)
 
 #: Enough for an error bar to a third.
 FEW = 20
@@ -137,3 +148,47 @@ def test_the_influence_of_a_seed_is_what_leaving_it_out_does():
     # weights and windows are chosen anew there
     assert row["d_gamma_meas"] == pytest.approx(moved, rel=0.5)
     assert abs(moved) > 2 * found.gamma_meas.error
+
+
+# ------------------------------------------------------------------ tables without a norm, losses
+
+
+def test_without_a_norm_the_measured_exponent_and_its_forecast_are_there():
+    curves = curves_from_table(clean().eval("norm = step + 1"))
+    found = analyse(dataclasses.replace(curves, abscissa="step"), bootstrap=FEW)
+    truth = LAW.gamma_1 * LAW.gamma_2
+    assert abs(found.gamma_meas.value - truth) < 4 * found.gamma_meas.error
+    for name in ("gamma_1", "gamma_2", "gamma_pred", "gamma_2_elbow"):
+        assert "the table has no norm" in getattr(found, name).reason
+    ahead = forecast(found, [256_000.0]).table.iloc[0]
+    assert ahead.direct_low < LAW.eps_opt([256_000.0])[0] < ahead.direct_high
+    assert np.isnan(ahead.combined)
+    assert [flag.kind for flag in found.flags] == ["not_concluded"]
+
+
+def test_one_error_for_each_P_and_seed_is_a_law_of_P():
+    rng = np.random.default_rng(0)
+    rows = [
+        (p, s, 0.0, 2 * p**-0.25 * np.exp(rng.normal(0, 0.03)), True) for p in P for s in range(5)
+    ]
+    names = ["P", "seed", "log_norm", "test_error", "used"]
+    curves = Curves(pd.DataFrame(rows, columns=names), False, (), abscissa="none")
+    found = analyse(curves, bootstrap=200)
+    assert found.gamma_meas.low < 0.25 < found.gamma_meas.high
+    # the slope of a line through 7 points with independent errors of 3%/sqrt(5)
+    expected = 0.03 / np.sqrt(5) / np.sqrt(np.sum((np.log(P) - np.mean(np.log(P))) ** 2))
+    assert found.gamma_meas.error == pytest.approx(expected, rel=0.5)
+    assert "no curves" in found.gamma_1.reason
+
+
+def test_losses_above_one_have_the_noise_of_a_positive_number():
+    table = clean()
+    curves = curves_from_table(table)
+    scaled = curves.table.assign(test_error=20 * curves.table["test_error"])
+    found = analyse(dataclasses.replace(curves, table=scaled, quantity="loss"), bootstrap=FEW)
+    plain = analyse(curves, bootstrap=FEW)
+    assert found.means[0].error[0] > 1
+    # weights differ a little, for lack of the binomial 1 - eps
+    assert found.gamma_1.value == pytest.approx(plain.gamma_1.value, rel=0.02)
+    assert found.gamma_meas.value == pytest.approx(plain.gamma_meas.value, rel=0.03)
+    assert found.settings["quantity"] == "loss"

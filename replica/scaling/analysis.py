@@ -39,6 +39,13 @@ FEWEST_WITH_OFFSET = 5
 #: the optima of any training. A choice.
 WIDEST = 400.0
 
+#: Why nothing is said of the norm, by what the curves are functions of.
+NO_NORM = {
+    "step": "the table has no norm; logged beside the error, it would tell the early law and what "
+    "error it predicts (`deepnorm.recording.CurveRecorder` does that)",
+    "none": "the table has one error for each P and seed, and no curves",
+}
+
 OFFSETS = {"auto": None, "yes": True, "no": False}
 
 
@@ -141,6 +148,7 @@ def analyse(
         raise InvalidArgument("seed", "must be at least 0", quoted(seed))
     question = Question(
         averaged=curves.averaged,
+        no_norm=NO_NORM.get(curves.abscissa, ""),
         gamma_1_from=gamma_1_from,
         gamma_2_from=gamma_2_from,
         own=own,
@@ -178,7 +186,13 @@ def analyse(
         regimes=combined,
         forecast=_held_out(means, question),
         choices=found.table(),
-        settings=_settings(found, question, neighbourhood(means)),
+        settings=_settings(found, question, neighbourhood(means))
+        | {
+            "quantity": curves.quantity,
+            "abscissa": curves.abscissa,
+            "robust": robust,
+            "log_norm_offset": moved.log_value if moved is not None and taken else None,
+        },
         flags=standing_out(curves, seeds, means, found, combined, moved, taken),
         seeds=seeds,
         norm_offset=moved,
@@ -261,7 +275,7 @@ def forecast(analysis: Analysis, P: ArrayLike) -> Forecast:
     if wanted.ndim > 1 or not np.all((wanted > 0) & np.isfinite(wanted)):
         raise InvalidArgument("P", "must be positive and finite", f"{arguments.quoted(P)}")
     if analysis.basis is None:
-        why = analysis.gamma_pred.reason or 'method="paper" has no errors to go by'
+        why = analysis.gamma_meas.reason or 'method="paper" has no errors to go by'
         raise InvalidArgument("analysis", f"bears no forecast: {why}")
     return extrapolation.predict(analysis.basis, wanted)
 
@@ -346,6 +360,8 @@ def _covariance(found: Exponents) -> pd.DataFrame:
 
 
 def _collapse(means: Sequence[MeanCurve], found: Exponents) -> Collapse:
+    if all(len(mean.log_norm) == 1 for mean in means):
+        return collapse([], [], [])
     first = found.laws[0].window.from_P if found.laws else means[0].P
     log_lam = np.array([end.log_norm for end in found.ends])
     log_eps = np.array([end.log_error for end in found.ends])
@@ -387,7 +403,7 @@ def _regimes(means: Sequence[MeanCurve], found: Exponents) -> Regimes | None:
 
 def _basis(means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None) -> Basis | None:
     """What a forecast goes by; the minima from the P of the direct law on."""
-    if found.gamma_pred.reason or found.gamma_meas.reason:
+    if found.gamma_meas.reason:
         return None
     P = np.array([mean.P for mean in means])
     take = found.fall.choices[0].from_P <= P

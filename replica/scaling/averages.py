@@ -177,6 +177,8 @@ def on_grid(x: Array, seeds: Sequence[Seed]) -> Array:
 
 def _members(P: float, seeds: Sequence[Seed]) -> tuple[Array, Array]:
     """Grid of ln(norm) for one P, and each seed's test error there."""
+    if all(len(x) == 1 for _, x, _ in seeds):  # an error for each P, no curve
+        return seeds[0][1], np.array([error for _, _, error in seeds])
     for name, x, _ in seeds:
         whose = f"P = {P:g}" if name is None else f"P = {P:g}, seed {name}"
         if x[-1] - x[0] <= NARROWEST * max(1.0, abs(x[0]), abs(x[-1])):
@@ -229,8 +231,10 @@ def _roughness(x: Array, error: Array) -> Array:
     """Squared relative distance of each record from a cubic through its four neighbours.
 
     Normalised so that white noise of variance v gives v on average; the ends repeat the
-    nearest value.
+    nearest value. nan for fewer than five records.
     """
+    if len(x) < 5:
+        return np.full(len(x), np.nan)
     near = np.stack([x[:-4], x[1:-3], x[3:-1], x[4:]])
     values = np.stack([error[:-4], error[1:-3], error[3:-1], error[4:]])
     centre = x[2:-2]
@@ -249,6 +253,8 @@ def noise_of(errors: Sequence[Array], scatter: Sequence[Array], quantity: str) -
     error, seen = np.concatenate(errors), np.concatenate(scatter)
     known = np.isfinite(seen)
     error, seen = error[known], seen[known]
+    if len(seen) == 0:
+        return np.zeros(2)
     terms = np.stack([np.ones_like(error), per_count(error, quantity)], axis=1)
     model = np.full(len(seen), max(float(seen.mean()), EXACT**2))
     noise = np.zeros(2)

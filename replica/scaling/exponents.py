@@ -39,6 +39,8 @@ class Question:
     ----------
     averaged : bool
         The curves came averaged: errors from leaving out one P at a time.
+    no_norm : str
+        Why nothing can be said of the norm, where the table has none; empty otherwise.
     gamma_1_from, gamma_2_from : float or None
         The smallest P, or None for the rule.
     own : (m,) array or None
@@ -51,6 +53,7 @@ class Question:
     """
 
     averaged: bool
+    no_norm: str = ""
     gamma_1_from: float | None = None
     gamma_2_from: float | None = None
     own: Array | None = None
@@ -175,9 +178,10 @@ def exponents(means: Sequence[MeanCurve], question: Question) -> Exponents:
     ends = pipeline.minima(means, rise)
     laws: list[LawChoice] = []
     for drift in (False, True):  # an early law that moves with P only where none stands still
-        laws = laws or choices.laws(
-            means, ends, rise, from_P=question.gamma_1_from, offset=question.offset, drift=drift
-        )
+        if not question.no_norm:
+            laws = laws or choices.laws(
+                means, ends, rise, from_P=question.gamma_1_from, offset=question.offset, drift=drift
+            )
     samples = _repeat(means, ends, laws, question)
     readings = _readings(means, question)
     inside = np.array([not (end.at_end or end.at_start) for end in ends])
@@ -191,7 +195,9 @@ def exponents(means: Sequence[MeanCurve], question: Question) -> Exponents:
         ]
     )
     growth = _growth(P, inside, readings, noise, samples, question)
-    if laws and not laws[0].bends:
+    if question.no_norm:
+        growth = elbow = _no_line(question.no_norm, samples)
+    elif laws and not laws[0].bends:
         elbow = _no_line(
             "no elbow is seen: one power law without any describes the curves as well", samples
         )
@@ -211,7 +217,7 @@ def exponents(means: Sequence[MeanCurve], question: Question) -> Exponents:
         "the early power law is not seen: no window holds enough records, well before the "
         f"elbow, of at least {min(3, len(P))} values of P"
     )
-    no_early = "" if early else no_early
+    no_early = "" if early else question.no_norm or no_early
     gamma_1 = _estimate(early.gamma if early else np.nan, three[0, 0], samples, no_early)
     gamma_1 = replace(gamma_1, systematic=half_range([c.law.gamma for c in laws if c.admissible]))
     gamma_pred, covariance = _product(gamma_1, used, three, samples, laws)

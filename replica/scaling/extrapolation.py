@@ -28,6 +28,7 @@ def predict(
 ) -> Forecast:
     """Predict the test error at the optimum for other P, eqs. (S12) and (S13).
 
+    Without gamma_pred the combined law is nan.
     The errors are those of the repetitions. Two factors may widen them: for direct extrapolation
     that of scatter about the law through the minima, for the combined law half the distance of
     gamma_pred from gamma_meas in standard errors, if above 1.
@@ -50,7 +51,8 @@ def predict(
 
     def law(gamma_1: Array, gamma_2: Array, log_P: Array) -> Array:
         """-ln of the combined law, up to its constant."""
-        norm = np.logaddexp(np.multiply.outer(gamma_2, log_P), basis.log_offset)
+        with np.errstate(invalid="ignore"):  # no exponents, no combined law: nan
+            norm = np.logaddexp(np.multiply.outer(gamma_2, log_P), basis.log_offset)
         return np.asarray(np.asarray(gamma_1)[..., None] * norm)
 
     floor = basis.q1 * np.exp(-basis.log_eps_opt)
@@ -80,10 +82,10 @@ def predict(
     truth = none if measured is None else np.asarray(measured, dtype=np.float64)
     noise = none if measured_error is None else np.asarray(measured_error, dtype=np.float64)
     columns["measured"], columns["measured_error"] = np.exp(truth), np.exp(truth) * noise
-    with np.errstate(divide="ignore"):
-        log_q = np.log(basis.q1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above_floor = np.logaddexp(np.log(basis.q1), combined)
     for name, value, error in (
-        ("combined", np.logaddexp(log_q, combined), combined_error),
+        ("combined", above_floor, combined_error),
         ("direct", direct, direct_error),
     ):
         columns[f"{name}_z"] = (truth - value) / np.hypot(error, noise)

@@ -66,6 +66,8 @@ def optimum(log_norm: Array, error: Array, variance: Array, rise: float) -> Opti
     the rise, at that place.
     """
     x, y, end = log_norm, np.log(error), len(log_norm) - 1
+    if end == 0:  # an error for each P and no curve: there is nothing to look for
+        return Optimum(float(x[0]), float(y[0]), at_end=False, at_start=False, flat=False)
     ones = np.full(2 * HALF_WIDTH + 1, 1 / (2 * HALF_WIDTH + 1))
     smooth = np.convolve(np.pad(y, HALF_WIDTH, mode="edge"), ones, "valid")
     lowest = int(np.argmin(smooth))

@@ -130,7 +130,7 @@ def take(curves: Curves, *, robust: bool = True) -> Sample:
             remarks += found
             if robust and found:
                 seeds[k] = seed[0], seed[1][good], seed[2][good]
-    if curves.averaged:
+    if curves.averaged or curves.abscissa == "none":
         return Sample(curves, tuple(remarks), cleaned)
     fit = {P: [seed for seed in seeds if _long_enough(seed)] for P, seeds in cleaned.items()}
     spread = _spread(curves, list(fit.values()))

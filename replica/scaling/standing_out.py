@@ -96,10 +96,12 @@ def _name(seed: Hashable) -> str:
 
 
 def _not_concluded(found: Exponents) -> Iterator[Flag]:
-    for name in ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift"):
-        reason = getattr(found, name).reason
-        if reason:
-            yield Flag(Kind.NOT_CONCLUDED, f"{name} cannot be concluded: {reason}")
+    """A flag for each reason, with all that it forbids."""
+    names = ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift")
+    reasons = {name: getattr(found, name).reason for name in names}
+    for reason in dict.fromkeys(filter(None, reasons.values())):
+        whose = ", ".join(name for name in names if reasons[name] == reason)
+        yield Flag(Kind.NOT_CONCLUDED, f"{whose}: {reason}")
 
 
 def _of_minima(means: Sequence[MeanCurve], found: Exponents) -> Iterator[Flag]:
