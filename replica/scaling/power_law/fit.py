@@ -1,0 +1,147 @@
+"""From points to the fitted law and everything that is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from replica.scaling.power_law import inference
+from replica.scaling.power_law.absolute import Absolute
+from replica.scaling.power_law.data import Data, read
+from replica.scaling.power_law.law import ROUNDING, Law
+from replica.scaling.power_law.record import PowerLawFit
+from replica.scaling.power_law.relative import Relative
+from replica.scaling.power_law.search import gamma_interval, least, offset_interval
+
+__all__ = ["fit_power_law"]
+
+Array = NDArray[np.float64]
+
+
+def fit_power_law(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    sigma: ArrayLike | None = None,
+    relative: ArrayLike | bool | None = None,
+    offset: bool = True,
+    nonnegative: bool = True,
+    intervals: bool = True,
+    level: float = 0.95,
+) -> PowerLawFit:
+    r"""Fit y = q + k x^(-gamma) by weighted least squares; gamma may have either sign.
+
+    .. math:: \chi^2 = \sum_i (y_i - q - k x_i^{-\gamma})^2 / \sigma_i^2
+
+    or, where errors are relative, :math:`\ln y_i - \ln(q + k x_i^{-\gamma})` in units of the
+    errors of :math:`\ln y_i`; with ``offset=False`` that is the weighted straight line through
+    ln y against ln x. An interval holds the values of one parameter at which chi2, least over
+    the others, exceeds its minimum by no more than the quantile of chi-squared with one
+    degree of freedom (of F, where errors are estimated from the residuals).
+
+    Parameters
+    ----------
+    x : (n,) array
+        Positive; its logarithm is all that matters.
+    y : (n,) array
+        Finite; positive where errors are relative.
+    sigma : float or (n,) array, optional
+        Standard errors of y. Without `sigma` and `relative` they are equal and unknown.
+    relative : float or (n,) array or True, optional
+        Standard errors of ln y, for y that spans decades; True: equal and unknown.
+    offset : bool
+        Whether q is fitted; else it is 0.
+    nonnegative : bool
+        Whether q >= 0 and k > 0 are required, as of floors of an error or of a norm.
+    intervals : bool
+        Whether to compute the profile intervals, which take most of the time.
+    level : float
+        Their confidence level, in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 3 points (4 with offset), fewer than 2 different `x` (3), if all
+        `y` are the same, or if an argument is not what is written above; also for
+        ``nonnegative=False`` with relative errors, since ln y bounds the law by itself.
+    """
+    data = read(x, y, sigma, relative, offset, nonnegative, level)
+    law = law_of(data, offset)
+    scan, fit = least(law)
+    A, q, chi2 = float(fit.A[0]), float(fit.q[0]), float(fit.chi2[0])
+    dof = len(data.y) - (3 if offset else 2)
+    residuals = law.residuals(fit)
+    exact = bool(np.abs(residuals * data.sigma).max() <= ROUNDING)
+    vague = exact and not data.known
+    unit = 1.0 if data.known or vague else chi2 / dof
+    limit = chi2 + unit * inference.quantile(level, None if data.known else dof)
+
+    bare = float(least(law_of(data, False))[1].chi2[0]) if offset else chi2
+    gammas, offsets = (np.nan, np.nan), (np.nan, np.nan)
+    if intervals and not vague:
+        gammas = gamma_interval(law, scan, fit, limit)
+        offsets = offset_interval(law, fit, gammas, limit) if offset else (0.0, 0.0)
+        if nonnegative and bare <= limit:
+            offsets = (0.0, offsets[1])
+
+    slopes, residuals = law.slopes(fit), residuals / np.sqrt(unit)
+    end = float(data.log_x[0] if fit.gamma[0] > 0 else data.log_x[-1])
+    scaled = np.zeros((3, 3))
+    fitted = slice(3 if offset else 2)
+    scaled[fitted, fitted] = inference.covariance_of(slopes[:, fitted]) * (
+        np.nan if vague else unit
+    )
+    deviation, covariance = inference.unscaled(scaled, end, data.scale)
+
+    p_value = float(special.chdtrc(dof, chi2)) if data.known else np.nan
+    serial_p = (
+        np.nan if exact else inference.serial_p(slopes[:, [A != 0, A != 0, q != 0]], residuals)
+    )
+    pushed = offset and nonnegative and q == 0 and A != 0 and not vague
+    scatter = float(np.sqrt(chi2 / dof)) * (1.0 if data.known or data.relative else data.scale)
+    return PowerLawFit(
+        gamma=float(fit.gamma[0]) if A else np.nan,
+        log_k=float(np.log(abs(A)) + np.log(data.scale) + fit.gamma[0] * end) if A else -np.inf,
+        q=q * data.scale,
+        sign=-1.0 if A < 0 else 1.0,
+        gamma_error=float(deviation[0]),
+        log_k_error=float(deviation[1]),
+        q_error=float(deviation[2]),
+        covariance=covariance,
+        gamma_low=gammas[0],
+        gamma_high=gammas[1],
+        q_low=offsets[0] * data.scale,
+        q_high=offsets[1] * data.scale,
+        level=level,
+        chi2=scatter * scatter * dof,
+        dof=dof,
+        scatter=scatter,
+        p_value=p_value,
+        offset_p=np.nan
+        if vague or not offset
+        else inference.offset_p((bare - chi2) / unit, None if data.known else dof, nonnegative, q),
+        residuals=residuals[data.rank],
+        largest=float(np.abs(residuals).max()),
+        serial_p=serial_p,
+        offset=offset,
+        relative=data.relative,
+        status=inference.status(
+            level,
+            A=A,
+            vague=vague,
+            open_low=bool(scan.chi2[0] <= limit),
+            open_high=bool(scan.chi2[-1] <= limit),
+            bend_p=inference.bend_p(slopes, residuals, None if data.known else dof)
+            if pushed
+            else np.nan,
+            p_value=p_value,
+            serial_p=serial_p,
+        ),
+    )
+
+
+def law_of(data: Data, offset: bool) -> Law:
+    """The law of some data with or without an offset, ready to be fitted."""
+    kind = Relative if data.relative else Absolute
+    return kind(data.log_x, data.y, data.sigma, data.known, offset, data.nonnegative)

@@ -1,0 +1,128 @@
+"""Errors, tests of hypotheses, and the words for what stands out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from replica.scaling.power_law.data import LARGEST, SMALLEST
+from replica.scaling.power_law.law import ROUNDING
+
+__all__ = [
+    "bend_p",
+    "covariance_of",
+    "offset_p",
+    "quantile",
+    "serial_p",
+    "status",
+    "unscaled",
+]
+
+Array = NDArray[np.float64]
+
+#: A statement about the residuals is made below this p-value: a choice.
+SUSPICIOUS = 0.01
+
+
+def quantile(level: float, dof: int | None) -> float:
+    """Rise of chi2, in units of the variance, at the ends of an interval (None: known errors)."""
+    upper = (1 + level) / 2
+    return float(special.ndtri(upper) if dof is None else special.stdtrit(dof, upper)) ** 2
+
+
+def covariance_of(slopes: Array) -> Array:
+    """Inverse of the Fisher matrix; nan where the parameters cannot be told apart."""
+    size = np.abs(slopes).max(axis=0)
+    if not np.all((size > SMALLEST) & (size < LARGEST)):
+        return np.full((slopes.shape[1], slopes.shape[1]), np.nan)
+    _, s, V = np.linalg.svd(slopes / size, full_matrices=False)
+    if s[-1] < ROUNDING * s[0]:
+        return np.full((slopes.shape[1], slopes.shape[1]), np.nan)
+    half = V.T / s / size[:, None]
+    return np.asarray(half @ half.T)
+
+
+def unscaled(covariance: Array, end: float, scale: float) -> tuple[Array, Array]:
+    """Standard errors and covariance of gamma, ln k, q, from those of gamma, ln A, q/scale."""
+    turn = np.eye(3)
+    turn[1, 0] = end  # ln k = ln A + gamma end
+    turned, units = turn @ covariance @ turn.T, np.array([1.0, 1.0, scale])
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # scale^2
+        return np.sqrt(np.diag(turned)) * units, units[:, None] * turned * units
+
+
+def offset_p(gain: float, dof: int | None, nonnegative: bool, q: float) -> float:
+    """p-value of q = 0 from the fall of chi2, in units of the variance (None: known errors)."""
+    if nonnegative and (q == 0 or gain <= 0):
+        return 1.0
+    gain = max(gain, 0.0)  # but for rounding
+    tail = special.chdtrc(1, gain) if dof is None else special.fdtrc(1, dof, gain)
+    # With q >= 0 half of the samples from q = 0 have no gain at all.
+    return float(tail / 2 if nonnegative else tail)
+
+
+def bend_p(slopes: Array, residuals: Array, dof: int | None) -> float:
+    """p-value of q = 0 against q < 0: the first step that the fit would take out of its bound."""
+    covariance = covariance_of(slopes)
+    if np.isnan(covariance[2, 2]):
+        return np.nan
+    z = float(covariance[2] @ (slopes.T @ residuals)) / np.sqrt(covariance[2, 2])
+    return float(special.ndtr(z) if dof is None else special.stdtr(dof, z))
+
+
+def serial_p(slopes: Array, residuals: Array) -> float:
+    """Durbin and Watson's test by a beta distribution with their two moments (1951)."""
+    n, free = len(residuals), len(residuals) - slopes.shape[1]
+    if free < 2:
+        return np.nan
+    size = np.abs(slopes).max(axis=0)
+    if not np.all((size > SMALLEST) & (size < LARGEST)):
+        return np.nan
+    Q = np.linalg.qr(slopes / size)[0]
+    D = np.diff(Q, axis=0)
+    DQ = np.vstack([-D[:1], -np.diff(D, axis=0), D[-1:]])  # the matrix of second differences
+    inner = D.T @ D
+    P = 2 * (n - 1) - np.trace(inner)
+    S = 6 * n - 8 - 2 * np.sum(DQ * DQ) + np.sum(inner * inner)
+    mean = P / free
+    variance = 2 * (S - P * mean) / (free * (free + 2))
+    ratio = float(np.sum(np.diff(residuals) ** 2) / np.sum(residuals**2))
+    if variance <= 0:
+        return np.nan
+    both = mean * (4 - mean) / variance - 1  # a + b of a beta distribution on [0, 4]
+    return float(special.betainc(mean * both / 4, (1 - mean / 4) * both, ratio / 4))
+
+
+def status(
+    level: float,
+    *,
+    A: float,
+    vague: bool,
+    open_low: bool,
+    open_high: bool,
+    bend_p: float,
+    p_value: float,
+    serial_p: float,
+) -> str:
+    """What stands out, in words."""
+    said = []
+    if A == 0:
+        said.append("no power law with q >= 0 and k > 0 fits better than a constant")
+    elif A < 0:
+        said.append("k is negative: the curve bends the other way")
+    if vague:
+        said.append("the residuals are rounding: they do not say how large errors are")
+    elif open_low and open_high:
+        said.append(f"the exponent cannot be concluded: it has no limits at {level:.0%}")
+    elif open_low or open_high:
+        said.append(f"gamma has no {'lower' if open_low else 'upper'} limit at {level:.0%}")
+    if bend_p < SUSPICIOUS:
+        said.append(f"q is at its bound 0: the curve bends the other way (p = {bend_p:.2g})")
+    if p_value < SUSPICIOUS:
+        said.append(f"the law is rejected (p = {p_value:.2g})")
+    if p_value > 1 - SUSPICIOUS:
+        said.append(f"residuals are smaller than their errors (p = {1 - p_value:.2g})")
+    if serial_p < SUSPICIOUS:
+        said.append(f"residuals drift along `x` (p = {serial_p:.2g})")
+    return "; ".join(said) or "determined"
