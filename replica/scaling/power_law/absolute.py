@@ -25,7 +25,8 @@ class Absolute(Law):
     def fits(self, gamma: Array) -> Fits:
         """Weighted linear regression of y on e, with the bounds of q and A."""
         least = LOGARITHM / self.span
-        gamma = np.where(np.abs(gamma) < least, np.copysign(least, gamma), gamma)
+        if np.abs(gamma).min() < least:
+            gamma = np.where(np.abs(gamma) < least, np.copysign(least, gamma), gamma)
         d, log_e = self.exponents(gamma)
         e = np.exp(log_e)
         if self.offset:
@@ -43,22 +44,24 @@ class Absolute(Law):
         E = np.expm1(log_e)  # e - 1, exact where gamma is small
         middle = E @ self.w / self.W
         E = E - middle[:, None]
-        mean = self.y @ self.w / self.W
-        y, spread = self.y - mean, (E * E) @ self.w
-        A = E @ (self.w * y) / spread
+        spread = (E * E) @ self.w
+        away, weighted = self.centred
+        A = E @ weighted / spread
         variance = 1 / self.W + (1 + middle) ** 2 / spread
-        return A, mean - A * (1 + middle), y - A[:, None] * E, variance
+        return A, self.mean - A * (1 + middle), away - A[:, None] * E, variance
 
     def _without(self, e: Array) -> Array:
         """A without offset."""
-        A = e @ (self.w * self.y) / ((e * e) @ self.w)
+        A = e @ (self.weighted) / ((e * e) @ self.w)
         return np.maximum(A, 0.0) if self.nonnegative else A
 
     def _bounded(self, e: Array, A: Array, q: Array, away: Array) -> tuple[Array, Array, Array]:
         """The same where a bound is broken: the better of q = 0 and A = 0."""
         broken = (A < 0) | (q < 0)
+        if not broken.any():
+            return A, q, away
         bare = self._without(e)
-        flat = max(float(self.y @ self.w) / self.W, 0.0)
+        flat = max(self.mean, 0.0)
         off_bare, off_flat = self.y - bare[:, None] * e, self.y - flat
         better = (off_bare * off_bare) @ self.w <= (off_flat * off_flat) @ self.w
         A = np.where(broken, np.where(better, bare, 0.0), A)
@@ -73,10 +76,10 @@ class Absolute(Law):
         _, q, away, variance = self._free(log_e)
         end = q + side * np.sqrt(np.maximum(limit - (away * away) @ self.w, 0.0) * variance)
         if self.nonnegative:
-            e, mean = np.exp(log_e), self.y @ self.w / self.W
-            turn = e @ (self.w * self.y) / (e @ self.w)  # A < 0 above
-            flat = np.sqrt(max(limit - float((self.y - mean) ** 2 @ self.w), 0.0) / self.W)
-            end = np.maximum(np.where(end <= turn, end, mean + side * flat), 0.0)
+            e = np.exp(log_e)
+            turn = e @ (self.weighted) / (e @ self.w)  # A < 0 above
+            flat = np.sqrt(max(limit - float((self.y - self.mean) ** 2 @ self.w), 0.0) / self.W)
+            end = np.maximum(np.where(end <= turn, end, self.mean + side * flat), 0.0)
         return np.where(fits.chi2 <= limit, side * end, -np.inf)
 
     def residuals(self, fit: Fits) -> Array:

@@ -68,7 +68,7 @@ def fit_power_law(
     """
     data = read(x, y, sigma, relative, offset, nonnegative, level)
     law = law_of(data, offset)
-    scan, fit = least(law)
+    scan, fit = least(law, law.grid)
     A, q, chi2 = float(fit.A[0]), float(fit.q[0]), float(fit.chi2[0])
     dof = len(data.y) - (3 if offset else 2)
     residuals = law.residuals(fit)
@@ -77,7 +77,7 @@ def fit_power_law(
     unit = 1.0 if data.known or vague else chi2 / dof
     limit = chi2 + unit * inference.quantile(level, None if data.known else dof)
 
-    bare = float(least(law_of(data, False))[1].chi2[0]) if offset else chi2
+    bare = float(least(law_of(data, False), law.grid)[1].chi2[0]) if offset else chi2
     gammas, offsets = (np.nan, np.nan), (np.nan, np.nan)
     if intervals and not vague:
         gammas = gamma_interval(law, scan, fit, limit)

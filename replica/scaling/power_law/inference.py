@@ -80,14 +80,15 @@ def serial_p(slopes: Array, residuals: Array) -> float:
     if not np.all((size > SMALLEST) & (size < LARGEST)):
         return np.nan
     Q = np.linalg.qr(slopes / size)[0]
-    D = np.diff(Q, axis=0)
-    DQ = np.vstack([-D[:1], -np.diff(D, axis=0), D[-1:]])  # the matrix of second differences
+    D = Q[1:] - Q[:-1]
+    DQ = np.concatenate([-D[:1], D[:-1] - D[1:], D[-1:]])  # the matrix of second differences
     inner = D.T @ D
     P = 2 * (n - 1) - np.trace(inner)
     S = 6 * n - 8 - 2 * np.sum(DQ * DQ) + np.sum(inner * inner)
     mean = P / free
     variance = 2 * (S - P * mean) / (free * (free + 2))
-    ratio = float(np.sum(np.diff(residuals) ** 2) / np.sum(residuals**2))
+    steps = residuals[1:] - residuals[:-1]
+    ratio = float(steps @ steps) / float(residuals @ residuals)
     if variance <= 0:
         return np.nan
     both = mean * (4 - mean) / variance - 1  # a + b of a beta distribution on [0, 4]

@@ -7,7 +7,8 @@ e = exp(-gamma d) lies in [0, 1]: the law reads q + A e.
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +56,42 @@ class Law(abc.ABC):
     known: bool
     offset: bool
     nonnegative: bool
-    w: Array = field(init=False)
-    W: float = field(init=False)
-    span: float = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "w", 1 / self.sigma**2)
-        object.__setattr__(self, "W", float(np.sum(self.w)))
-        object.__setattr__(self, "span", float(self.log_x[-1] - self.log_x[0]))
+    @cached_property
+    def w(self) -> Array:
+        """Weights, the inverse variances."""
+        return 1 / self.sigma**2
+
+    @cached_property
+    def W(self) -> float:
+        """Their sum."""
+        return float(np.sum(self.w))
+
+    @cached_property
+    def mean(self) -> float:
+        """Weighted mean of y."""
+        return float(self.y @ self.w) / self.W
+
+    @cached_property
+    def weighted(self) -> Array:
+        """Weights times y."""
+        return self.w * self.y
+
+    @cached_property
+    def span(self) -> float:
+        """ln(xmax/xmin)."""
+        return float(self.log_x[-1] - self.log_x[0])
+
+    @cached_property
+    def centred(self) -> tuple[Array, Array]:
+        """The y less their mean, and these times the weights."""
+        away = self.y - self.mean
+        return away, self.w * away
+
+    @cached_property
+    def from_ends(self) -> tuple[Array, Array]:
+        """Logarithms of x, measured from the first point, and from the last."""
+        return self.log_x - self.log_x[0], self.log_x - self.log_x[-1]
 
     @abc.abstractmethod
     def fits(self, gamma: Array) -> Fits:
@@ -87,12 +116,14 @@ class Law(abc.ABC):
     def exponents(self, gamma: Array) -> tuple[Array, Array]:
         """The distance d from the end where the power is largest, and ln e = -gamma d."""
         column = gamma[:, None]
-        d = np.where(column > 0, self.log_x - self.log_x[0], self.log_x - self.log_x[-1])
+        d = np.where(column > 0, *self.from_ends)
         return d, -column * d
 
+    @cached_property
     def grid(self) -> Array:
         """Every gamma between the two at which the law is one point and a constant, but 0."""
-        gaps = np.diff(np.unique(self.log_x))
+        gaps = np.diff(self.log_x)
+        gaps = gaps[gaps > 0]
         end = np.arcsinh(self.span * (INVISIBLE + self.decades()) / min(gaps[0], gaps[-1]))
         steps = int(np.ceil(end / STEP))
         return np.sinh(np.linspace(-end, end, 2 * steps)) / self.span
