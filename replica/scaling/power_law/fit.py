@@ -12,7 +12,7 @@ from replica.scaling.power_law.data import Data, read
 from replica.scaling.power_law.law import ROUNDING, Law
 from replica.scaling.power_law.record import PowerLawFit
 from replica.scaling.power_law.relative import Relative
-from replica.scaling.power_law.search import gamma_interval, least, offset_interval
+from replica.scaling.power_law.search import ROUGH, gamma_interval, least, offset_interval
 
 __all__ = ["fit_power_law"]
 
@@ -77,7 +77,7 @@ def fit_power_law(
     unit = 1.0 if data.known or vague else chi2 / dof
     limit = chi2 + unit * inference.quantile(level, None if data.known else dof)
 
-    bare = float(least(law_of(data, False), law.grid)[1].chi2[0]) if offset else chi2
+    bare = float(least(law_of(data, False), law.grid, ROUGH)[1].chi2[0]) if offset else chi2
     gammas, offsets = (np.nan, np.nan), (np.nan, np.nan)
     if intervals and not vague:
         gammas = gamma_interval(law, scan, fit, limit)

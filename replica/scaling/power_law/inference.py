@@ -83,8 +83,8 @@ def serial_p(slopes: Array, residuals: Array) -> float:
     D = Q[1:] - Q[:-1]
     DQ = np.concatenate([-D[:1], D[:-1] - D[1:], D[-1:]])  # the matrix of second differences
     inner = D.T @ D
-    P = 2 * (n - 1) - np.trace(inner)
-    S = 6 * n - 8 - 2 * np.sum(DQ * DQ) + np.sum(inner * inner)
+    P = 2 * (n - 1) - np.vdot(D, D)
+    S = 6 * n - 8 - 2 * np.vdot(DQ, DQ) + np.vdot(inner, inner)
     mean = P / free
     variance = 2 * (S - P * mean) / (free * (free + 2))
     steps = residuals[1:] - residuals[:-1]

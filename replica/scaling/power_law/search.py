@@ -10,20 +10,22 @@ from scipy.optimize import brentq
 
 from replica.scaling.power_law.law import EVERYWHERE, LOOKS, Fits, Law
 
-__all__ = ["gamma_interval", "least", "offset_interval"]
+__all__ = ["ROUGH", "gamma_interval", "least", "offset_interval"]
 
 Array = NDArray[np.float64]
 
 #: Basins of the scan that are followed to their bottom; 3000 noisy fits had three at most.
 BASINS = 4
-#: Width of a bracket, as part of a root. Rounding of a slope moves its root by as much.
-ROOT = 1e-12
+#: Part of a root that is left: ten times what brentq takes at least, 4 units in the last place.
+ROOT = 1e-14
+#: The same where chi2 alone is asked for, which is known to the square.
+ROUGH = 1e-7
 #: At a kink Brent's method bisects; a bracket is halved to rounding in 53 steps.
 BISECTIONS = 200
 
 
-def least(law: Law, grid: Array) -> tuple[Fits, Fits]:
-    """The scan over gamma, and the best law of all."""
+def least(law: Law, grid: Array, part: float = ROOT) -> tuple[Fits, Fits]:
+    """The scan over gamma, and the best law of all, with gamma known to a part of it."""
     scan = law.fits(grid)
     turns = np.flatnonzero((scan.slope[:-1] < 0) & (scan.slope[1:] >= 0))
     depth = np.minimum(scan.chi2[turns], scan.chi2[turns + 1])
@@ -32,6 +34,7 @@ def least(law: Law, grid: Array) -> tuple[Fits, Fits]:
             lambda gamma: law.fits(gamma).slope,
             (scan.gamma[row], scan.gamma[row + 1]),
             (scan.slope[row], scan.slope[row + 1]),
+            part,
         )
         for row in turns[np.argsort(depth, kind="stable")[:BASINS]]
     ]
@@ -41,7 +44,10 @@ def least(law: Law, grid: Array) -> tuple[Fits, Fits]:
 
 
 def _crossing(
-    function: Callable[[Array], Array], places: tuple[float, float], values: tuple[float, float]
+    function: Callable[[Array], Array],
+    places: tuple[float, float],
+    values: tuple[float, float],
+    part: float = ROOT,
 ) -> float:
     """Where a function changes sign between two places, at which it is known already."""
     known = dict(zip(places, values, strict=True))
@@ -51,8 +57,8 @@ def _crossing(
 
     # One or two roots are looked for. `elementwise.find_root`, made for many, took 6 times as long
     # where errors are absolute, and 1.5 times where they are relative.
-    width = ROOT * (abs(places[0]) + abs(places[1]))
-    return float(brentq(at, *places, xtol=width, rtol=ROOT, maxiter=BISECTIONS))
+    width = part * (abs(places[0]) + abs(places[1]))
+    return float(brentq(at, *places, xtol=width, rtol=part, maxiter=BISECTIONS))
 
 
 def gamma_interval(law: Law, scan: Fits, fit: Fits, limit: float) -> tuple[float, float]:
