@@ -7,7 +7,7 @@ simulated perceptrons and deep networks; they know nothing of where a curve came
 from replica.scaling.analysis import analyse, forecast
 from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
 from replica.scaling.curves import Curves, curves_from_table, read_curves
-from replica.scaling.power_law import PowerLawFit, fit_power_law
+from replica.scaling.power_law import Band, PowerLawFit, fit_power_law
 from replica.scaling.records import (
     Analysis,
     Collapse,
@@ -22,6 +22,7 @@ from replica.scaling.tables import table_1, table_2
 
 __all__ = [
     "Analysis",
+    "Band",
     "Collapse",
     "Curves",
     "Estimate",

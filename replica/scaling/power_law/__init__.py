@@ -6,6 +6,6 @@ The same function gives the profile-likelihood intervals.
 """
 
 from replica.scaling.power_law.fit import fit_power_law
-from replica.scaling.power_law.record import PowerLawFit
+from replica.scaling.power_law.record import Band, PowerLawFit
 
-__all__ = ["PowerLawFit", "fit_power_law"]
+__all__ = ["Band", "PowerLawFit", "fit_power_law"]

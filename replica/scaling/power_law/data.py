@@ -26,13 +26,17 @@ ERRORS_SPAN = 1e8
 
 @dataclass(frozen=True)
 class Data:
-    """Points by increasing x, with y scaled: y/max|y|, or ln y less its mean."""
+    """Points by increasing x, with y scaled: y/max|y|, or ln y less its mean.
+
+    `place` is where each of them stood in y, of that shape, before some were left out.
+    """
 
     log_x: Array
     y: Array
     sigma: Array
     scale: float
-    rank: NDArray[np.intp]
+    place: NDArray[np.intp]
+    shape: tuple[int, ...]
     known: bool
     relative: bool
     nonnegative: bool
@@ -62,14 +66,15 @@ def read(
     offset: bool,
     nonnegative: bool,
     level: float,
+    without: ArrayLike | None,
 ) -> Data:
     """Checked, sorted and scaled data."""
-    x, y = _column("x", x), _column("y", y)
+    x, y, shape = _points(x, y)
     equal = isinstance(relative, bool | np.bool_)
     is_relative = bool(relative) if equal else relative is not None
     _refuse("x", "must be positive", x, x <= 0)
-    if len(y) != len(x):
-        raise InvalidArgument("y", "must have as many values as `x`", f"{len(y)} for {len(x)}")
+    kept = np.delete(np.arange(len(x)), _left_out(without, len(x)))
+    x, y = x[kept], y[kept]
     least = 4 if offset else 3
     words = "with" if offset else "without"
     way_out = ": `offset=False` needs one less" if offset else ""
@@ -123,28 +128,53 @@ def read(
     unit = 1.0 if is_relative else scale
     errors = np.ones(len(y))
     if known:
-        errors = _errors(name, given, len(y), unit)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
+        errors = _errors(name, given, shape, unit)[kept]
     return Data(
         log_x=log_x,
         y=np.log(y) - np.log(scale) if is_relative else y / scale,
         sigma=errors[order],
         scale=scale,
-        rank=rank,
+        place=kept[order],
+        shape=shape,
         known=known,
         relative=is_relative,
         nonnegative=nonnegative,
     )
 
 
-def _errors(name: str, given: ArrayLike | None, count: int, unit: float) -> Array:
-    """Standard errors in units of the largest value; one for each point, or one for all."""
-    values = np.asarray(given)
-    errors = _column(name, values[None] if values.ndim == 0 else values)
+def _points(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[int, ...]]:
+    """As many x as y, and the shape that y had: (n,), or (seeds, n)."""
+    x, values = _column("x", x), arguments.numbers("y", y)
+    if values.ndim not in (1, 2):
+        shape = f"shape {values.shape}"
+        raise InvalidArgument("y", "must have one row, or two dimensions (seeds, n)", shape)
+    y = _column("y", values.ravel())
+    if values.shape[-1] != len(x):
+        found = f"{values.shape[-1]} for {len(x)}"
+        raise InvalidArgument("y", "must have as many values as `x`", found)
+    return np.tile(x, y.size // len(x) if len(x) else 1), y, values.shape
+
+
+def _left_out(without: ArrayLike | None, count: int) -> NDArray[np.intp]:
+    """Places of points that do not count."""
+    if without is None:
+        return np.empty(0, dtype=np.intp)
+    places = np.atleast_1d(arguments.numbers("without", without))
+    whole = (places == np.floor(places)) & (places >= 0) & (places < count)
+    _refuse("without", f"must hold places from 0 to {count - 1}", places, ~whole)
+    return places.astype(np.intp).ravel()
+
+
+def _errors(name: str, given: ArrayLike | None, shape: tuple[int, ...], unit: float) -> Array:
+    """Standard errors in units of the largest value: of each point, of each x, or one for all."""
+    values = arguments.numbers(name, np.asarray(given))
+    if values.shape not in ((), shape, shape[-1:]):
+        if values.ndim > 1:
+            raise InvalidArgument(name, "must be one-dimensional", f"shape {values.shape}")
+        found = f"{values.size} for {shape[-1]}"
+        raise InvalidArgument(name, "must have as many values as `x`", found)
+    errors = _column(name, np.broadcast_to(values, shape).ravel())
     _refuse(name, "must be positive", errors, errors <= 0)
-    if values.ndim and len(errors) != count:
-        raise InvalidArgument(name, "must have as many values as `x`", f"{len(errors)} for {count}")
     with np.errstate(over="ignore"):  # inf is outside
         parts = errors / unit
     outside = (parts < SMALLEST) | (parts > LARGEST)
@@ -156,4 +186,4 @@ def _errors(name: str, given: ArrayLike | None, count: int, unit: float) -> Arra
             f"errors from {show(errors.min())} to {show(errors.max())}: leave out the "
             "points that tell nothing",
         )
-    return np.broadcast_to(parts, count)
+    return parts

@@ -29,6 +29,7 @@ def fit_power_law(
     nonnegative: bool = True,
     intervals: bool = True,
     level: float = 0.95,
+    without: ArrayLike | None = None,
 ) -> PowerLawFit:
     r"""Fit y = q + k x^(-gamma) by weighted least squares; gamma may have either sign.
 
@@ -44,11 +45,15 @@ def fit_power_law(
     ----------
     x : (n,) array
         Positive; its logarithm is all that matters.
-    y : (n,) array
-        Finite; positive where errors are relative.
-    sigma : float or (n,) array, optional
-        Standard errors of y. Without `sigma` and `relative` they are equal and unknown.
-    relative : float or (n,) array or True, optional
+    y : (n,) or (seeds, n) array
+        Finite; positive where errors are relative. Seeds are independent of each other; so are
+        points at equal x. Where errors are unknown, and such repetitions have as many degrees of
+        freedom as their means about the law, the noise is estimated from them alone, whether the
+        law holds or not (eq. S4c of `docs/scaling.md`).
+    sigma : float or array, optional
+        Standard errors of y, of the shape of x or y. Without `sigma` and `relative` they are
+        equal and unknown.
+    relative : float or array or True, optional
         Standard errors of ln y, for y that spans decades; True: equal and unknown.
     offset : bool
         Whether q is fitted; else it is 0.
@@ -58,6 +63,8 @@ def fit_power_law(
         Whether to compute the profile intervals, which take most of the time.
     level : float
         Their confidence level, in (0, 1).
+    without : int or array, optional
+        Places in y, flattened, of points that do not count, such as `PowerLawFit.outlier`.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def fit_power_law(
         `y` are the same, or if an argument is not what is written above; also for
         ``nonnegative=False`` with relative errors, since ln y bounds the law by itself.
     """
-    data = read(x, y, sigma, relative, offset, nonnegative, level)
+    data = read(x, y, sigma, relative, offset, nonnegative, level, without)
     law = law_of(data, offset)
     scan, fit = least(law, law.grid)
     A, q, chi2 = float(fit.A[0]), float(fit.q[0]), float(fit.chi2[0])
@@ -74,8 +81,11 @@ def fit_power_law(
     residuals = law.residuals(fit)
     exact = bool(np.abs(residuals * data.sigma).max() <= ROUNDING)
     vague = exact and not data.known
-    unit = 1.0 if data.known or vague else chi2 / dof
-    limit = chi2 + unit * inference.quantile(level, None if data.known else dof)
+    again, pure, misfit_p = inference.misfit(data.log_x, data.y, law.w, chi2, len(data.y) - dof)
+    repeated = not np.isnan(misfit_p) and 2 * again >= dof
+    noise_dof = None if data.known else again if repeated else dof
+    unit = 1.0 if data.known or vague else pure / again if repeated else chi2 / dof
+    limit = chi2 + unit * inference.quantile(level, noise_dof)
 
     bare = float(least(law_of(data, False), law.grid, ROUGH)[1].chi2[0]) if offset else chi2
     gammas, offsets = (np.nan, np.nan), (np.nan, np.nan)
@@ -95,11 +105,15 @@ def fit_power_law(
     deviation, covariance = inference.unscaled(scaled, end, data.scale)
 
     p_value = float(special.chdtrc(dof, chi2)) if data.known else np.nan
-    serial_p = (
-        np.nan if exact else inference.serial_p(slopes[:, [A != 0, A != 0, q != 0]], residuals)
-    )
+    Q = None if exact else inference.basis(slopes[:, [A != 0, A != 0, q != 0]])
+    serial_p = inference.serial_p(Q, residuals)
+    row, outlier_p = inference.outlier(Q, residuals, data.known)
+    outlier, seen = int(data.place[row]), np.full(data.shape, np.nan)
+    seen.flat[data.place] = residuals
     pushed = offset and nonnegative and q == 0 and A != 0 and not vague
-    scatter = float(np.sqrt(chi2 / dof)) * (1.0 if data.known or data.relative else data.scale)
+    scale = 1.0 if data.relative else data.scale
+    scatter = float(np.sqrt(chi2 / dof)) * (1.0 if data.known else scale)
+    alike = not data.known or float(np.ptp(data.sigma)) == 0
     return PowerLawFit(
         gamma=float(fit.gamma[0]) if A else np.nan,
         log_k=float(np.log(abs(A)) + np.log(data.scale) + fit.gamma[0] * end) if A else -np.inf,
@@ -120,10 +134,16 @@ def fit_power_law(
         p_value=p_value,
         offset_p=np.nan
         if vague or not offset
-        else inference.offset_p((bare - chi2) / unit, None if data.known else dof, nonnegative, q),
-        residuals=residuals[data.rank],
+        else inference.offset_p((bare - chi2) / unit, noise_dof, nonnegative, q),
+        residuals=seen,
         largest=float(np.abs(residuals).max()),
         serial_p=serial_p,
+        noise=np.nan if vague or not alike else float(np.sqrt(unit) * data.sigma[0]) * scale,
+        noise_dof=np.inf if noise_dof is None else float(noise_dof),
+        replicate_dof=again,
+        misfit_p=misfit_p,
+        outlier=outlier,
+        outlier_p=outlier_p,
         offset=offset,
         relative=data.relative,
         status=inference.status(
@@ -132,11 +152,12 @@ def fit_power_law(
             vague=vague,
             open_low=bool(scan.chi2[0] <= limit),
             open_high=bool(scan.chi2[-1] <= limit),
-            bend_p=inference.bend_p(slopes, residuals, None if data.known else dof)
-            if pushed
-            else np.nan,
+            bend_p=inference.bend_p(slopes, residuals, noise_dof) if pushed else np.nan,
             p_value=p_value,
+            misfit_p=misfit_p,
             serial_p=serial_p,
+            outlier=outlier,
+            outlier_p=outlier_p,
         ),
     )
 

@@ -10,9 +10,12 @@ from replica.scaling.power_law.data import LARGEST, SMALLEST
 from replica.scaling.power_law.law import ROUNDING
 
 __all__ = [
+    "basis",
     "bend_p",
     "covariance_of",
+    "misfit",
     "offset_p",
+    "outlier",
     "quantile",
     "serial_p",
     "status",
@@ -23,6 +26,8 @@ Array = NDArray[np.float64]
 
 #: A statement about the residuals is made below this p-value: a choice.
 SUSPICIOUS = 0.01
+#: A point is on the law whatever its value is, if this part of it or less is left as residual.
+PINNED = 1e-9
 
 
 def quantile(level: float, dof: int | None) -> float:
@@ -71,15 +76,56 @@ def bend_p(slopes: Array, residuals: Array, dof: int | None) -> float:
     return float(special.ndtr(z) if dof is None else special.stdtr(dof, z))
 
 
-def serial_p(slopes: Array, residuals: Array) -> float:
-    """Durbin and Watson's test by a beta distribution with their two moments (1951)."""
-    n, free = len(residuals), len(residuals) - slopes.shape[1]
-    if free < 2:
-        return np.nan
+def basis(slopes: Array) -> Array | None:
+    """Orthonormal basis of what a change of the parameters does; None where it overflows."""
     size = np.abs(slopes).max(axis=0)
     if not np.all((size > SMALLEST) & (size < LARGEST)):
+        return None
+    return np.linalg.qr(slopes / size)[0]
+
+
+def outlier(Q: Array | None, residuals: Array, known: bool) -> tuple[int, float]:
+    """The point furthest from the law of the others, and its p-value, eq. (S4d).
+
+    The law is linearised: the residual of a point from a law fitted without it is its own over
+    1 - h, with h the leverage. A point of leverage 1 has no residual and is never named.
+    """
+    if Q is None or len(residuals) - Q.shape[1] < (1 if known else 2):
+        return int(np.argmax(np.abs(residuals))), np.nan
+    free = len(residuals) - Q.shape[1]
+    left = 1 - np.einsum("ij,ij->i", Q, Q)
+    square = np.where(left > PINNED, residuals * residuals / np.maximum(left, PINNED), 0.0)
+    row = int(np.argmax(square))
+    if known:
+        tail = special.chdtrc(1, square[row])
+    else:
+        rest = max(float(residuals @ residuals) - square[row], 0.0) / (free - 1)
+        tail = special.fdtrc(1, free - 1, square[row] / rest) if rest > 0 else 0.0
+    return row, min(1.0, len(residuals) * float(tail))
+
+
+def misfit(
+    log_x: Array, y: Array, w: Array, chi2: float, parameters: int
+) -> tuple[int, float, float]:
+    """Degrees of freedom of points at equal x, their chi2, and the p-value of lack of fit."""
+    starts = np.flatnonzero(np.r_[True, log_x[1:] > log_x[:-1]])
+    dof, free = len(y) - len(starts), len(starts) - parameters
+    if dof == 0:
+        return 0, np.nan, np.nan
+    mean = np.add.reduceat(w * y, starts) / np.add.reduceat(w, starts)
+    away = y - np.repeat(mean, np.diff(np.r_[starts, len(y)]))
+    pure = float((away * away) @ w)
+    if free < 1 or np.abs(away).max() <= ROUNDING:
+        return dof, pure, np.nan
+    ratio = max(chi2 - pure, 0.0) / free / (pure / dof)
+    return dof, pure, float(special.fdtrc(free, dof, ratio))
+
+
+def serial_p(Q: Array | None, residuals: Array) -> float:
+    """Durbin and Watson's test by a beta distribution with their two moments (1951)."""
+    if Q is None or len(residuals) - Q.shape[1] < 2:
         return np.nan
-    Q = np.linalg.qr(slopes / size)[0]
+    n, free = len(residuals), len(residuals) - Q.shape[1]
     D = Q[1:] - Q[:-1]
     DQ = np.concatenate([-D[:1], D[:-1] - D[1:], D[-1:]])  # the matrix of second differences
     inner = D.T @ D
@@ -104,7 +150,10 @@ def status(
     open_high: bool,
     bend_p: float,
     p_value: float,
+    misfit_p: float,
     serial_p: float,
+    outlier: int,
+    outlier_p: float,
 ) -> str:
     """What stands out, in words."""
     said = []
@@ -124,6 +173,13 @@ def status(
         said.append(f"the law is rejected (p = {p_value:.2g})")
     if p_value > 1 - SUSPICIOUS:
         said.append(f"residuals are smaller than their errors (p = {1 - p_value:.2g})")
+    if misfit_p < SUSPICIOUS:
+        said.append(f"the law misses the means of points at equal `x` (p = {misfit_p:.2g})")
+    if outlier_p < SUSPICIOUS:
+        said.append(
+            f"point {outlier} is off the law of the others (p = {outlier_p:.2g}): "
+            f"`without={outlier}` fits without it"
+        )
     if serial_p < SUSPICIOUS:
         said.append(f"residuals drift along `x` (p = {serial_p:.2g})")
     return "; ".join(said) or "determined"
