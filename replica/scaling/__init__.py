@@ -7,6 +7,7 @@ simulated perceptrons and deep networks; they know nothing of where a curve came
 from replica.scaling.analysis import analyse, forecast
 from replica.scaling.collapse import collapse, houdayer_hartmann, master_curve
 from replica.scaling.curves import Curves, curves_from_table, read_curves
+from replica.scaling.loss_law import Interval, LossLawFit, fit_loss_law
 from replica.scaling.power_law import Band, PowerLawFit, fit_power_law
 from replica.scaling.records import (
     Analysis,
@@ -27,7 +28,9 @@ __all__ = [
     "Curves",
     "Estimate",
     "Forecast",
+    "Interval",
     "JointLaw",
+    "LossLawFit",
     "MeanCurve",
     "PowerLawFit",
     "Regimes",
@@ -35,6 +38,7 @@ __all__ = [
     "analyse",
     "collapse",
     "curves_from_table",
+    "fit_loss_law",
     "fit_power_law",
     "forecast",
     "houdayer_hartmann",
