@@ -27,6 +27,8 @@ PATH = 0.05
 TOGETHER = 0.95
 #: Columns whose smallest singular value is below this part of the largest are the same column.
 SINGULAR = 1e-10
+#: Residuals of ln L below this are rounding and the last steps of a fit.
+ROUNDING = 1e-9
 #: A statement about the residuals is made below this p-value: a choice.
 SUSPICIOUS = 0.01
 #: E below this part of the least loss is none.
@@ -55,7 +57,7 @@ def fit_loss_law(
     with rho half the square, or Huber's loss of Hoffmann et al. (2022), half the square up to
     `delta` and linear beyond. The minimum is the best of descents from a scan of both exponents.
     An interval holds the values of one parameter at which the sum, least over the other four,
-    has risen by no more than its quantile, eqs. (S15) to (S18) of `docs/scaling.md`. E, A, B,
+    has risen by no more than its quantile, eqs. (S20) to (S23) of `docs/scaling.md`. E, A, B,
     alpha and beta are not negative.
 
     Parameters
@@ -102,24 +104,26 @@ def fit_loss_law(
 
     residuals, slopes = runs.residuals(best), runs.slopes(best)
     dof = len(residuals) - PARAMETERS
-    unit, spread = _scale(objective, residuals, dof)
+    exact = not runs.known and bool(np.abs(residuals).max() < ROUNDING)
+    unit, spread = (np.nan, np.nan) if exact else _scale(objective, residuals, dof)
     covariance, condition, correlations = _information(slopes)
     covariance = covariance * spread
     upper = (1 + level) / 2
     quantile = special.ndtri(upper) if runs.known else special.stdtrit(dof, upper)
     limit = objective.value(best) + unit * float(quantile) ** 2
     values, errors = _values(best), _errors(best, covariance)
+    profiled = intervals and not exact
     found = {}
     for name, value, error in zip(END_OF, values, errors, strict=True):
         logarithmic = error / (value * (1 - value) if name == "a" else value) if value else np.nan
         ends = [
-            end(objective, best, name, limit, float(logarithmic), side) if intervals else np.nan
+            end(objective, best, name, limit, float(logarithmic), side) if profiled else np.nan
             for side in (-1, 1)
         ]
         found[name] = Interval(float(value), float(error), *ends)
     chi2 = float(residuals @ residuals)
     p_value = float(special.chdtrc(dof, chi2)) if runs.known else np.nan
-    identified = intervals and all(
+    identified = profiled and all(
         found[name].low > 0 and found[name].high < END_OF[name][1]
         for name in ("alpha", "beta", "a")
     )
@@ -137,7 +141,7 @@ def fit_loss_law(
         samples=_bootstrap(objective, best, count, seed),
         loss=loss,
         identified=identified,
-        status=_status(runs, found, correlations, p_value, level, intervals),
+        status=_status(runs, found, correlations, p_value, level, exact),
     )
 
 
@@ -188,7 +192,7 @@ def _read(N: ArrayLike, D: ArrayLike, L: ArrayLike, relative: ArrayLike | None) 
 
 
 def _scale(objective: Objective, residuals: Array, dof: int) -> tuple[float, float]:
-    """What the sum rises by per squared standard error, and the variance of a score, eq. (S17).
+    """What the sum rises by per squared standard error, and the variance of a score, eq. (S22).
 
     With psi = rho', the first is <psi^2>/<psi'> and the second <psi^2>/<psi'>^2, which both are the
     variance of the residuals where psi is the residual itself.
@@ -265,10 +269,10 @@ def _status(
     correlations: Array,
     p_value: float,
     level: float,
-    intervals: bool,
+    exact: bool,
 ) -> str:
     """What stands out, in words."""
-    said = []
+    said = ["the residuals are rounding: they do not say how large errors are"] if exact else []
     away = runs.v - runs.u * float(runs.u @ runs.v) / float(runs.u @ runs.u)
     if np.sqrt(away @ away) < PATH * np.sqrt(runs.v @ runs.v):
         said.append(
@@ -276,7 +280,7 @@ def _status(
             "runs off that line are needed"
         )
     for name, one in found.items():
-        if intervals and name != "E" and (one.low == 0 or one.high == END_OF[name][1]):
+        if name != "E" and (one.low == 0 or one.high == END_OF[name][1]):
             side = "no limits" if one.low == 0 and one.high == END_OF[name][1] else None
             side = side or ("no lower limit" if one.low == 0 else "no upper limit")
             said.append(f"{name} has {side} at {level:.0%}")

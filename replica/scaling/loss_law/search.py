@@ -102,7 +102,7 @@ def search(objective: Objective) -> Array:
 
 
 def _scan(runs: Runs) -> list[Array]:
-    """Starts: at fixed exponents the law is linear in its three sizes, eq. (S16).
+    """Starts: at fixed exponents the law is linear in its three sizes, eq. (S21).
 
     ln L - ln f is (L - f)/L to first order, so that these are weighted linear least squares with
     sizes that may not be negative: the best of the seven subsets of terms.
@@ -152,7 +152,8 @@ def end(
         known[there] = objective.lowest(near, *_pinned(name, there))
         return objective.value(known[there]) - limit
 
-    stride = error if 0 < error < 1 else 1.0
+    error = error if 0 < error < 1 else 1.0
+    stride = error
     edge = edges[0] if side < 0 else edges[1]
     while True:
         beyond = place + side * stride
@@ -164,7 +165,7 @@ def end(
         if rise(beyond) > 0:
             break
         place, stride = beyond, stride * STRIDE
-    root = float(brentq(rise, place, beyond, xtol=END * min(error, 1.0), rtol=1e-12))
+    root = float(brentq(rise, place, beyond, xtol=END * error, rtol=1e-12))
     return float(np.exp(root)) if name != "a" else float(1 / (1 + np.exp(-root)))
 
 
