@@ -25,6 +25,8 @@ VALUES = 3
 PATH = 0.05
 #: Estimates that move together more than this are named: a choice.
 TOGETHER = 0.95
+#: At most so many pairs, and only where something is open: the record has them all.
+PAIRS = 3
 #: Columns whose smallest singular value is below this part of the largest are the same column.
 SINGULAR = 1e-10
 #: Residuals of ln L below this are rounding and the last steps of a fit.
@@ -288,10 +290,13 @@ def _status(
         said.append("E is at its bound 0")
     if not np.isfinite(correlations).all():
         said.append("the Fisher matrix is singular")
-    else:
-        for i, j in zip(*np.triu_indices(PARAMETERS, 1), strict=True):
-            if abs(correlations[i, j]) > TOGETHER:
-                said.append(f"{NAMES[i]} and {NAMES[j]} trade off ({correlations[i, j]:+.3f})")
+    elif said:
+        pairs = [(abs(correlations[i, j]), i, j) for j in range(PARAMETERS) for i in range(j)]
+        said += [
+            f"{NAMES[i]} and {NAMES[j]} trade off (correlation {correlations[i, j]:+.3f})"
+            for size, i, j in sorted(pairs, reverse=True)[:PAIRS]
+            if size > TOGETHER
+        ]
     if p_value < SUSPICIOUS:
         said.append(f"the law is rejected (p = {p_value:.2g})")
     return "; ".join(said) or "determined"

@@ -31,7 +31,7 @@ INSIDE = 1e-9
 #: Convergence of least squares, as part of the sum, of the parameters and of the slope.
 STOP = 1e-12
 #: Twenty steps are usual, a hundred with Huber's corners.
-EVALUATIONS = 500
+EVALUATIONS = 200
 #: The ends of an interval are known to this part of a standard error.
 END = 1e-3
 #: Each step away from the estimate is so many times the one before, until the profile is high.
