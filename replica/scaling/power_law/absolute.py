@@ -40,15 +40,14 @@ class Absolute(Law):
         return Fits(gamma, chi2, A * ((away * d * e) @ self.w), q, A)
 
     def _free(self, log_e: Array) -> tuple[Array, Array, Array, Array]:
-        """A, q and residuals without bounds, and the variance of q."""
+        """A, q and residuals without bounds, and what A adds to the variance 1/W of q."""
         E = np.expm1(log_e)  # e - 1, exact where gamma is small
         middle = E @ self.w / self.W
         E = E - middle[:, None]
         spread = (E * E) @ self.w
         away, weighted = self.centred
         A = E @ weighted / spread
-        variance = 1 / self.W + (1 + middle) ** 2 / spread
-        return A, self.mean - A * (1 + middle), away - A[:, None] * E, variance
+        return A, self.mean - A * (1 + middle), away - A[:, None] * E, (1 + middle) ** 2 / spread
 
     def _without(self, e: Array) -> Array:
         """A without offset."""
@@ -73,8 +72,10 @@ class Absolute(Law):
         # chi2 is a parabola in q, and another one where A = 0
         fits = self.fits(gamma)
         _, log_e = self.exponents(fits.gamma)
-        _, q, away, variance = self._free(log_e)
-        end = q + side * np.sqrt(np.maximum(limit - (away * away) @ self.w, 0.0) * variance)
+        _, q, away, more = self._free(log_e)
+        end = q + side * np.sqrt(
+            np.maximum(limit - (away * away) @ self.w, 0.0) * (1 / self.W + more)
+        )
         if self.nonnegative:
             e = np.exp(log_e)
             turn = e @ (self.weighted) / (e @ self.w)  # A < 0 above

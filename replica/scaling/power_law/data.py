@@ -73,8 +73,10 @@ def read(
     equal = isinstance(relative, bool | np.bool_)
     is_relative = bool(relative) if equal else relative is not None
     _refuse("x", "must be positive", x, x <= 0)
-    kept = np.delete(np.arange(len(x)), _left_out(without, len(x)))
-    x, y = x[kept], y[kept]
+    kept = np.arange(len(x))
+    if without is not None:
+        kept = np.delete(kept, _left_out(without, len(x)))
+        x, y = x[kept], y[kept]
     least = 4 if offset else 3
     words = "with" if offset else "without"
     way_out = ": `offset=False` needs one less" if offset else ""
@@ -152,13 +154,11 @@ def _points(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array, tuple[int, ...]]:
     if values.shape[-1] != len(x):
         found = f"{values.shape[-1]} for {len(x)}"
         raise InvalidArgument("y", "must have as many values as `x`", found)
-    return np.tile(x, y.size // len(x) if len(x) else 1), y, values.shape
+    return x if values.ndim == 1 else np.tile(x, len(values)), y, values.shape
 
 
-def _left_out(without: ArrayLike | None, count: int) -> NDArray[np.intp]:
+def _left_out(without: ArrayLike, count: int) -> NDArray[np.intp]:
     """Places of points that do not count."""
-    if without is None:
-        return np.empty(0, dtype=np.intp)
     places = np.atleast_1d(arguments.numbers("without", without))
     whole = (places == np.floor(places)) & (places >= 0) & (places < count)
     _refuse("without", f"must hold places from 0 to {count - 1}", places, ~whole)

@@ -108,12 +108,13 @@ def misfit(
     log_x: Array, y: Array, w: Array, chi2: float, parameters: int
 ) -> tuple[int, float, float]:
     """Degrees of freedom of points at equal x, their chi2, and the p-value of lack of fit."""
-    starts = np.flatnonzero(np.r_[True, log_x[1:] > log_x[:-1]])
-    dof, free = len(y) - len(starts), len(starts) - parameters
-    if dof == 0:
+    new = log_x[1:] > log_x[:-1]
+    if new.all():
         return 0, np.nan, np.nan
+    starts = np.flatnonzero(np.append(True, new))
+    dof, free = len(y) - len(starts), len(starts) - parameters
     mean = np.add.reduceat(w * y, starts) / np.add.reduceat(w, starts)
-    away = y - np.repeat(mean, np.diff(np.r_[starts, len(y)]))
+    away = y - np.repeat(mean, np.diff(np.append(starts, len(y))))
     pure = float((away * away) @ w)
     if free < 1 or np.abs(away).max() <= ROUNDING:
         return dof, pure, np.nan
