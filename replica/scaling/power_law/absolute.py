@@ -56,9 +56,9 @@ class Absolute(Law):
 
     def _bounded(self, e: Array, A: Array, q: Array, away: Array) -> tuple[Array, Array, Array]:
         """The same where a bound is broken: the better of q = 0 and A = 0."""
-        broken = (A < 0) | (q < 0)
-        if not broken.any():
+        if A.min() >= 0 and q.min() >= 0:
             return A, q, away
+        broken = (A < 0) | (q < 0)
         bare = self._without(e)
         flat = max(self.mean, 0.0)
         off_bare, off_flat = self.y - bare[:, None] * e, self.y - flat

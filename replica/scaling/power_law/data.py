@@ -173,7 +173,8 @@ def _errors(name: str, given: ArrayLike | None, shape: tuple[int, ...], unit: fl
             raise InvalidArgument(name, "must be one-dimensional", f"shape {values.shape}")
         found = f"{values.size} for {shape[-1]}"
         raise InvalidArgument(name, "must have as many values as `x`", found)
-    errors = _column(name, np.broadcast_to(values, shape).ravel())
+    errors = np.broadcast_to(values, shape).ravel()
+    _refuse(name, "must be finite", errors, ~np.isfinite(errors))
     _refuse(name, "must be positive", errors, errors <= 0)
     with np.errstate(over="ignore"):  # inf is outside
         parts = errors / unit

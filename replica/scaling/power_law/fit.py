@@ -99,13 +99,15 @@ def fit_power_law(
     end = float(data.log_x[0] if fit.gamma[0] > 0 else data.log_x[-1])
     scaled = np.zeros((3, 3))
     fitted = slice(3 if offset else 2)
-    scaled[fitted, fitted] = inference.covariance_of(slopes[:, fitted]) * (
-        np.nan if vague else unit
-    )
+    Q, inverse = inference.decomposed(slopes[:, fitted])
+    scaled[fitted, fitted] = inverse * (np.nan if vague else unit)
     deviation, covariance = inference.unscaled(scaled, end, data.scale)
 
     p_value = float(special.chdtrc(dof, chi2)) if data.known else np.nan
-    Q = None if exact else inference.basis(slopes[:, [A != 0, A != 0, q != 0]])
+    if exact:
+        Q = None
+    elif A == 0 or (offset and q == 0):  # what is at its bound did not adapt to the points
+        Q = inference.decomposed(slopes[:, [A != 0, A != 0, q != 0]])[0]
     serial_p = inference.serial_p(Q, residuals)
     row, outlier_p = inference.outlier(Q, residuals, data.known)
     outlier, seen = int(data.place[row]), np.full(data.shape, np.nan)

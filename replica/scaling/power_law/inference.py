@@ -10,9 +10,8 @@ from replica.scaling.power_law.data import LARGEST, SMALLEST
 from replica.scaling.power_law.law import ROUNDING
 
 __all__ = [
-    "basis",
     "bend_p",
-    "covariance_of",
+    "decomposed",
     "misfit",
     "offset_p",
     "outlier",
@@ -36,16 +35,21 @@ def quantile(level: float, dof: int | None) -> float:
     return float(special.ndtri(upper) if dof is None else special.stdtrit(dof, upper)) ** 2
 
 
-def covariance_of(slopes: Array) -> Array:
-    """Inverse of the Fisher matrix; nan where the parameters cannot be told apart."""
+def decomposed(slopes: Array) -> tuple[Array | None, Array]:
+    """Orthonormal basis of what a change of the parameters does, and their covariance.
+
+    The basis is None where derivatives overflow; the covariance, the inverse of the Fisher matrix,
+    is nan there and where the parameters cannot be told apart.
+    """
+    nothing = np.full((slopes.shape[1], slopes.shape[1]), np.nan)
     size = np.abs(slopes).max(axis=0)
-    if not np.all((size > SMALLEST) & (size < LARGEST)):
-        return np.full((slopes.shape[1], slopes.shape[1]), np.nan)
-    _, s, V = np.linalg.svd(slopes / size, full_matrices=False)
+    if not (size.min() > SMALLEST and size.max() < LARGEST):
+        return None, nothing
+    U, s, V = np.linalg.svd(slopes / size, full_matrices=False)
     if s[-1] < ROUNDING * s[0]:
-        return np.full((slopes.shape[1], slopes.shape[1]), np.nan)
+        return U, nothing
     half = V.T / s / size[:, None]
-    return np.asarray(half @ half.T)
+    return U, half @ half.T
 
 
 def unscaled(covariance: Array, end: float, scale: float) -> tuple[Array, Array]:
@@ -69,19 +73,11 @@ def offset_p(gain: float, dof: int | None, nonnegative: bool, q: float) -> float
 
 def bend_p(slopes: Array, residuals: Array, dof: int | None) -> float:
     """p-value of q = 0 against q < 0: the first step that the fit would take out of its bound."""
-    covariance = covariance_of(slopes)
+    covariance = decomposed(slopes)[1]
     if np.isnan(covariance[2, 2]):
         return np.nan
     z = float(covariance[2] @ (slopes.T @ residuals)) / np.sqrt(covariance[2, 2])
     return float(special.ndtr(z) if dof is None else special.stdtr(dof, z))
-
-
-def basis(slopes: Array) -> Array | None:
-    """Orthonormal basis of what a change of the parameters does; None where it overflows."""
-    size = np.abs(slopes).max(axis=0)
-    if not np.all((size > SMALLEST) & (size < LARGEST)):
-        return None
-    return np.linalg.qr(slopes / size)[0]
 
 
 def outlier(Q: Array | None, residuals: Array, known: bool) -> tuple[int, float]:
@@ -96,11 +92,12 @@ def outlier(Q: Array | None, residuals: Array, known: bool) -> tuple[int, float]
     left = 1 - np.einsum("ij,ij->i", Q, Q)
     square = np.where(left > PINNED, residuals * residuals / np.maximum(left, PINNED), 0.0)
     row = int(np.argmax(square))
-    if known:
-        tail = special.chdtrc(1, square[row])
-    else:
+    tail = special.chdtrc(1, square[row]) if known else 0.0
+    if free > 1:
         rest = max(float(residuals @ residuals) - square[row], 0.0) / (free - 1)
-        tail = special.fdtrc(1, free - 1, square[row] / rest) if rest > 0 else 0.0
+        others = special.fdtrc(1, free - 1, square[row] / rest) if rest > 0 else 0.0
+        # Where the law is rejected as a whole, every point is off in units of given errors.
+        tail = max(tail, others)
     return row, min(1.0, len(residuals) * float(tail))
 
 

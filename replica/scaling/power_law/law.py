@@ -116,7 +116,10 @@ class Law(abc.ABC):
     def exponents(self, gamma: Array) -> tuple[Array, Array]:
         """The distance d from the end where the power is largest, and ln e = -gamma d."""
         column = gamma[:, None]
-        d = np.where(column > 0, *self.from_ends)
+        if len(gamma) == 1:  # as a search for a root asks
+            d = self.from_ends[0 if gamma[0] > 0 else 1][None]
+        else:
+            d = np.where(column > 0, *self.from_ends)
         return d, -column * d
 
     @cached_property
