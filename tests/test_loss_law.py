@@ -301,14 +301,14 @@ def test_a_mean_in_place_of_a_sum_makes_intervals_too_narrow():
     stopped = min(found, key=lambda one: one.fun)
     # It says that it has converged, above the minimum.
     assert stopped.success
-    assert stopped.fun > 1.003 * of(parameters(fit))[0]
+    assert stopped.fun > 1.0005 * of(parameters(fit))[0]
     rng, samples = np.random.default_rng(0), []
     for _ in range(100):
         rows = rng.integers(len(N), size=len(N))
         drawn = plain(N[rows], D[rows], L[rows], 1e-3, 1 / len(N))
         p = minimize(drawn, stopped.x, jac=True, method="L-BFGS-B").x
         samples.append(p[4] / (p[3] + p[4]))
-    assert np.std(samples) < 0.2 * width
+    assert np.std(samples) < 0.3 * width
     # Ours: as wide as theirs were found to be, 0.018, within the scatter of such a width.
     assert 0.01 < width < 0.05
     assert abs(fit.a.value - A_OPT) < 4 * norm.ppf(0.84) * fit.a.error
