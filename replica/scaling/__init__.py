@@ -12,7 +12,8 @@ from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves, curves_from_table, read_curves
 from replica.scaling.distances import houdayer_hartmann, mean_master_curve
 from replica.scaling.flags import Flag, Kind
-from replica.scaling.power_law import PowerLawFit, fit_power_law
+from replica.scaling.loss_law import Interval, LossLawFit, fit_loss_law
+from replica.scaling.power_law import Band, PowerLawFit, fit_power_law
 from replica.scaling.records import (
     Analysis,
     Estimate,
@@ -28,13 +29,16 @@ from replica.scaling.verdict import Collapse, Verdict
 
 __all__ = [
     "Analysis",
+    "Band",
     "Collapse",
     "Curves",
     "Estimate",
     "Flag",
     "Forecast",
+    "Interval",
     "JointLaw",
     "Kind",
+    "LossLawFit",
     "MeanCurve",
     "NormOffset",
     "PowerLawFit",
@@ -44,6 +48,7 @@ __all__ = [
     "analyse",
     "collapse",
     "curves_from_table",
+    "fit_loss_law",
     "fit_power_law",
     "forecast",
     "houdayer_hartmann",
