@@ -835,7 +835,7 @@ def test_csv_is_read_to_the_last_bit(write, digits):
     [
         (
             "\n1000,-1.50,0.5\n",
-            "`norm` must be finite and positive; got -1.50 in row 3; if it is the natural "
+            "`norm` must be finite and positive; got -1.5 in row 3; if it is the natural "
             "logarithm of the norm, name it `log_norm`",
         ),
         (

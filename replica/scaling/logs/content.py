@@ -46,8 +46,8 @@ class Limits:
         if size > self.gigabytes * 1e9:
             raise InvalidArgument(
                 "max_gigabytes",
-                f"must be at least what {printable(str(path))} holds when unpacked, "
-                f"{size / 1e9:.3g} GB or more",
+                f"must be larger for {printable(str(path))}, which holds {size / 1e9:.3g} GB or "
+                "more when unpacked",
                 f"{self.gigabytes:g}",
             )
 

@@ -20,7 +20,7 @@ __all__ = ["read_delimited"]
 #: Separators, and what a note calls them; the first is what a CSV file has.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 #: So much of the text is looked at for the separator: a choice. A line is not cut.
-SAMPLE = 1 << 16
+SAMPLE = 1 << 14
 #: Numbers to the last bit, which later versions read by default.
 LATER = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
 EXACT: dict[str, Any] = {} if LATER else {"float_precision": "round_trip"}
@@ -91,7 +91,10 @@ def _separator(content: bytes) -> str:
         lines = lines[:-1]  # cut in the middle
     widths = {}
     for separator in SEPARATORS:
-        rows = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        try:
+            rows = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        except csv.Error:  # a cell of 131,072 characters: no separator of these
+            continue
         if rows and rows[0] > 1:
             widths[separator] = (sum(row == rows[0] for row in rows), rows[0])
     return max(widths, key=lambda separator: widths[separator], default=",")
