@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from patience import lines
 
-from replica.scaling.curves import curves_from_table, read_curves
+from replica.scaling import curves_from_table, read_curves
+
+GAP = "; fill the gap, or have such rows left out by `drop_missing=True` (`--drop-missing`)"
 
 
 def frame(P=(1000, 2000, 4000), seeds=(0, 1), records=6, *, clock="step"):
@@ -248,7 +250,7 @@ def test_records_in_use_are_those_above_every_record_before(curves):
         with pytest.raises(ValueError, match="the norm falls along P = "):
             curves_from_table(table)
         return
-    result = curves_from_table(table)
+    result = curves_from_table(table, accuracy=False)  # the errors of a ramp rise
     assert result.table["used"].tolist() == used
     for P in result.P:
         _, log_norm, error = result.of(P)[0]
@@ -262,7 +264,7 @@ def test_percent_is_a_hundred_times_the_fraction(errors):
     assume(max(errors) > 1)
     assume(len(set(errors)) > 1)
     table = plain(P=(10,)).assign(test_error=errors)
-    result = curves_from_table(table, percent=True).table["test_error"]
+    result = curves_from_table(table, percent=True, accuracy=False).table["test_error"]
     assert result.tolist() == [error / 100 for error in errors]
 
 
@@ -354,8 +356,8 @@ def test_a_mapping_that_makes_no_sense_is_refused(columns, sentence):
         (
             {"norm": "spectral", "test_error": "err"},
             "the table has no column `norm` or `log_norm`, no column `test_error`; its columns are "
-            "'P', 'spectral', 'err'; name it, as in columns={'norm': 'spectral_norm'} "
-            "(`--map norm=...`)",
+            "'P', 'spectral', 'err'; if 'err' is of examples held out, say so: "
+            "columns={'test_error': 'err'} (`--map test_error=err`)",
         ),
     ],
 )
@@ -366,7 +368,7 @@ def test_a_missing_column_is_named_with_those_there_are(new, sentence):
 
 def test_a_long_list_of_columns_is_cut():
     wide = plain().assign(**{f"x{i}": 0 for i in range(30)}).drop(columns="P")
-    with pytest.raises(ValueError, match=r"'x17' and 12 more; name it"):
+    with pytest.raises(ValueError, match=r"'x17' and 12 more; where it stands"):
         curves_from_table(wide)
 
 
@@ -412,14 +414,14 @@ def test_what_is_no_table_is_refused():
 )
 def test_a_gap_is_an_error_never_a_row_less(column, gap):
     table = put(frame().assign(loss=1.0), column, 7, gap)
-    sentence = f"`{column}` is missing in row 7; fill the gap or take the row out"
+    sentence = f"`{column}` is missing in row 7{GAP}"
     with pytest.raises(ValueError, match=exactly(sentence)):
         curves_from_table(table)
 
 
 def test_gaps_are_counted():
     table = put(put(put(frame(), "norm", 7, None), "norm", 9, "abc"), "norm", 10, None)
-    sentence = "`norm` is missing in row 7 and 2 more; fill the gap or take the row out"
+    sentence = f"`norm` is missing in row 7 and 2 more{GAP}"
     with pytest.raises(ValueError, match=exactly(sentence)):
         curves_from_table(table)
 
@@ -438,7 +440,7 @@ def test_masked_values_are_gaps():
 def test_some_rows_without_a_seed_are_refused():
     table = frame()
     table["seed"] = table["seed"].where(table["seed"] == 1)  # floats with nan, as pandas does
-    sentence = "`seed` is missing in row 1 and 17 more; fill the gap or take the row out"
+    sentence = f"`seed` is missing in row 1 and 17 more{GAP}"
     with pytest.raises(ValueError, match=exactly(sentence)):
         curves_from_table(table)
 
@@ -449,7 +451,8 @@ def test_some_rows_without_a_seed_are_refused():
 )
 def test_what_is_no_number_is_named(column, value):
     table = put(frame().assign(loss=1.0, train_error=0.1), column, 7, value)
-    sentence = f"`{column}` must be a number; got {value!r} in row 7"
+    hint = "; write a decimal point" if value == "1,5" else ""
+    sentence = f"`{column}` must be a number; got {value!r} in row 7{hint}"
     with pytest.raises(ValueError, match=exactly(sentence)):
         curves_from_table(table)
 
@@ -465,14 +468,12 @@ def test_booleans_are_no_numbers():
         ("P", 0, "`P` must be finite and positive; got 0 in row 7"),
         ("P", -1.5, "`P` must be finite and positive; got -1.5 in row 7"),
         ("P", np.inf, "`P` must be finite and positive; got inf in row 7"),
-        ("norm", 0.0, "`norm` must be finite and positive; got 0 in row 7"),
         (
             "norm",
             " -1.50 ",
             "`norm` must be finite and positive; got -1.50 in row 7; if it is the "
             "natural logarithm of the norm, name it `log_norm`",
         ),
-        ("norm", "1e-400", "`norm` must be finite and positive; got 1e-400 in row 7"),
         (
             "norm",
             -2.5,
@@ -528,18 +529,18 @@ def test_an_extended_float_beyond_a_double_is_refused():
 
 def test_further_rows_are_counted_and_mapped_columns_named():
     table = frame().rename(columns={"norm": "spectral_norm"})
-    table.loc[[6, 8, 30], "spectral_norm"] = 0
+    table.loc[[7, 8, 31], "spectral_norm"] = 0
     sentence = (
-        "`norm` (column 'spectral_norm') must be finite and positive; got 0 in row 7 and 2 more"
+        "`norm` (column 'spectral_norm') must be finite and positive; got 0 in row 8 and 2 more"
     )
     with pytest.raises(ValueError, match=exactly(sentence)):
         curves_from_table(table, columns={"norm": "spectral_norm"})
 
 
 def test_rows_are_counted_from_one_whatever_the_index():
-    table = put(frame(), "norm", 7, 0.0)
+    table = put(frame(), "norm", 8, 0.0)
     table.index = table.index[::-1] + 100
-    with pytest.raises(ValueError, match=r"got 0 in row 7$"):
+    with pytest.raises(ValueError, match=r"got 0 in row 8$"):
         curves_from_table(table)
 
 
@@ -562,7 +563,7 @@ def test_percent_has_to_be_declared(column):
 
 @pytest.mark.parametrize("column", ["test_error", "train_error"])
 def test_fractions_declared_percent_are_refused(column):
-    table = plain().assign(test_error=np.linspace(1, 90, 18), train_error=np.linspace(0, 90, 18))
+    table = plain().assign(test_error=np.linspace(90, 1, 18), train_error=np.linspace(90, 0, 18))
     assert curves_from_table(table, percent=True).table["train_error"].max() == 0.9
     table[column] /= 90
     sentence = (
@@ -574,14 +575,14 @@ def test_fractions_declared_percent_are_refused(column):
 
 
 def test_percent_ends_at_a_hundred():
-    table = put(plain().assign(test_error=np.linspace(1, 90, 18)), "test_error", 7, 101)
+    table = put(plain().assign(test_error=np.linspace(90, 1, 18)), "test_error", 7, 101)
     sentence = "`test_error` must lie in [0, 100], being in percent; got 101 in row 7"
     with pytest.raises(ValueError, match=exactly(sentence)):
         curves_from_table(table, percent=True)
 
 
 def test_a_train_error_that_vanishes_is_zero_in_either_unit():
-    table = plain().assign(test_error=np.linspace(1, 90, 18), train_error=0)
+    table = plain().assign(test_error=np.linspace(90, 1, 18), train_error=0)
     assert not curves_from_table(table, percent=True).table["train_error"].any()
 
 
@@ -834,16 +835,28 @@ def test_csv_is_read_to_the_last_bit(write, digits):
     [
         (
             "\n1000,-1.50,0.5\n",
-            "`norm` must be finite and positive; got -1.50 in row 3; if it is the natural "
+            "`norm` must be finite and positive; got -1.5 in row 3; if it is the natural "
             "logarithm of the norm, name it `log_norm`",
         ),
-        ("1000,,0.5\n", "`norm` is missing in row 3; fill the gap or take the row out"),
-        ("1000,3\n", "`test_error` is missing in row 3; fill the gap or take the row out"),
-        ("1000,nan,0.5\n", "`norm` is missing in row 3; fill the gap or take the row out"),
+        (
+            "1000,,0.5\n",
+            "`norm` is missing in row 3" + GAP,
+        ),
+        (
+            "1000,3\n",
+            "`test_error` is missing in row 3" + GAP,
+        ),
+        (
+            "1000,nan,0.5\n",
+            "`norm` is missing in row 3" + GAP,
+        ),
         ("1000,3,True\n", "`test_error` must be a number; got 'True' in row 3"),
         ("1_000,3,0.1\n", "`P` must be a number; got '1_000' in row 3"),
         ("1000,3.0.1,0.1\n", "`norm` must be a number; got '3.0.1' in row 3"),
-        (",,\n", "`P` is missing in row 3; fill the gap or take the row out"),
+        (
+            ",,\n",
+            "`P` is missing in row 3" + GAP,
+        ),
     ],
 )
 def test_rows_of_a_file_are_named_as_the_file_has_them(write, rows, sentence):
@@ -871,12 +884,11 @@ def test_columns_and_percent_reach_the_table(write):
         (f"P,norm,test_error\n{ROWS}1,2,3,4\n", "a.csv", "as CSV in UTF-8: .*line 4, saw 4$"),
         (f'P,norm,test_error\n{ROWS}1,"2,3\n', "a.csv", "as CSV in UTF-8: .*EOF inside string"),
         (b"P,norm,test_error\n\xff\xfe,1,2\n", "a.csv", "as CSV in UTF-8: .*can't decode byte"),
-        (b"\x1f\x8b\x08\x00", "a.csv.gz", "as CSV in UTF-8: "),
-        (ROWS, "a.csv.gz", "as CSV in UTF-8: .*[Gg]zip"),
-        (gzip.compress(ROWS.encode(), mtime=0)[:-12], "a.csv.gz", "as CSV in UTF-8: "),
-        ("P;norm;test_error\n1;2;3\n", "a.csv", "its columns are 'P;norm;test_error';"),
-        ("", "a.xlsx", r"^`path` must end in .csv, .csv.gz, .parquet or .pq; got .*a.xlsx$"),
-        ("", "curves", r"^`path` must end in .csv, .csv.gz, .parquet or .pq; got .*curves$"),
+        (b"\x1f\x8b\x08\x00", "a.csv.gz", "as gzip: "),
+        (gzip.compress(ROWS.encode(), mtime=0)[:-12], "a.csv.gz", "as gzip: "),
+        ("P|norm|test_error\n1|2|3\n", "a.csv", r"its columns are 'P\|norm\|test_error';"),
+        (b"PK\x03\x04...", "a.xlsx", "is a workbook or an archive: save the table as CSV$"),
+        ("{", "a.json", "cannot be read as JSON: "),
     ],
 )
 def test_files_that_cannot_be_read_are_named(write, text, name, sentence):
@@ -890,8 +902,7 @@ def test_a_file_that_is_not_there(tmp_path):
     sentence = f"`path` must be a file of learning curves; {tmp_path / 'a.csv'} does not exist"
     with pytest.raises(FileNotFoundError, match=exactly(sentence)):
         read_curves(tmp_path / "a.csv")
-    sentence = f"`path` must be a file of learning curves; {tmp_path} is a directory"
-    with pytest.raises(ValueError, match=exactly(sentence)):
+    with pytest.raises(ValueError, match=f"{tmp_path} is a directory without$"):
         read_curves(tmp_path)
 
 
