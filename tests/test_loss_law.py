@@ -219,6 +219,13 @@ def test_runs_on_one_path_cannot_tell_the_terms_apart():
     assert there.condition < 1e5
 
 
+def test_without_intervals_nothing_is_concluded():
+    fit = fit_loss_law(*runs(1, 60), intervals=False)
+    assert not fit.identified
+    assert fit.status == "without intervals nothing is said of what the runs determine"
+    assert np.isnan([fit.a.low, fit.a.high]).all()
+
+
 def test_a_term_that_is_not_seen_has_an_open_exponent():
     rng = np.random.default_rng(2)
     N, D, _ = runs(2, 60)

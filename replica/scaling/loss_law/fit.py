@@ -143,7 +143,7 @@ def fit_loss_law(
         samples=_bootstrap(objective, best, count, seed),
         loss=loss,
         identified=identified,
-        status=_status(runs, found, correlations, p_value, level, exact),
+        status=_status(runs, found, correlations, p_value, level, exact, intervals),
     )
 
 
@@ -272,6 +272,7 @@ def _status(
     p_value: float,
     level: float,
     exact: bool,
+    intervals: bool,
 ) -> str:
     """What stands out, in words."""
     said = ["the residuals are rounding: they do not say how large errors are"] if exact else []
@@ -299,4 +300,6 @@ def _status(
         ]
     if p_value < SUSPICIOUS:
         said.append(f"the law is rejected (p = {p_value:.2g})")
+    if not (exact or intervals):
+        said.append("without intervals nothing is said of what the runs determine")
     return "; ".join(said) or "determined"

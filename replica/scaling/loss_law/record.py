@@ -96,13 +96,15 @@ class LossLawFit:
 
     @property
     def A(self) -> float:
-        """Prefactor of N^-alpha."""
-        return float(np.exp(self.log_A))
+        """Prefactor of N^-alpha; inf or 0 where only its logarithm is a float."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.exp(self.log_A))
 
     @property
     def B(self) -> float:
-        """Prefactor of D^-beta."""
-        return float(np.exp(self.log_B))
+        """Prefactor of D^-beta; inf or 0 where only its logarithm is a float."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.exp(self.log_B))
 
     def __call__(self, N: ArrayLike, D: ArrayLike) -> Array:
         """The law at N parameters and D examples, both positive."""
