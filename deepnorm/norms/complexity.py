@@ -285,7 +285,7 @@ def _table(
 
 
 def _about(use: Use, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    shape = tuple(use.raw(tensors).shape)
+    shape = tuple(use.stored(tensors).shape)
     return {"name": use.label, "kind": use.kind, "shape": shape}
 
 

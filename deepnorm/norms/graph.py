@@ -91,12 +91,16 @@ class Use:
     fold: Fold | None = None
     reason: str = "enters eq. (2)"
 
-    def raw(self, tensors: Tensors) -> Tensor:
-        """The weight as it is stored, in double precision."""
+    def stored(self, tensors: Tensors) -> Tensor:
+        """The weight as it is stored, in its own precision."""
         if self.source is None:
             device = None if self.fold is None else self.fold.variance.tensor.device
             return torch.ones(self.map.domain, dtype=torch.float64, device=device)
-        return self.view(self.source.read(tensors).detach()).to(torch.float64)
+        return self.view(self.source.read(tensors).detach())
+
+    def raw(self, tensors: Tensors) -> Tensor:
+        """The same in double precision."""
+        return self.stored(tensors).to(torch.float64)
 
     def weight(self, tensors: Tensors) -> Tensor:
         """The weight of the map, with the batch norm folded in."""

@@ -23,6 +23,8 @@ from deepnorm.norms.torus import Torus, axis_of, rounded_up
 __all__ = ["Convolution", "Dense", "Diagonal", "LinearMap"]
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+#: Rows of a matrix whose absolute values are held at once: a choice.
+ROWS = 128
 SPREAD = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
@@ -137,8 +139,13 @@ class Dense(LinearMap):
 
     def upper(self, weight: Tensor) -> float:
         """The root of the largest row sum times the largest column sum."""
-        rows = torch.linalg.vector_norm(weight, 1, dim=-1).max()
-        columns = torch.linalg.vector_norm(weight, 1, dim=-2).max()
+        # By rows: torch takes 25 times as long for the sum over the last axis but one.
+        rows, columns = 0.0, weight.new_zeros(())
+        for some in weight.split(ROWS, dim=-2):
+            size = some.abs()
+            rows = max(rows, float(size.sum(dim=-1).max()))
+            columns = columns + size.sum(dim=-2)
+        columns = columns.max()
         return rounded_up(math.sqrt(float(rows) * float(columns)), sum(self.shape[-2:]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,11 @@ class Finder(abc.ABC):
             value = kind.exact(core)
             assert value is not None
             return Sigma(value, value, value, "exact")
-        return None if bool(core.any()) else Sigma(0.0, 0.0, 0.0, "exact")
+        return None if largest(core) else Sigma(0.0, 0.0, 0.0, "exact")
+
+    @abc.abstractmethod
+    def glimpse(self, linear_map: LinearMap, weight: Tensor) -> float:
+        """Sigma at a first look, as far as `shares` needs it."""
 
     @abc.abstractmethod
     def shares(self, items: Sequence[_Item], weigh: Callable[[list[float]], Array]) -> Array:
@@ -119,9 +123,22 @@ class Cold(Finder):
 
     large = LARGE
 
+    def glimpse(self, linear_map: LinearMap, weight: Tensor) -> float:
+        """To some ten per cent, by a few steps of the power method in single precision."""
+        kind, core = linear_map.core(weight)
+        scale, core = _scaled(core)
+        normal, single = kind.normal(), core.float()
+        vector = random_vectors(1, normal.shape, core, SEED).float()
+        value = 0.0
+        for _ in range(GLIMPSE):
+            image = normal.out(single, vector / torch.linalg.vector_norm(vector))
+            value = float(torch.linalg.vector_norm(image))
+            vector = normal.back(single, image)
+        return scale * value
+
     def shares(self, items: Sequence[_Item], weigh: Callable[[list[float]], Array]) -> Array:
         """In inverse proportion to what ln R owes to each, eq. (N16)."""
-        values = [item.sigma.value if item.sigma else _glimpse(item) for item in items]
+        values = [item.sigma.value if item.sigma else item.glimpse for item in items]
         log_value, weights = weigh(values)[0], weigh(values)[1:]
         open_items = max(sum(item.sigma is None for item in items), 1)
         allowed = self.tolerance * max(1.0, abs(log_value)) if np.isfinite(log_value) else 0.0
@@ -173,6 +190,10 @@ class Warm(Finder):
         super().__init__(tolerance)
         self.vectors: dict[str, Tensor] = {}
         self.measurements = 0
+
+    def glimpse(self, linear_map: LinearMap, weight: Tensor) -> float:
+        """None: all are asked for alike."""
+        return math.nan
 
     def shares(self, items: Sequence[_Item], weigh: Callable[[list[float]], Array]) -> Array:
         """The same for all, as if ln R owed each of them all that it can: one."""
@@ -263,13 +284,14 @@ class Measurement:
 
 @dataclass
 class _Item:
-    """A matrix whose sigma is looked for; its weight is made anew when it is needed."""
+    """A matrix whose sigma is looked for, or has been; its weight is made anew for an iteration."""
 
     key: str
     map: Any
     weight: Callable[[], Tensor]
     norms: tuple[float, float]
-    sigma: Sigma | None = field(default=None)
+    sigma: Sigma | None
+    glimpse: float
 
 
 def measure(
@@ -352,18 +374,19 @@ def _by_matrix(
         matrix = weight()
         norm = float(convention.norm_21(matrix))
         kind = Dense(tuple(matrix.shape))
-        items.append(_Item(f"{use.label}, {convention.name}", kind, weight, (norm, norm)))
-        items[-1].sigma = sigma.exact(kind, matrix)
+        found, rough = _at_once(sigma, kind, matrix)
+        key = f"{use.label}, {convention.name}"
+        items.append(_Item(key, kind, weight, (norm, norm), found, rough))
     log_t = logs([item.norms[0] for item in items])
 
     def values_of(log_sigma: Array) -> list[float]:
         return [convention.log_value(log_sigma, log_t)]
 
-    found, (error,) = _find(items, sigma, values_of, bar)
-    (value,) = values_of(logs([s.value for s in found]))
+    every, (error,) = _find(items, sigma, values_of, bar)
+    (value,) = values_of(logs([s.value for s in every]))
     rows = {
         index: Measured(s, item.norms[0], shape=item.map.shape)
-        for index, s, item in zip(listed, found, items, strict=True)
+        for index, s, item in zip(listed, every, items, strict=True)
     }
     return Measurement(value, error, rows)
 
@@ -379,9 +402,14 @@ def _of_use(
         rest = weight if initial is None else weight - initial.to(weight.device)
         average, total = use.map.norm_21(rest)
         norms = (float(average), float(total))
-    item = _Item(use.label, use.map, lambda: weight_of(use, tensors), norms)
-    item.sigma = sigma.exact(use.map, weight)
-    return item
+    found, rough = _at_once(sigma, use.map, weight)
+    return _Item(use.label, use.map, lambda: weight_of(use, tensors), norms, found, rough)
+
+
+def _at_once(sigma: Finder, linear_map: LinearMap, weight: Tensor) -> tuple[Sigma | None, float]:
+    """Sigma where a matrix decides it; otherwise what a first look finds."""
+    found = sigma.exact(linear_map, weight)
+    return found, math.nan if found else sigma.glimpse(linear_map, weight)
 
 
 def _find(
@@ -432,20 +460,6 @@ def logs(values: Sequence[float]) -> Array:
     """Natural logarithms, -inf for zero."""
     with np.errstate(divide="ignore"):
         return np.log(np.array(values, dtype=np.float64))
-
-
-def _glimpse(item: _Item) -> float:
-    """Sigma to some ten per cent, by a few steps of the power method in single precision."""
-    kind, core = item.map.core(item.weight())
-    scale, core = _scaled(core)
-    normal, single = kind.normal(), core.float()
-    vector = random_vectors(1, normal.shape, core, SEED).float()
-    value = 0.0
-    for _ in range(GLIMPSE):
-        image = normal.out(single, vector / torch.linalg.vector_norm(vector))
-        value = float(torch.linalg.vector_norm(image))
-        vector = normal.back(single, image)
-    return scale * value
 
 
 def _scaled(weight: Tensor) -> tuple[float, Tensor]:
