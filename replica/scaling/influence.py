@@ -25,7 +25,7 @@ MOST = 100
 
 
 def influence(sample: Sample, means: Sequence[MeanCurve], found: Exponents) -> pd.DataFrame:
-    """Seeds unlike the others, and how far the exponents move if one is turned, eq. (S5).
+    """Seeds unlike the others, and how far the exponents move if one is turned.
 
     One that takes part is left out, one that was left out is put in; window and smallest P stay.
     nan where that leaves no curve or no law.

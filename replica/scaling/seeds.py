@@ -1,7 +1,7 @@
 """Seeds that are unlike the others: which take part, which are left out, and why.
 
 Each seed is compared with the median of the seeds of its P at equal norm, in units of their spread,
-eq. (S3); a record with the others of its own curve. docs/scaling.md, section 2, gives the rules.
+eq. (S2a); a zero with its neighbours, eq. (S2b). docs/scaling.md, section 1, gives the rules.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def take(curves: Curves, *, robust: bool = True) -> Sample:
 
 
 def _zeros(P: float, seed: Seed) -> tuple[Mask, list[Remark]]:
-    """Which records of a curve are counts, and what is said of zeros that are none, eq. (S4).
+    """Which records of a curve are counts, and what is said of zeros that are none, eq. (S2b).
 
     The smallest step between the errors of a curve is taken for one wrong answer.
     """
