@@ -123,7 +123,7 @@ def _fast(
     content: bytes, titles: list[str], names: frozenset[Hashable], options: dict[str, Any]
 ) -> pd.DataFrame | None:
     """The table with numbers read in C; None where rows differ in length from the header."""
-    kept = {title: "category" for title in titles if title.strip() in names}
+    kept = {title: str for title in titles if title.strip() in names}
     common: dict[str, Any] = {**options, "index_col": False, "keep_default_na": False, **EXACT}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows longer than the header
@@ -137,7 +137,10 @@ def _fast(
             )
             if len(frame.columns) != len(titles):
                 return None
-            columns = [frame.iloc[:, at] for at in range(len(titles))]
+            columns = [
+                frame.iloc[:, at].astype("category") if title in kept else frame.iloc[:, at]
+                for at, title in enumerate(titles)
+            ]
             unsure = [at for at, column in enumerate(columns) if not _settled(column)]
             if unsure:
                 text = pd.read_csv(
