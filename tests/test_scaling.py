@@ -438,8 +438,8 @@ def test_averaged_curves_say_what_they_lost(law):
 
 
 def test_few_records_are_refused(law):
-    with pytest.raises(ValueError, match=r"needs at least 8 records .*; P = 1000, seed 0 has 6"):
-        analyse(curves_of(law, records=6))
+    with pytest.raises(ValueError, match=r"needs at least 5 records .*; P = 1000, seed 0 has 4"):
+        analyse(curves_of(law, records=4))
 
 
 def test_an_error_of_zero_has_no_logarithm(law):

@@ -36,8 +36,8 @@ Array = NDArray[np.float64]
 
 #: Relative noise below which curves count as exact (curves of the theory): a choice.
 EXACT = 1e-6
-#: A curve shorter than this has no early law, elbow and minimum to tell apart: a choice.
-FEWEST_RECORDS = 8
+#: Smoothing over five records, and roughness from four neighbours, take as many.
+FEWEST_RECORDS = 5
 #: A curve has to cover more than this of its ln(norm), or of 1 if that is larger: seven digits are
 #: then left of the distances between its records.
 NARROWEST = 1e-9
