@@ -98,11 +98,13 @@ def test_a_fit_chooses_among_runs(runs, tmp_path):
     )
     assert "no run has model=vit" in refused("fit", runs, "--where", "model=vit")
     assert "--where knows model" in refused("fit", runs, "--where", "colour=red")
-    assert "--map and --percent are of tables" in refused("fit", runs, "--percent")
+    for options in (["--percent"], ["--no-accuracy"], ["--map", "P=n"]):
+        assert "--map, --percent, --accuracy" in refused("fit", runs, *options)
+    assert "no run in" in refused("fit", tmp_path)
     csv = tmp_path / "a.csv"
     csv.write_text("P,norm,test_error\n")
-    assert "--norm and --where are of folders" in refused("fit", csv, "--norm", "eq2")
-    assert "no run in" in refused("fit", tmp_path)
+    assert "--norm is of folders of runs" in refused("fit", csv, "--norm", "eq2")
+    assert "a.csv: `table` has no rows" in refused("fit", tmp_path)  # a folder of tables
 
 
 def test_mixed_runs_have_to_be_chosen(runs, tmp_path):

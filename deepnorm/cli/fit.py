@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepnorm.cli.common import CONVENTIONS, WORDS, Suggested, drawing_quietly, library, pairs
+from deepnorm.cli.reading import in_a_shell, is_of_runs, option_names, reading, source_of, tables
 from deepnorm.cli.runs import of_runs
-from replica.common.errors import InvalidArgument
 from replica.common.progress import bar
 from replica.common.start import require_memory
 from replica.common.terminal import (
@@ -43,10 +42,13 @@ Examples:
   deepnorm fit runs --norm bartlett --where model=cnn-small
   deepnorm fit sweep.parquet --percent \\
       --map norm=spectral_norm --map test_error=error
+  deepnorm fit logs --pattern 'P{P}/seed{seed}' --accuracy
   deepnorm fit curves.csv --method paper --window 0 0.3 \\
       --gamma1-from 28000 --gamma2-from 28000 --optimum optimum.json
 """
 
+#: Of a parameter that was typed.
+GIVEN = click.core.ParameterSource.COMMANDLINE
 #: numpy's OpenBLAS and scipy's each want a buffer of 32 MB at their first product, and where there
 #: is none ask the system for it again, for ever.
 BUFFERS = 80 << 20
@@ -54,16 +56,12 @@ BUFFERS = 80 << 20
 RENAMED = {"gamma_1_from": "gamma1_from", "gamma_2_from": "gamma2_from"}
 
 
-def _mapping(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    return pairs("NAME=COLUMN, such as norm=R", ctx, given)
-
-
 def _selection(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     return pairs("NAME=VALUE, such as model=cnn", ctx, given)
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.argument("curves", type=click.Path(exists=True))
+@click.argument("curves", type=click.Path(exists=True), nargs=-1, required=True)
 @click.option(
     "--method",
     type=click.Choice(["default", "paper"]),
@@ -97,15 +95,7 @@ def _selection(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -
     metavar="FILE",
     help="Your own lam_opt for gamma_2: a JSON object with lists P and mean_optimal_norm.",
 )
-@click.option(
-    "--map",
-    "columns",
-    multiple=True,
-    callback=_mapping,
-    metavar="NAME=COLUMN",
-    help="Where a column has another name, as in norm=spectral_norm; may be repeated.",
-)
-@click.option("--percent", is_flag=True, help="Errors of the table are in percent.")
+@reading
 @click.option(
     "--norm",
     "convention",
@@ -119,7 +109,7 @@ def _selection(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -
     multiple=True,
     callback=_selection,
     metavar="NAME=VALUE",
-    help="Of a folder of runs: only those, as in model=cnn; may be repeated.",
+    help="Only rows, or runs, in which a column has that value, as in model=cnn; may be repeated.",
 )
 @click.option(
     "--offset",
@@ -151,14 +141,13 @@ def _selection(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -
 @click.pass_context
 def fit(
     ctx: click.Context,
-    curves: str,
+    /,
+    curves: tuple[str, ...],
     method: str,
     window: tuple[float, float] | None,
     gamma1_from: float | None,
     gamma2_from: float | None,
     optimum: str | None,
-    columns: dict[str, str],
-    percent: bool,
     convention: str | None,
     where: dict[str, str],
     offset: str,
@@ -167,13 +156,15 @@ def fit(
     json_to: str | None,
     report_to: str | None,
     title: str | None,
+    **held: Any,
 ) -> None:
     """Fit the exponents of learning curves.
 
-    CURVES is a table (.csv, .csv.gz, .parquet) with a row for each record: the number of
-    training examples P, the norm (or log_norm, natural), the test_error, and where there are
-    several the seed; step or epoch give the order. Or it is a folder that `deepnorm sweep` has
-    filled.
+    CURVES is a table with a row for each record: the number of training examples P, the norm (or
+    log_norm, natural), the test_error, and where there are several the seed; step or epoch give
+    the order. Or it is what a training wrote: an export of wandb or TensorBoard, the log of
+    Lightning, Keras or transformers, a table of LCDB; several files, or a folder of them. Or it
+    is a folder that `deepnorm sweep` has filled.
 
     Prints the exponents with statistical and systematic errors, the optimum of every P, and
     what cannot be concluded. Files are replaced in one step, once everything is computed.
@@ -181,17 +172,18 @@ def fit(
     if report_to == "-":
         raise BadInput("--report must be a file; got '-'")
     check_outputs(json_to, report_to)
-    if os.path.isdir(curves):
-        if columns or percent:
-            raise BadInput("--map and --percent are of tables; a folder of runs needs neither")
-        trained = of_runs(curves, "eq2" if convention is None else convention, where)
+    if is_of_runs(curves):
+        if any(ctx.get_parameter_source(name) == GIVEN for name in held):
+            options = ", ".join(option_names())
+            raise BadInput(f"{options} are of tables; a folder of runs needs none of them")
+        trained = of_runs(curves[0], "eq2" if convention is None else convention, where)
         read, source = trained.curves, trained.source
     else:
-        if convention is not None or where:
-            raise BadInput("--norm and --where are of folders of runs; for a table use --map")
+        if convention is not None:
+            raise BadInput("--norm is of folders of runs; for a table use --map")
         with library():
-            read = _read(curves, columns, percent)
-        trained, source = None, _source(curves)
+            read = tables(curves, held | {"where": where})
+        trained, source = None, source_of(curves)
     analysis = _analysis(
         read,
         optimum,
@@ -212,7 +204,7 @@ def fit(
         from deepnorm.report.page import Training, write_report
 
         command = shlex.join(["deepnorm", *ctx.meta[WORDS]])
-        heading = _name(curves) if title is None else title
+        heading = _name(curves[0]) if title is None else title
         shown = None
         if trained is not None:
             shown = Training(trained.curves, trained.longest, trained.convention)
@@ -226,24 +218,8 @@ def fit(
                 training=shown,
             )
     if json_to != "-":
-        _print(analysis, curves)
+        _print(analysis, curves[0])
     written(json_to, report_to)
-
-
-def _read(path: str, columns: dict[str, str], percent: bool) -> Curves:
-    from replica.scaling import read_curves
-
-    try:
-        return read_curves(path, columns=columns, percent=percent)
-    except InvalidArgument:
-        raise
-    except ValueError as error:
-        raise ValueError(_in_a_shell(str(error))) from error
-
-
-def _in_a_shell(message: str) -> str:
-    """Of a hint for Python and for the shell, only that for the shell."""
-    return re.sub(r"columns=\{[^{}]*\} \((`--map [^`]*`)\)", r"\1", message)
 
 
 def _name(path: str) -> str:
@@ -273,15 +249,6 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
             yield None
             return
         yield lambda done, total: shown.update(done, total=total)
-
-
-def _source(path: str) -> str:
-    """The name of a file and the digest of what it holds, which says more than its date."""
-    import hashlib
-
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return f"{os.path.basename(path)}, SHA-256 {digest}"
 
 
 # ------------------------------------------------------------------------------- the tables
@@ -335,7 +302,7 @@ def _print(analysis: Analysis, path: str) -> None:
     say("")
     say("What stands out, and what cannot be concluded:")
     for line in statements.standing_out(analysis) or ["nothing"]:
-        say(f"- {_in_a_shell(line)}")
+        say(f"- {in_a_shell(line)}")
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -14,12 +14,13 @@ import pandas as pd
 
 from deepnorm.sweeps.configuration import Run
 from deepnorm.sweeps.records import Divergence, Result
-from replica.common.files import IRREGULAR, read_regular, replace_regular
+from replica.common.files import IRREGULAR, open_regular, read_regular, replace_regular
 
 __all__ = [
     "WORK",
     "DamagedFile",
     "Survey",
+    "holds_runs",
     "read_result",
     "read_runs",
     "survey",
@@ -209,6 +210,22 @@ def survey(folder: str | os.PathLike[str]) -> Survey:
     over = {result.run.stem for result in results}
     begun = {path.stem for path in (folder / WORK).glob("*_*.*")}
     return Survey(tuple(results), damaged, tuple(sorted(begun - over)))
+
+
+def holds_runs(folder: str | os.PathLike[str]) -> bool:
+    """Whether some file of a folder begins like that of a run, or a sweep has begun there."""
+    folder = Path(folder)
+    if (folder / WORK).is_dir():
+        return True
+    first = f'"kind": "{KIND}"'.encode()
+    for path in folder.glob("*.json"):
+        try:
+            with open_regular(path) as file:
+                if first in file.read(len(first) + 8):
+                    return True
+        except OSError:
+            continue
+    return False
 
 
 def read_runs(folder: str | os.PathLike[str], *, diverged: bool = False) -> pd.DataFrame:

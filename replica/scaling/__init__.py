@@ -12,7 +12,7 @@ from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves, curves_from_table
 from replica.scaling.distances import houdayer_hartmann, mean_master_curve
 from replica.scaling.flags import Flag, Kind
-from replica.scaling.logs import learning_curve_table, read_curves
+from replica.scaling.logs import holds_tables, learning_curve_table, read_curves
 from replica.scaling.power_law import PowerLawFit, fit_power_law
 from replica.scaling.records import (
     Analysis,
@@ -47,6 +47,7 @@ __all__ = [
     "curves_from_table",
     "fit_power_law",
     "forecast",
+    "holds_tables",
     "houdayer_hartmann",
     "learning_curve_table",
     "mean_master_curve",

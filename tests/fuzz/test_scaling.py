@@ -248,7 +248,12 @@ def test_what_is_no_table_is_refused(table):
     "columns", [5, "norm", [], {"norms": "norm"}, {"norm": "none"}, {"norm": []}, {"P": "norm"}]
 )
 def test_a_mapping_that_maps_nothing_is_refused(columns):
-    with guard(), pytest.raises(ValueError, match=r"`columns`|is there twice|needs|no column|both"):
+    with (
+        guard(),
+        pytest.raises(
+            ValueError, match=r"`columns`|is there twice|needs|no column|both|in place of the norm"
+        ),
+    ):
         curves_from_table(sound(), columns=columns)
 
 

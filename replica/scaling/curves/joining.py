@@ -175,6 +175,8 @@ def begin_above_zero(records: Records, notes: list[str]) -> Records:
     later = zero & ~begins
     if later.any():
         rule = "must be finite" if name == "log_norm" else "must be finite and positive"
+        if name in ("step", "epoch"):
+            rule = "must be positive but for the first of a curve, being read in place of the norm"
         records.cells[name].refuse(later, rule)
     if zero.all():
         records.cells[name].refuse(zero, "must not be 0 in every record")

@@ -6,6 +6,6 @@ and seed, and hands them to the same checks as any table.
 """
 
 from replica.scaling.logs.learning_curve import learning_curve_table
-from replica.scaling.logs.reading import read_curves
+from replica.scaling.logs.reading import holds_tables, read_curves
 
-__all__ = ["learning_curve_table", "read_curves"]
+__all__ = ["holds_tables", "learning_curve_table", "read_curves"]

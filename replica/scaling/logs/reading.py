@@ -29,10 +29,12 @@ from replica.scaling.logs.tensorboard import tensorboard_log
 from replica.scaling.logs.transformers import trainer_state_log
 from replica.scaling.logs.wandb import wandb_log
 
-__all__ = ["read_curves"]
+__all__ = ["holds_tables", "read_curves"]
 
 #: Files that a folder is looked through for.
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq", ".json", ".jsonl", ".npz")
+#: Of a folder without a pattern, JSON is read if its name begins so: other JSON is of anything.
+TOLD = ("trainer_state", "history", "learning_curve")
 #: Titles of columns that hold names, which may look like numbers ("007").
 NAMED = frozenset({"seed", "outer_seed", "inner_seed"})
 #: Where transformers keeps copies of a run's log.
@@ -96,7 +98,8 @@ def read_curves(
     names = NAMED | {mapping[name] for name in ("seed",) if name in mapping}
     roots = [path] if isinstance(path, str | os.PathLike) else _paths(path)
     files = [file for root in roots for file in _files(Path(root), labels)]
-    together = printable(str(roots[0])) + (f" and {len(roots) - 1} more" if roots[1:] else "")
+    first = files[0][0] if len(files) == 1 else Path(roots[0])
+    together = printable(str(first)) + (f" and {len(roots) - 1} more" if roots[1:] else "")
     try:
         whole = _joined(
             [_Read(*file, limits, names).log(labels, mapping, chosen) for file in files]
@@ -150,12 +153,7 @@ def _files(root: Path, pattern: Pattern) -> Iterator[tuple[Path, str]]:
             "path",
             f"must be a regular file; {printable(str(root))} is a pipe, a socket or a device",
         )
-    inside = sorted(
-        file
-        for file in root.rglob("*")
-        if file.name.lower().endswith(SUFFIXES) and file.name not in CONFIGURATIONS
-    )
-    named = [(file, file.relative_to(root).as_posix()) for file in inside if file.is_file()]
+    named = _tables_in(root, pattern.text is not None)
     found = [pair for pair in _last_checkpoints(named) if pattern.matches(pair[1])]
     if not found:
         seen = f"; none of its {len(named)} tables matches {pattern.text!r}" if named else ""
@@ -165,6 +163,23 @@ def _files(root: Path, pattern: Pattern) -> Iterator[tuple[Path, str]]:
             f"); {printable(str(root))} is a directory without{seen}",
         )
     yield from found
+
+
+def holds_tables(folder: str | os.PathLike[str]) -> bool:
+    """Whether `read_curves` finds some file to read in a folder, at any depth."""
+    return bool(_tables_in(Path(folder)))
+
+
+def _tables_in(root: Path, any_json: bool = False) -> list[tuple[Path, str]]:
+    """The files of a folder, at any depth, that may hold curves, with their names within it."""
+    inside = sorted(
+        file
+        for file in root.rglob("*")
+        if file.name.lower().endswith(SUFFIXES)
+        and file.name not in CONFIGURATIONS
+        and (any_json or file.suffix.lower() != ".json" or file.name.startswith(TOLD))
+    )
+    return [(file, file.relative_to(root).as_posix()) for file in inside if file.is_file()]
 
 
 def _last_checkpoints(files: list[tuple[Path, str]]) -> list[tuple[Path, str]]:
@@ -210,7 +225,7 @@ class _Read:
             for key in {"P", "seed"} - labels.keys():
                 title = mapping.get(key, key)
                 if title in beside:
-                    labels[title] = beside[title]
+                    labels[title] = str(beside[title])
         labels = {key: value for key, value in labels.items() if key not in log.frame}
         return replace(
             log,
