@@ -104,7 +104,7 @@ def test_a_fit_chooses_among_runs(runs, tmp_path):
     csv = tmp_path / "a.csv"
     csv.write_text("P,norm,test_error\n")
     assert "--norm is of folders of runs" in refused("fit", csv, "--norm", "eq2")
-    assert "`table` has no rows" in refused("fit", tmp_path)  # a folder of tables
+    assert "a.csv: `table` has no rows" in refused("fit", tmp_path)  # a folder of tables
 
 
 def test_mixed_runs_have_to_be_chosen(runs, tmp_path):

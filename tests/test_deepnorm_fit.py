@@ -351,7 +351,8 @@ def test_version_and_module():
 )
 def test_a_hint_in_a_shell_is_one_for_a_shell(folder, new, hint):
     path = folder / "renamed.csv"
-    table().assign(norm=1.0).drop(columns="log_norm").rename(columns=new).to_csv(path, index=False)
+    frame = table().assign(norm=1.0).drop(columns=["log_norm", "step"])
+    frame.rename(columns=new).to_csv(path, index=False)
     result = run("fit", path)
     assert result.exit_code == 2
     assert hint in result.stderr

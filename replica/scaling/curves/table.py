@@ -180,7 +180,10 @@ def _abscissa(records: checks.Records, notes: list[str]) -> str:
             f"there is no norm and no `step`: a single record for each P and seed; {with_norm}"
         )
         return "none"
-    notes.append(f"there is no norm: the error is followed along `{records.clock}`; {with_norm}")
+    notes.append(
+        f"there is no norm: the error is followed along `{records.clock}`; {with_norm}; if some "
+        "column holds it, name it, as in columns={'norm': 'spectral_norm'} (`--map norm=...`)"
+    )
     return "step"
 
 

@@ -28,6 +28,8 @@ EXACT: dict[str, Any] = {} if LATER else {"float_precision": "round_trip"}
 BEFORE, AFTER = rb"(?:^|[;\t\n\r])[ ]*[+-]?", rb"(?:[eE][+-]?[0-9]+)?[ ]*(?=[;\t\n\r]|$)"
 #: A decimal comma that cannot be one of thousands: not three digits after it, or a zero before.
 DECIMAL = re.compile(BEFORE + rb"(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))" + AFTER)
+#: A number with a point.
+POINT = re.compile(BEFORE + rb"[0-9]*\.[0-9]+" + AFTER)
 #: Commas with three digits after each, which may be either.
 EITHER = re.compile(BEFORE + rb"[0-9]+(?:,[0-9]{3})+" + AFTER)
 
@@ -110,6 +112,11 @@ def _decimal(content: bytes, separator: str, shown: str) -> tuple[str, tuple[str
         return ".", ()
     cells = f"cells are separated by {SEPARATORS[separator]}"
     if DECIMAL.search(content):
+        if POINT.search(content):
+            raise ValueError(
+                f"{shown}: {cells}, and numbers have decimal commas and points; write points only, "
+                "and no sign for thousands"
+            )
         return ",", (f"{cells}, and numbers have decimal commas",)
     if EITHER.search(content):
         raise ValueError(

@@ -69,8 +69,10 @@ class Pattern:
             else r"[^/\\]*?" if piece == "*" else re.escape(piece)
             for piece in pieces
         ]  # fmt: skip
-        begins = r"(?<![0-9])" if pieces[0] == "" else r"(?<![A-Za-z0-9])"
-        self._expression = re.compile(begins + "".join(parts) + r"(?![A-Za-z0-9])")
+        # a field or a word of the pattern is a whole one in the name
+        begins = r"(?<![A-Za-z0-9])" if text[0] == "{" or text[0].isalnum() else ""
+        ends = r"(?![A-Za-z0-9])" if text[-1] == "}" or text[-1].isalnum() else ""
+        self._expression = re.compile(begins + "".join(parts) + ends)
 
     def labels(self, name: str) -> dict[str, str] | None:
         """The fields of a name: those that are found without a pattern; None if it has another."""

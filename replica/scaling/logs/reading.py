@@ -98,7 +98,8 @@ def read_curves(
     names = NAMED | {mapping[name] for name in ("seed",) if name in mapping}
     roots = [path] if isinstance(path, str | os.PathLike) else _paths(path)
     files = [file for root in roots for file in _files(Path(root), labels)]
-    together = printable(str(roots[0])) + (f" and {len(roots) - 1} more" if roots[1:] else "")
+    first = files[0][0] if len(files) == 1 else Path(roots[0])
+    together = printable(str(first)) + (f" and {len(roots) - 1} more" if roots[1:] else "")
     try:
         whole = _joined(
             [_Read(*file, limits, names).log(labels, mapping, chosen) for file in files]
@@ -224,7 +225,7 @@ class _Read:
             for key in {"P", "seed"} - labels.keys():
                 title = mapping.get(key, key)
                 if title in beside:
-                    labels[title] = beside[title]
+                    labels[title] = str(beside[title])
         labels = {key: value for key, value in labels.items() if key not in log.frame}
         return replace(
             log,
