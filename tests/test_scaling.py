@@ -182,9 +182,10 @@ def test_the_product_and_its_error_follow_from_the_covariance(found):
 
 def test_more_seeds_make_smaller_errors(law):
     few, many = (analyse(curves_of(law, seeds=s), bootstrap=FEW) for s in (4, 16))
-    for name in ("gamma_1", "gamma_meas"):
-        ratio = getattr(few, name).error / getattr(many, name).error
-        assert 1.2 < ratio < 3.5, name  # 2, and an error bar from 4 seeds is good to 20%
+    # that of gamma_meas is widened by scatter about the law as well, which is a matter of luck
+    minima = [found.optima["log_eps_opt_error"].mean() for found in (few, many)]
+    for ratio in (few.gamma_1.error / many.gamma_1.error, minima[0] / minima[1]):
+        assert 1.2 < ratio < 3.5  # 2, and an error bar from 4 seeds is good to 20%
 
 
 def test_the_bootstrap_has_the_variance_of_a_mean(law):
