@@ -5,6 +5,7 @@
 `deepnorm.networks`    the paper's networks and small ones (needs torch)
 `deepnorm.datasets`    images from their standard files (needs torch)
 `deepnorm.sweeps`      trainings over P and seeds (reading their files needs no torch)
+`deepnorm.recording`   learning curves recorded while a network of yours trains (needs torch)
 `deepnorm.figures`     the paper's figures as functions of analyses
 `deepnorm.report`      an analysis as words, JSON, and a page
 =====================  ==============================================================
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
         other_norms,
         spectral_complexity,
     )
+    from deepnorm.recording import CurveRecorder
     from deepnorm.sweeps import Run, grid, read_runs, sweep
 
 #: Where each name lives.
 _HOMES = {
     "Complexity": "norms",
+    "CurveRecorder": "recording",
     "NormTracker": "norms",
     "Run": "sweeps",
     "grid": "sweeps",
@@ -45,6 +48,7 @@ _HOMES = {
 
 __all__ = [
     "Complexity",
+    "CurveRecorder",
     "NormTracker",
     "Run",
     "grid",

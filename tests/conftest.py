@@ -42,7 +42,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 if importlib.util.find_spec("torch") is None:
     # What reads tables and finished runs works without it, and is tested without it.
-    collect_ignore_glob = ["test_datasets.py", "test_networks.py", "test_norms_*.py"]
+    collect_ignore_glob = [
+        "test_datasets.py",
+        "test_networks.py",
+        "test_norms_*.py",
+        "test_recording*.py",
+    ]
     collect_ignore_glob += ["test_sweeps*.py", "test_commands.py", "test_deepnorm_commands.py"]
 
 

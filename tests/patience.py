@@ -1,5 +1,6 @@
 """Time in tests: what never ends is told from what a busy machine delays, and work is counted."""
 
+import gc
 import sys
 import time
 
@@ -27,9 +28,13 @@ def lines(function):
         return trace
 
     before = sys.gettrace()
+    collecting = gc.isenabled()
+    gc.disable()  # hypothesis has a line of Python at every collection
     sys.settrace(trace)
     try:
         function()
     finally:
         sys.settrace(before)
+        if collecting:
+            gc.enable()
     return count
