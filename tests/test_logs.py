@@ -1,6 +1,5 @@
 """What loggers write, read as learning curves: the right numbers, or the remedy in a message."""
 
-import gzip
 import json
 
 import numpy as np
@@ -367,49 +366,3 @@ def test_lines_of_json_are_a_log(tmp_path):
     lines = [json.dumps(row) for row in rows] + [json.dumps({"P": 1000, "seed": 0, "step": 7})]
     path.write_text("\n".join(lines))
     agree(read_curves(path))
-
-
-# ------------------------------------------------------------------------------- limits
-
-
-def test_a_file_that_unpacks_to_much_is_refused_at_once(tmp_path):
-    path = tmp_path / "bomb.csv.gz"
-    path.write_bytes(gzip.compress(b"P,norm,test_error\n" + b"1" * 3_000_000))
-    sentence = "`max_gigabytes` must be larger for .*bomb.csv.gz, which holds 0.002.* GB or more"
-    with pytest.raises(ValueError, match=sentence):
-        read_curves(path, max_gigabytes=0.002)
-    with pytest.raises(ValueError, match="`P` must be finite and positive"):
-        read_curves(path, max_gigabytes=0.004)
-
-
-def test_many_columns_are_refused_before_they_are_read(tmp_path):
-    path = tmp_path / "wide.csv"
-    table = canonical().assign(**{f"x{k}": 1 for k in range(60)})
-    table.to_csv(path, index=False)
-    with pytest.raises(ValueError, match=r"`max_columns` must be at least the 65 columns of .*50"):
-        read_curves(path, max_columns=50)
-    agree(read_curves(path, max_columns=65))
-
-
-def test_parquet_is_counted_before_it_is_read(tmp_path):
-    pytest.importorskip("pyarrow")
-    path = tmp_path / "curves.parquet"
-    pd.DataFrame({"P": np.zeros(1_000_000), "x": 0.0}).to_parquet(path)
-    assert path.stat().st_size < 200_000  # runs of equal cells take no room
-    with pytest.raises(ValueError, match=r"which holds 0.016 GB or more"):
-        read_curves(path, max_gigabytes=0.01)
-
-
-@pytest.mark.parametrize("name", ["\x1b[31mred", "a\nb", "\u202eabc"])
-def test_names_of_others_are_printed_with_escapes(tmp_path, name):
-    table = canonical().astype({"seed": object})
-    table.loc[table["seed"] == 1, "seed"] = name
-    table = pd.concat([table, table.iloc[[-1]]])
-    with pytest.raises(ValueError, match="repeat one record") as refused:
-        curves_from_table(table.assign(**{name: 1}))
-    path = tmp_path / f"{name}.csv"
-    table.to_csv(path, index=False)
-    with pytest.raises(ValueError, match="repeat one record") as read:
-        read_curves(path)
-    for message in (str(refused.value), str(read.value)):
-        assert message.isprintable()

@@ -183,7 +183,9 @@ def _refuse_incomplete(
     if "P" not in wanted and not alike:
         alike += _lacking_examples(free)
     if "test_error" not in wanted:
-        alike += _other_quantities(free, quantity)
+        alike += _other_quantities(free, quantity) or [
+            "name the error, as in columns={'test_error': 'wrong'} (`--map test_error=...`)"
+        ]
     out = alike or ["name it, as in columns={'norm': 'spectral_norm'} (`--map norm=...`)"]
     raise ValueError(
         f"the table has no column {', no column '.join(lacking)}; its columns are "

@@ -136,6 +136,6 @@ def _yaml(text: str) -> dict[str, Any]:
         if not indented:
             above = key
         name = above if indented and key == "value" else key
-        if value and not value.startswith("#") and (not indented or key == "value"):
+        if value and value[0] not in "#{[&*!|>" and (not indented or key == "value"):
             found[name] = value
     return found

@@ -37,6 +37,11 @@ SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq", ".json", ".jsonl", ".n
 TOLD = ("trainer_state", "history", "learning_curve")
 #: Titles of columns that hold names, which may look like numbers ("007").
 NAMED = frozenset({"seed", "outer_seed", "inner_seed"})
+#: Arguments, as opposed to what is in a file.
+ASKED = frozenset(
+    {"path", "columns", "percent", "accuracy", "quantity", "drop_missing", "pattern", "where"}
+    | {"max_gigabytes", "max_columns"}
+)
 #: Where transformers keeps copies of a run's log.
 CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
 
@@ -113,7 +118,7 @@ def read_curves(
             drop_missing=drop_missing,
         )
     except InvalidArgument as error:
-        if error.argument != "table":  # what was asked for, not what is in the file
+        if error.argument in ASKED:  # not what is in the file
             raise
         raise ValueError(f"{together}: {error}") from None
     except ValueError as error:
