@@ -27,15 +27,16 @@ Array = NDArray[np.float64]
 #: alike, so that the largest singular values come in pairs that lie close together: one vector
 #: alone stops at whichever it meets, for as long as they cannot be told apart.
 BLOCK = 2
-#: Vectors in the space, and numbers in it and its image (240 MB in double precision), before a
-#: third of it is kept (a thick restart, K. Wu and H. Simon 2000), and products in all.
-LONGEST, ROOM, MOST_STEPS = 60, 30_000_000, 6000
+#: Vectors in the space, and bytes of it and its image, before a third of it is kept (a thick
+#: restart, K. Wu and H. Simon 2000), and products in all.
+LONGEST, ROOM, MOST_STEPS = 60, 240_000_000, 6000
 #: In single precision the space is good for residuals down to this part of theta, as rounding
 #: leaves some 1e-6; the rest is done in double precision.
 SINGLE = 2e-6
 #: Steps in which the residual must have halved, or single precision is left: some machines
-#: have less of it than they say (TF32, bfloat16).
-PATIENCE = 40
+#: have less of it than they say (TF32, bfloat16). A residual above NEAR may stand still for some 50
+#: while a vector that was overtaken leaves; one below it is that of rounding.
+PATIENCE, IMPATIENCE, NEAR = 120, 20, 1e-4
 #: How many times larger the error may be than eq. (N15) says, since Ritz values make the gaps too
 #: wide. With 1, three of 400 singular values of random and of smooth kernels were further off than
 #: they said, by a tenth at most; with 2, none.
@@ -180,7 +181,7 @@ class _Search:
         It ends as well where the residual is below ``floor``, or does not get there.
         """
         size = space.shape[1]
-        longest = int(min(LONGEST, max(4 * BLOCK, ROOM // (2 * size)), size))
+        longest = int(min(LONGEST, max(4 * BLOCK, ROOM // (2 * size * space.element_size())), size))
         basis, image = (space.new_empty((min(20, longest), size)) for _ in range(2))
         inside = np.zeros((longest, longest))
         count, least, since = 0, np.inf, 0
@@ -215,7 +216,8 @@ class _Search:
             if size_of_residual < least / 2:
                 least, since = size_of_residual, self.steps
             enough = error <= tolerance
-            stuck = size_of_residual <= floor or (floor and self.steps - since > PATIENCE)
+            patience = PATIENCE if least > NEAR else IMPATIENCE
+            stuck = size_of_residual <= floor or (floor and self.steps - since > patience)
             if enough or stuck or self.steps >= MOST_STEPS:
                 keep = 1 if exhausted else min(4 * BLOCK, count)
                 return basis.new_tensor(weights[:, :keep].T) @ basis[:count], error, enough
