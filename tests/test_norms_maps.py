@@ -22,6 +22,10 @@ ROWS = 1e-12
 ENDS = gamma(2000)
 
 
+#: Of single precision: sums of a few hundred products.
+SINGLE = 300 * torch.finfo(torch.float32).eps
+
+
 def dense_twin(function, shape):
     """The matrix of a linear function, column by column, from its values on unit vectors."""
     size = math.prod(shape)
@@ -317,6 +321,56 @@ def test_a_preconditioner_saves_products():
     alone = davidson.largest_singular_value(normal, weight, start, 1e-8)
     assert helped.value == pytest.approx(alone.value, rel=REACHED)
     assert helped.steps < 0.8 * alone.steps
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_largest_eigenvalue_of_all_frequencies_is_found(groups):
+    generator = torch.Generator().manual_seed(5)
+    layer = nn.Conv2d(12, 12, 3, padding=1, groups=groups, bias=False).double()
+    layer.weight.data = torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
+    use, weight = the_use(layer, (12, 9, 14))
+    found = use.map.torus(weight)
+    points, indices = found._grid
+    matrices = found.at(indices, points)
+    exact = torch.linalg.eigvalsh(matrices)[..., -1]
+    assert found.spectrum.largest == pytest.approx(float(exact.max()), rel=ENDS)
+    # Ritz values of single precision: sums of 144 products.
+    values, vectors = found.spectrum.values, found.spectrum.vectors.to(matrices)[..., None]
+    assert bool((values <= exact * (1 + SINGLE)).all())
+    quotients = (vectors.mH @ matrices @ vectors)[..., 0, 0].real
+    assert torch.allclose(quotients, values, rtol=SINGLE)
+
+
+def test_what_a_search_hands_over_may_be_turned_within_its_span():
+    layer = nn.Conv2d(4, 4, 3, padding=1).double()
+    use, weight = the_use(layer, (4, 8, 8))
+    normal = use.map.normal()
+    start = davidson.random_vectors(2, normal.shape, weight, 0)
+    vectors = davidson.largest_singular_value(normal, weight, start, 1e-9).vectors.flatten(1)
+    found = []
+    for angle in (0.0, 0.6):
+        turn = torch.tensor(
+            [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+        ).double()
+        search = davidson._Search(normal, weight, None, (0.1, 0.1))
+        found.append(search.check(torch.linalg.qr((turn @ vectors).mT).Q.mT.contiguous())[2])
+    assert found[1] == pytest.approx(found[0], rel=ENDS)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_an_error_that_is_told_holds(smooth):
+    # Waves and their mirror images: pairs that lie together as 1e-3 and less.
+    generator = torch.Generator().manual_seed(6)
+    layer = nn.Conv2d(8, 8, 3, padding=1, bias=False).double()
+    weight = torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
+    layer.weight.data = weight.cumsum(2).cumsum(3) if smooth else weight
+    use, weight = the_use(layer, (8, 20, 20))
+    sigma = measure.sigma_cold(use.map, weight, 1e-13).value
+    for tolerance in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        found = measure.sigma_cold(use.map, weight, tolerance)
+        assert found.value <= sigma * (1 + ENDS)
+        assert sigma - found.value <= (found.error + ENDS) * sigma
+        assert found.error <= tolerance
 
 
 def test_single_precision_that_is_none_is_left():

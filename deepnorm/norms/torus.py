@@ -245,6 +245,10 @@ class Torus:
         """Whether the map is a part of the torus, in its order."""
         return all(axis.holds for axis in self.axes)
 
+    def share(self, shape: Sequence[int]) -> float:
+        """Part of the torus that vectors (groups * side, image...) fill."""
+        return math.prod(shape[1:]) / math.prod(axis.length for axis in self.axes)
+
     def preconditioner(self) -> Preconditioner:
         """T of eq. (N14) on vectors (batch, groups * side, image...).
 
