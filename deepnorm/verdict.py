@@ -21,6 +21,7 @@ __all__ = [
     "no_prediction",
     "number",
     "power_of_P",
+    "quantity",
     "seen",
     "thresholds",
     "verdict",
@@ -136,6 +137,8 @@ def no_law(analysis: Analysis) -> str:
         return "no window holds an early power law, common to all P, within the noise of the curves"
     if Kind.DRIFTING_LAW in flags:
         return "the curves share no early law that is the same for all P"
+    if Kind.SHORT_WINDOW in flags:
+        return "the early law is straight over less than half a decade of the norm"
     unseen = flags.get(Kind.EARLY_LAW_UNSEEN, ())
     if analysis.joint is None or not unseen:
         return ""
@@ -242,15 +245,23 @@ def number(estimate: Estimate) -> str:
     return value if error == "-" else f"{value} +- {error}"
 
 
+def quantity(analysis: Analysis) -> str:
+    """What the curves are of, in words."""
+    return "loss" if analysis.settings.get("quantity") == "loss" else "test error"
+
+
 def _fall(analysis: Analysis) -> str:
     """The measured exponent as a law of the test error."""
     at_end, measured = analysis.optima["at_end"], analysis.gamma_meas
-    what = "The test error at the optimum"
-    if at_end.all():
-        what = "The test error at the end of training, since no curve has its minimum before,"
+    name = quantity(analysis)
+    what = f"The {name} at the optimum"
+    if analysis.settings.get("abscissa") == "none":
+        what = f"The {name}"
+    elif at_end.all():
+        what = f"The {name} at the end of training, since no curve has its minimum before,"
     elif at_end.any():
         what = (
-            f"The lowest test error, at {int(at_end.sum())} of {len(at_end)} P that of the end of "
+            f"The lowest {name}, at {int(at_end.sum())} of {len(at_end)} P that of the end of "
             "training,"
         )
     if measured.low <= 0 <= measured.high:

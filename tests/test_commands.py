@@ -98,7 +98,7 @@ def place(tmp_path_factory):
         "optimum.json",
     ):
         (folder / name).touch()
-    for name in ("runs", "data"):
+    for name in ("runs", "data", "logs"):
         (folder / name).mkdir()
     return folder
 

@@ -345,9 +345,11 @@ def test_a_forecast_continues_the_law(law, found):
     table = forecast(found, [128_000, 512_000]).table
     truth = law.eps_opt(table["P"].to_numpy())
     for route in ("combined", "direct"):
-        assert np.all(table[f"{route}_low"] < truth)
-        assert np.all(truth < table[f"{route}_high"])
         width = np.log(table[f"{route}_high"] / table[f"{route}_low"])
+        # one draw in twenty leaves a 95% interval, which is 4 standard errors wide or a little
+        # more; how often is what test_coverage.py counts
+        away = np.log(table[route] / truth) / (width / 4)
+        assert np.all(np.abs(away) < FAR)
         assert width[1] > width[0]
         assert width[1] < 0.5
 

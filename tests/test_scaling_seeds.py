@@ -181,6 +181,22 @@ def test_one_error_for_each_P_and_seed_is_a_law_of_P():
     assert "no curves" in found.gamma_1.reason
 
 
+def test_seeds_that_agree_exactly_are_no_evidence_of_no_error():
+    """Two equal seeds of each P: without this the interval would be a point."""
+    rng = np.random.default_rng(1)
+    rows = [(p, 0.0, 2 * p**-0.25 * np.exp(rng.normal(0, 0.03)), True) for p in P]
+    table = pd.DataFrame(
+        [(p, seed, *rest) for p, *rest in rows for seed in (0, 1)],
+        columns=["P", "seed", "log_norm", "test_error", "used"],
+    )
+    found = analyse(Curves(table, False, (), abscissa="none"), bootstrap=FEW)
+    alone = analyse(
+        Curves(table[table["seed"] == 0].drop(columns="seed"), True, (), abscissa="none")
+    )
+    assert found.gamma_meas.error == alone.gamma_meas.error > 0
+    assert "no_spread" in [flag.kind for flag in found.flags]
+
+
 def test_losses_above_one_have_the_noise_of_a_positive_number():
     table = clean()
     curves = curves_from_table(table)

@@ -66,6 +66,16 @@ def test_prediction_and_measurement_are_compared(clean):
     )
 
 
+def test_losses_and_tables_without_curves_have_their_own_words(clean):
+    loss = replace(clean, settings={**clean.settings, "quantity": "loss"})
+    assert verdict(loss).sentence.startswith("The loss at the optimum falls as P^-0.270")
+    bare = replace(clean, settings={**clean.settings, "abscissa": "none"})
+    assert verdict(bare).sentence.startswith("The test error falls as P^-0.270")
+    assert all(row["lam_opt"] is None for row in statements.optima(bare))
+    steps = replace(clean, settings={**clean.settings, "abscissa": "step"})
+    assert (statements.abscissa(clean), statements.abscissa(steps)) == ("lam", "step")
+
+
 def test_a_disagreement_is_called_one_unless_choices_explain_it(clean):
     apart = flagged(clean, Kind.DISAGREEMENT, difference=-9.8)
     assert "which disagrees: 9.8 statistical standard errors apart." in verdict(apart).sentence
@@ -80,7 +90,11 @@ def test_a_disagreement_is_called_one_unless_choices_explain_it(clean):
 
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [(Kind.POOR_LAW, "no window holds"), (Kind.DRIFTING_LAW, "share no early law")],
+    [
+        (Kind.POOR_LAW, "no window holds"),
+        (Kind.DRIFTING_LAW, "share no early law"),
+        (Kind.SHORT_WINDOW, "less than half a decade"),
+    ],
 )
 def test_without_an_early_law_there_is_no_prediction(clean, kind, why):
     found = verdict(flagged(clean, kind))

@@ -304,9 +304,10 @@ def _print(analysis: Analysis, path: str) -> None:
     for reason in dict.fromkeys(row.statement for row in rows if not row.stands):
         say(f"in brackets: {reason}")
     say("")
+    x = statements.abscissa(analysis)
     table(
         console,
-        ("P", "lam_opt", "error of ln", "eps_opt", "error of ln", "lam_elbow", ""),
+        ("P", f"{x}_opt", "error of ln", "eps_opt", "error of ln", f"{x}_elbow", ""),
         [
             (
                 row["P"],

@@ -28,7 +28,7 @@ from deepnorm.figures import (
     training,
 )
 from deepnorm.report import statements
-from deepnorm.verdict import NO_RANGE, power_of_P, verdict
+from deepnorm.verdict import NO_RANGE, power_of_P, quantity, verdict
 from deepnorm.words import plain
 from replica.common.files import replace_file
 
@@ -169,7 +169,7 @@ def render(
         verdict=verdict(analysis).sentence,
         exponents=statements.exponents(analysis),
         symbols=SYMBOLS,
-        quantities=_quantities(training),
+        quantities=_quantities(analysis, training),
         standing_out=statements.standing_out(analysis),
         optima=statements.optima(analysis),
         laws=statements.laws(analysis),
@@ -227,21 +227,30 @@ def _uri(figure: Figure) -> str:
 
 # -------------------------------------------------------------------------------- words
 
-#: What the letters of the page stand for; the norm is told apart.
-QUANTITIES = {
-    Markup("<i>P</i>"): "number of training examples",
-    Markup("<i>ε</i>"): "test error, the fraction of test examples that are classified wrongly; "
-    "at the optimum, the lowest of a curve",
+#: What the curves may be of.
+ERRORS = {
+    "test error": "test error, the fraction of test examples that are classified wrongly",
+    "loss": "loss on examples that were not trained on",
+}
+#: What they may be functions of.
+ABSCISSAE = {
+    "norm": "norm of the trained network, as the table gives it; its convention is not known here",
+    "step": "step or epoch of training, since the table has no norm",
+    "none": "not known: the table has one error for each P and seed, and no curves",
 }
 
 
-def _quantities(trained: Training | None) -> dict[Markup, str]:
-    """A line for each letter."""
-    what = "norm of the trained network, as the table gives it; its convention is not known here"
+def _quantities(analysis: Analysis, trained: Training | None) -> dict[Markup, str]:
+    """What each letter of the page stands for."""
+    what = ABSCISSAE[analysis.settings.get("abscissa", "norm")]
     if trained is not None:
         name = "eq. (2)" if trained.convention == "eq2" else trained.convention
         what = f"norm of the trained network by the convention {name}, see docs/norms.md"
-    return {Markup("<i>λ</i>"): what, **QUANTITIES}
+    return {
+        Markup("<i>λ</i>"): what,
+        Markup("<i>P</i>"): "number of training examples",
+        Markup("<i>ε</i>"): f"{ERRORS[quantity(analysis)]}; at the optimum, the lowest of a curve",
+    }
 
 
 def _law(sentence: str) -> Markup:

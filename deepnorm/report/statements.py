@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MEANINGS",
     "Row",
+    "abscissa",
     "exponents",
     "forecast",
     "headline",
@@ -129,16 +130,22 @@ def standing_out(analysis: Analysis) -> list[str]:
     return said
 
 
+def abscissa(analysis: Analysis) -> str:
+    """What the curves are functions of, as it is written in front of "_opt"."""
+    return "step" if analysis.settings.get("abscissa") == "step" else "lam"
+
+
 def optima(analysis: Analysis) -> list[dict[str, Any]]:
-    """The optimum of each P; norms as mantissa and power of ten."""
+    """The optimum of each P; norms, or steps, as mantissa and power of ten; None without curves."""
     told = []
+    curves = analysis.settings.get("abscissa") != "none"
     for row in rows(analysis.optima):
         marks = [word for word, on in (("at end", row.at_end), ("flat", row.flat)) if on]
         told.append(
             {
                 "P": f"{row.P:g}",
                 "seeds": "-" if analysis.averaged else f"{row.seeds:g}",
-                "lam_opt": power_of_ten(row.log_lam_opt),
+                "lam_opt": power_of_ten(row.log_lam_opt) if curves else None,
                 "lam_error": _error(row.log_lam_opt_error),
                 "eps_opt": f"{row.eps_opt:.4g}",
                 "eps_error": _error(row.log_eps_opt_error),

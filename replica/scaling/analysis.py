@@ -17,10 +17,10 @@ from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
 from replica.scaling.exponents import Exponents, Question, exponents
 from replica.scaling.influence import influence
-from replica.scaling.norm_offset import fit_offset, shift, shift_means
+from replica.scaling.norm_offset import against, asked_for, best_offset, with_its_error
 from replica.scaling.optima import neighbourhood, of_seeds
 from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, minima, straight
-from replica.scaling.records import Analysis, Basis, Forecast, MeanCurve, NormOffset, Regimes
+from replica.scaling.records import Analysis, Basis, Forecast, MeanCurve, Regimes
 from replica.scaling.regimes import regimes
 from replica.scaling.resampling import Progress
 from replica.scaling.seeds import take
@@ -158,13 +158,20 @@ def analyse(
         progress=progress,
     )
     sample = take(curves, robust=robust)
-    means, question, moved = _offset(average(sample), question, norm_offset)
-    found = exponents(means, question)
-    if moved is None and norm_offset == "test":
-        moved = _tested(means, found)
-    elif moved is not None:
-        found = _with_its_error(average(sample), question, moved, found)
-    taken = norm_offset not in ("test", "no") and moved is not None
+    means = average(sample)
+    if not curves.averaged and _alike(means):
+        question = replace(question, averaged=True)
+    taken = not arguments.is_one_of(norm_offset, ("test", "no"))
+    moved = None
+    if taken:
+        moved = asked_for(means, question, norm_offset)
+        plain = means, question
+        means, question = against(*plain, moved.log_value)
+        found = with_its_error(*plain, moved, exponents(means, question))
+    else:
+        found = exponents(means, question)
+        if norm_offset == "test":
+            moved = best_offset(means, found)
     combined = _regimes(means, found)
     seeds = influence(sample, means, found)
     return Analysis(
@@ -193,72 +200,13 @@ def analyse(
             "robust": robust,
             "log_norm_offset": moved.log_value if moved is not None and taken else None,
         },
-        flags=standing_out(curves, seeds, means, found, combined, moved, taken),
+        flags=standing_out(curves, question, seeds, means, found, combined, moved, taken),
         seeds=seeds,
         norm_offset=moved,
         local_fits=_local_fits(means, found),
         samples=found.samples,
         basis=_basis(means, found, combined),
     )
-
-
-def _offset(
-    means: tuple[MeanCurve, ...], question: Question, asked: str | float
-) -> tuple[tuple[MeanCurve, ...], Question, NormOffset | None]:
-    """The curves against lam - lam_0 where that is asked for, and lam_0."""
-    if arguments.is_one_of(asked, ("test", "no")):
-        return means, question, None
-    smallest = min(float(mean.log_norm[0]) for mean in means)
-    if asked == "yes":
-        quick = replace(question, bootstrap=20, progress=None)
-        first = exponents(means, quick)
-        offset = _tested(means, first)
-        if offset is None:
-            raise ValueError(
-                "`norm_offset` cannot be found: no window of these curves shows an early law with "
-                "an elbow; give lam_0 as a number, such as the norm before training"
-            )
-    else:
-        value = arguments.number("norm_offset", asked)
-        if not 0 < value < np.exp(smallest):
-            raise InvalidArgument(
-                "norm_offset",
-                f"must be test, yes, no or a norm between 0 and the smallest, {np.exp(smallest):g}",
-                quoted(asked),
-            )
-        at = float(np.log(value))
-        offset = NormOffset(at, at, at, np.nan, True, np.nan, np.nan, np.nan)
-    own = question.own
-    if own is not None:
-        own = shift(own, offset.log_value)
-    return shift_means(means, offset.log_value), replace(question, own=own), offset
-
-
-def _tested(means: Sequence[MeanCurve], found: Exponents) -> NormOffset | None:
-    """The best lam_0 beside the law in lam, where there is one."""
-    if not found.laws or not found.laws[0].bends:
-        return None
-    return fit_offset(means, found.ends, found.laws[0], found.inside)
-
-
-def _with_its_error(
-    means: tuple[MeanCurve, ...], question: Question, offset: NormOffset, found: Exponents
-) -> Exponents:
-    """The exponents with what the error of lam_0 does to them among the systematic errors."""
-    names = ("gamma_1", "gamma_2", "gamma_2_elbow", "gamma_pred")
-    quick = replace(question, bootstrap=20, progress=None, own=None)
-    values: dict[str, list[float]] = {name: [] for name in names}
-    for at in (offset.log_low, offset.log_high):
-        if np.isfinite(at) and at != offset.log_value:
-            other = exponents(shift_means(means, at), quick)
-            for name in names:
-                values[name].append(getattr(other, name).value)
-    changed = {}
-    for name in names:
-        own = getattr(found, name)
-        far = np.nanmax([abs(value - own.value) for value in values[name]] or [0.0])
-        changed[name] = replace(own, systematic=float(np.nanmax([own.systematic, far])))
-    return replace(found, **changed)
 
 
 def forecast(analysis: Analysis, P: ArrayLike) -> Forecast:
@@ -278,6 +226,13 @@ def forecast(analysis: Analysis, P: ArrayLike) -> Forecast:
         why = analysis.gamma_meas.reason or 'method="paper" has no errors to go by'
         raise InvalidArgument("analysis", f"bears no forecast: {why}")
     return extrapolation.predict(analysis.basis, wanted)
+
+
+def _alike(means: Sequence[MeanCurve]) -> bool:
+    """Whether the seeds of every P agree exactly: their spread then tells no error."""
+    return all(
+        np.all(np.nanmax(mean.members, axis=0) == np.nanmin(mean.members, axis=0)) for mean in means
+    )
 
 
 def _own_optimum(curves: Curves, optimum: Mapping[float, float] | None) -> Array | None:

@@ -78,34 +78,32 @@ def average(curves: Members) -> tuple[MeanCurve, ...]:
     """
     grids = [_members(P, curves.of(P)) for P in curves.P.tolist()]
     scatter = [_roughness(x, e[0]) if len(e) == 1 else _scatter(e) for x, e in grids]
-    levels = [_levels(members) for _, members in grids]
-    errors = [mean_of(e, level) for (_, e), level in zip(grids, levels, strict=True)]
-    for P, error in zip(curves.P.tolist(), errors, strict=True):
-        _refuse_nothing(P, error)
-    noise = noise_of(errors, scatter, curves.quantity)
-    return tuple(
-        _curve(P, x, members, noise, curves.quantity)
-        for P, (x, members) in zip(curves.P.tolist(), grids, strict=True)
-    )
+    bare = [_curve(P, *grid) for P, grid in zip(curves.P.tolist(), grids, strict=True)]
+    noise = noise_of([mean.error for mean in bare], scatter, curves.quantity)
+    return tuple(_with_noise(mean, noise, curves.quantity) for mean in bare)
 
 
 def average_again(mean: MeanCurve, seeds: Sequence[Seed], quantity: str) -> MeanCurve | None:
     """The mean curve of the same P over other seeds, its noise as it was; None if it has none."""
     try:
-        x, members = _members(mean.P, seeds)
-        curve = _curve(mean.P, x, members, mean.noise, quantity)
-        _refuse_nothing(mean.P, curve.error)
+        curve = _curve(mean.P, *_members(mean.P, seeds))
     except ValueError:
         return None
-    return curve
+    return _with_noise(curve, mean.noise, quantity)
 
 
-def _curve(P: float, x: Array, members: Array, noise: Array, quantity: str) -> MeanCurve:
+def _curve(P: float, x: Array, members: Array) -> MeanCurve:
+    """A mean curve whose noise is not known yet."""
     level = _levels(members)
     error = mean_of(members, level)
-    present = np.count_nonzero(np.isfinite(members), axis=0)
-    variance = (noise[0] + noise[1] * per_count(error, quantity)) / present
-    return MeanCurve(P, x, error, members, np.maximum(variance, EXACT**2), level, noise)
+    _refuse_nothing(P, error)
+    return MeanCurve(P, x, error, members, np.zeros_like(error), level, np.zeros(2))
+
+
+def _with_noise(mean: MeanCurve, noise: Array, quantity: str) -> MeanCurve:
+    present = np.count_nonzero(np.isfinite(mean.members), axis=0)
+    variance = (noise[0] + noise[1] * per_count(mean.error, quantity)) / present
+    return replace(mean, variance=np.maximum(variance, EXACT**2), noise=noise)
 
 
 def drawn(mean: MeanCurve, rng: np.random.Generator) -> MeanCurve:

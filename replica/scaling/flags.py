@@ -30,6 +30,7 @@ class Kind(enum.StrEnum):
     NORM_OFFSET = "norm_offset"
     DISAGREEMENT = "disagreement"
     FLOOR = "floor"
+    NO_SPREAD = "no_spread"
     TOO_SHORT = "too_short"
     ENDS_EARLY = "ends_early"
     STARTS_LATE = "starts_late"

@@ -9,32 +9,103 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from replica.common import arguments
+from replica.common.arguments import InvalidArgument, quoted
 from replica.scaling import pipeline
 from replica.scaling.choices import RELUCTANCE, STARTS, LawChoice
+from replica.scaling.exponents import Exponents, Question, exponents
 from replica.scaling.optima import Optimum
 from replica.scaling.records import JointLaw, MeanCurve, NormOffset
 
-__all__ = ["fit_offset", "shift", "shift_ends", "shift_means"]
+__all__ = ["against", "asked_for", "best_offset", "fit_offset", "shift_means", "with_its_error"]
 
 Array = NDArray[np.float64]
 
 #: lam_0 in parts of the smallest norm that are tried first; closer to 1 the first record decides.
 PARTS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95)
 MOST = 0.98
-#: Half a 95% interval of a profile: the quantile of chi-squared with one degree of freedom.
+#: chi-squared of one degree of freedom exceeds this with 5%: the rise at the ends of an interval.
 RISE = 3.84
+#: Repetitions where no error is looked at.
+FEWEST_DRAWS = 20
 #: A start is a record's own norm but for rounding.
 TIE = 1e-9
 
 
+def asked_for(means: tuple[MeanCurve, ...], question: Question, asked: str | float) -> NormOffset:
+    """The offset that is best, for "yes", or the one given.
+
+    Raises
+    ------
+    ValueError
+        If it is no norm below all of the curves, or there is no early law to find it by.
+    """
+    if asked == "yes":
+        found = best_offset(means, exponents(means, _quick(question)))
+        if found is None:
+            raise ValueError(
+                "`norm_offset` cannot be found: no window of these curves shows an early law with "
+                "an elbow; give lam_0 as a number, such as the norm before training"
+            )
+        return found
+    smallest = np.exp(min(float(mean.log_norm[0]) for mean in means))
+    value = arguments.number("norm_offset", asked)
+    if not 0 < value < smallest:
+        raise InvalidArgument(
+            "norm_offset",
+            f"must be test, yes, no or a norm between 0 and the smallest, {smallest:g}",
+            quoted(asked),
+        )
+    at = float(np.log(value))
+    return NormOffset(at, at, at, np.nan, True, np.nan, np.nan, np.nan)
+
+
+def best_offset(means: Sequence[MeanCurve], found: Exponents) -> NormOffset | None:
+    """The best lam_0 beside the law in lam; None where there is no law with elbows."""
+    if not found.laws or not found.laws[0].bends:
+        return None
+    return fit_offset(means, found.ends, found.laws[0], found.inside)
+
+
+def against(
+    means: Sequence[MeanCurve], question: Question, log_offset: float
+) -> tuple[tuple[MeanCurve, ...], Question]:
+    """The curves, and the user's own lam_opt, in lam - lam_0."""
+    own = None if question.own is None else _shift(question.own, log_offset)
+    return shift_means(means, log_offset), replace(question, own=own)
+
+
+def with_its_error(
+    means: Sequence[MeanCurve], question: Question, offset: NormOffset, found: Exponents
+) -> Exponents:
+    """Exponents in lam - lam_0; the ends of its interval count among their systematic errors.
+
+    ``means`` and ``question`` are those in lam.
+    """
+    ends = [at for at in (offset.log_low, offset.log_high) if at != offset.log_value]
+    others = [exponents(*against(means, _quick(question), at)) for at in ends]
+    changed = {}
+    for name in ("gamma_1", "gamma_2", "gamma_2_elbow", "gamma_pred"):
+        own = getattr(found, name)
+        far = [abs(getattr(other, name).value - own.value) for other in others]
+        known = [number for number in (own.systematic, *far) if np.isfinite(number)]
+        changed[name] = replace(own, systematic=max(known, default=np.nan))
+    return replace(found, **changed)
+
+
+def _quick(question: Question) -> Question:
+    """The same question where only values are asked for."""
+    return replace(question, bootstrap=FEWEST_DRAWS, progress=None)
+
+
 def shift_means(means: Sequence[MeanCurve], log_offset: float) -> tuple[MeanCurve, ...]:
     """The curves against ln(lam - lam_0); every norm has to exceed lam_0."""
-    return tuple(replace(m, log_norm=shift(m.log_norm, log_offset)) for m in means)
+    return tuple(replace(m, log_norm=_shift(m.log_norm, log_offset)) for m in means)
 
 
 def shift_ends(ends: Sequence[Optimum], log_offset: float) -> list[Optimum]:
     """Their minima: a minimum stays one, whatever the abscissa."""
-    return [replace(e, log_norm=float(shift(np.asarray(e.log_norm), log_offset))) for e in ends]
+    return [replace(e, log_norm=float(_shift(np.asarray(e.log_norm), log_offset))) for e in ends]
 
 
 def fit_offset(
@@ -56,11 +127,11 @@ def fit_offset(
 
     def law(part: float, start: float) -> JointLaw | None:
         at = origin + np.log(part) if part > 0 else -np.inf
-        begin = float(shift(np.asarray(start), at)) - TIE
+        begin = float(_shift(np.asarray(start), at)) - TIE
         where = replace(window, start=begin, offset=False, drift=False)
         guess = chosen.parameters.copy()
         elbows = guess[len(guess) - len(chosen.law.P) :]
-        elbows[:] = shift(np.maximum(elbows, origin), at)
+        elbows[:] = _shift(np.maximum(elbows, origin), at)
         fitted = pipeline.fit_law(shift_means(means, at), shift_ends(ends, at), where, guess)
         return fitted[0] if fitted and fitted[0].gamma > 0 < fitted[0].bend else None
 
@@ -127,6 +198,6 @@ def _interval(profile: Callable[[float], float], best: float, least: float) -> t
     return ends[0], ends[1]
 
 
-def shift(log_norm: Array, log_offset: float) -> Array:
+def _shift(log_norm: Array, log_offset: float) -> Array:
     """ln(lam - lam_0), as ln(lam) + ln(1 - lam_0/lam)."""
     return np.asarray(log_norm + np.log1p(-np.exp(log_offset - log_norm)))

@@ -82,6 +82,8 @@ class Sample:
     curves : Curves
         All of them.
     remarks : tuple of Remark
+    cleaned : mapping from P to its curves
+        Without the records left out; seeds left out are among them.
     """
 
     curves: Curves

@@ -9,7 +9,7 @@ import pandas as pd
 
 from replica.common.arguments import quoted
 from replica.scaling.curves import Curves
-from replica.scaling.exponents import Exponents
+from replica.scaling.exponents import Exponents, Question
 from replica.scaling.flags import Flag, Kind, listed
 from replica.scaling.pipeline import BEFORE_ELBOW, elbows, seen
 from replica.scaling.records import MeanCurve, NormOffset, Regimes
@@ -35,6 +35,7 @@ TREATED = {
 
 def standing_out(
     curves: Curves,
+    question: Question,
     seeds: pd.DataFrame,
     means: Sequence[MeanCurve],
     found: Exponents,
@@ -45,6 +46,7 @@ def standing_out(
     """Flags in the order of the steps: the table, the exponents, minima, early law, product."""
     return (
         *(Flag(Kind.NOTE, note) for note in curves.notes),
+        *_of_spread(curves, question),
         *_of_seeds(seeds),
         *_not_concluded(found),
         *_of_minima(means, found),
@@ -53,6 +55,15 @@ def standing_out(
         *_of_product(found),
         *_of_floors(combined),
     )
+
+
+def _of_spread(curves: Curves, question: Question) -> Iterator[Flag]:
+    if question.averaged and not curves.averaged:
+        yield Flag(
+            Kind.NO_SPREAD,
+            "the seeds of each P agree exactly, so that errors can only come from leaving out one "
+            "P at a time",
+        )
 
 
 def _of_seeds(seeds: pd.DataFrame) -> Iterator[Flag]:

@@ -301,7 +301,8 @@ def test_any_numbers_are_analysed_or_refused(table, start, last, own, paper):
         check(found)
         if found.basis is not None:
             ahead = forecast(found, [1.0, 1e6, 1e18]).table
-            assert ahead[["combined", "direct"]].notna().all(axis=None)
+            assert ahead["direct"].notna().all()
+            assert ahead["combined"].isna().all() == bool(found.gamma_pred.reason)
             assert (ahead["direct_low"] <= ahead["direct_high"]).all()
 
 
