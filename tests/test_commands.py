@@ -468,7 +468,9 @@ def test_ctrl_c_in_a_simulation_draws_no_figure_of_half_of_it(tmp_path):
     )
     line = [sys.executable, "-c", code, "figure1", "-o", str(tmp_path / "made")]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+    assert done.returncode == 130
+    # kernels may have to be compiled before, once for an installation, and say so
+    assert done.stderr.splitlines()[-1] == "Interrupted."
     assert done.stdout.startswith("figure1  simulating")
     assert "drawn" not in done.stdout
     assert os.listdir(tmp_path) == []

@@ -169,7 +169,7 @@ def test_the_page_and_the_terminal_begin_with_the_verdict(fitted, page, analysis
     assert re.fullmatch(r"[^<]*<i>P</i><sup>−[\d.]+ ± [\d.]+</sup>[^<]*", lead)
     said = sentence.replace("P^-", "P−").replace("+-", "±")
     assert page.text.index(said) < page.text.index("Exponents")
-    for symbol, meaning in report._quantities(None).items():
+    for symbol, meaning in report._quantities(analysis, None).items():
         assert f"<dt>{symbol}</dt><dd>{meaning}</dd>" in body
 
 

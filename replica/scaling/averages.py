@@ -77,8 +77,8 @@ def average(curves: Members) -> tuple[MeanCurve, ...]:
         If a curve has too few records, or its test error vanishes on the whole set of seeds.
     """
     grids = [_members(P, curves.of(P)) for P in curves.P.tolist()]
-    scatter = [_roughness(x, e[0]) if len(e) == 1 else _scatter(e) for x, e in grids]
     bare = [_curve(P, *grid) for P, grid in zip(curves.P.tolist(), grids, strict=True)]
+    scatter = [_roughness(x, e[0]) if len(e) == 1 else _scatter(e) for x, e in grids]
     noise = noise_of([mean.error for mean in bare], scatter, curves.quantity)
     return tuple(_with_noise(mean, noise, curves.quantity) for mean in bare)
 

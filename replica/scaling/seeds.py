@@ -228,8 +228,8 @@ def _spread(curves: Curves, groups: Sequence[Sequence[Seed]]) -> Array:
         if len(seeds) < FEWEST:
             continue
         members = on_grid(common_grid(seeds), seeds)
-        middle = np.nanmedian(members, axis=0)
-        off = np.nanmedian(np.abs(members - middle), axis=0)
+        middle = _median(members)
+        off = _median(np.abs(members - middle))
         known = (middle > 0) & (np.count_nonzero(np.isfinite(members), axis=0) >= FEWEST)
         # the median of few distances is low, by about 0.8/n of itself
         size = NORMAL / (1 - 0.8 / len(seeds)) * off[known] / middle[known]
@@ -249,7 +249,10 @@ def _unlike(
     grid = common_grid(seeds)
     learnt = falls > NO_FALL * usual
     members = on_grid(grid, seeds)
-    middle = _filled(grid, np.nanmedian(members[learnt if learnt.any() else slice(None)], axis=0))
+    middle = _median(members[learnt])
+    if not np.isfinite(middle).any():
+        middle = _median(members)
+    middle = _filled(grid, middle)
     for (name, x, e), fall in zip(seeds, falls.tolist(), strict=True):
         inside = (x >= grid[0]) & (x <= grid[-1])
         expected = np.interp(x, grid, middle)
@@ -289,7 +292,16 @@ def _unlike(
 def _filled(grid: Array, values: Array) -> Array:
     """Values on a grid with gaps interpolated: where no seed that learns has records."""
     known = np.isfinite(values)
-    return values if known.all() else np.interp(grid, grid[known], values[known])
+    return values if known.all() or not known.any() else np.interp(grid, grid[known], values[known])
+
+
+def _median(members: Array) -> Array:
+    """Median over the seeds that are there; nan where none is."""
+    there = np.isfinite(members).any(axis=0)
+    result = np.full(members.shape[1], np.nan)
+    if there.any():
+        result[there] = np.nanmedian(members[:, there], axis=0)
+    return result
 
 
 def _fall(error: Array) -> float:

@@ -29,6 +29,9 @@ from replica.scaling import (
 RECOVERED = 1e-6
 #: What a change of units or of the order of rows may do to an analysis: sums in another order, and
 #: fits that stop at a relative gain of 1e-8 of chi2.
+#: The joint law is fitted until chi2, some hundreds, gains less than 1e-8 of itself: its parameters
+#: are then within the root of that, in units of their errors.
+STOPPED = 2e-3
 ROUNDING = 1e-5
 #: Parts of an analysis that have a value with an error.
 ESTIMATES = ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift")
@@ -39,7 +42,16 @@ def refusal(error):
     said = str(error)
     words = ("must", "needs", "is 0 for", "share less", "hardly changes", "bootstrap samples")
     words += ("repeat one record", "nothing to fit", "not in order", "no forecast", "is missing")
-    words += ("falls along", "looks like", "no column", "is there twice", "are both given", "both")
+    words += (
+        "falls along",
+        "rises along",
+        "no range of the norm in common",
+        "looks like",
+        "no column",
+        "is there twice",
+        "are both given",
+        "both",
+    )
     return any(word in said for word in words)
 
 
@@ -353,7 +365,8 @@ def test_units_order_and_names_do_not_matter_to_an_analysis(
         ours, theirs = getattr(found, name), getattr(expected, name)
         if not theirs.reason:
             scale = max(abs(theirs.value), theirs.error)
-            assert_allclose(ours.value, theirs.value, atol=ROUNDING * scale)
+            close = max(ROUNDING * scale, STOPPED * theirs.error)
+            assert_allclose(ours.value, theirs.value, atol=close)
             assert_allclose(ours.error, theirs.error, rtol=1e-3)
     shift = found.optima["log_lam_opt"] - expected.optima["log_lam_opt"]
     assert_allclose(shift, np.log(c), atol=1e-6)
