@@ -29,10 +29,10 @@ from replica.scaling import (
 RECOVERED = 1e-6
 #: What a change of units or of the order of rows may do to an analysis: sums in another order, and
 #: fits that stop at a relative gain of 1e-8 of chi2.
+ROUNDING = 1e-5
 #: The joint law is fitted until chi2, some hundreds, gains less than 1e-8 of itself: its parameters
 #: are then within the root of that, in units of their errors.
 STOPPED = 2e-3
-ROUNDING = 1e-5
 #: Parts of an analysis that have a value with an error.
 ESTIMATES = ("gamma_1", "gamma_2", "gamma_pred", "gamma_meas", "gamma_2_elbow", "drift")
 
