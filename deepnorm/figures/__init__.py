@@ -16,6 +16,6 @@ exponents      the predicted exponent beside the measured one           Figure 9
 training       test error and norm against time                         Figure 7
 margins        the margins of a network in units of its norm            Figure 6
 choices        what the exponents would have been                       not there
-phase_diagram  the pair of exponents, where the product law holds      not there
+phase_diagram  the pair of exponents, where the product law holds       not there
 =============  =======================================================  ============
 """
