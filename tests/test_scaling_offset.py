@@ -74,7 +74,7 @@ def test_the_product_is_the_same_for_powers_of_the_norm_and_not_for_sums():
 
 
 def test_a_law_over_less_than_half_a_decade_is_called_none():
-    early = SyntheticLaw(elbow=1.2, rate=8.0)
+    early = SyntheticLaw(elbow=0.8, rate=8.0)
     close = [1000.0, 1100.0, 1200.0, 1300.0, 1400.0]
     rows = synthetic_curves(early, close, 5, np.random.default_rng(0), records=80)
     found = analyse(curves_from_table(rows), bootstrap=FEW, norm_offset="no")

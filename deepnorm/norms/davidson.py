@@ -27,6 +27,11 @@ Array = NDArray[np.float64]
 #: alike, so that the largest singular values come in pairs that lie close together: one vector
 #: alone stops at whichever it meets, for as long as they cannot be told apart.
 BLOCK = 2
+#: Up to so many dimensions B is written out and diagonalised, by one product with a batch: a space
+#: that small is exhausted before an estimate means anything.
+WHOLE = 256
+#: A larger tolerance is read as this one: from two or three vectors there is no estimate.
+COARSEST = 1e-3
 #: Vectors in the space, and bytes of it and its image, before a third of it is kept (a thick
 #: restart, K. Wu and H. Simon 2000), and products in all.
 LONGEST, ROOM, MOST_STEPS = 60, 240_000_000, 6000
@@ -125,11 +130,15 @@ def largest_singular_value(
     start : Tensor
         Vectors to begin with, (count, *shape); together they must have a part along the answer.
     tolerance : float
-        Relative error of the singular value.
+        Relative error of the singular value; at most 1e-3 is asked for.
     preconditioner : Preconditioner, optional
         What is known of B.
     """
-    space, steps = start.reshape(len(start), -1), 0
+    space, steps, tolerance = start.reshape(len(start), -1), 0, min(tolerance, COARSEST)
+    if space.shape[1] <= WHOLE:
+        whole = _Search(normal, weight, None)
+        vectors, _, value = whole.check(torch.eye(space.shape[1], dtype=space.dtype).to(space))
+        return Singular(value, 0.0, vectors[:BLOCK].view(-1, *normal.shape), len(vectors), True)
     if weight.device.type == "cpu":
         search = _Search(normal, weight.float(), preconditioner)
         space, error, enough = search.run(space.float(), tolerance, SINGLE)
@@ -167,12 +176,12 @@ class _Search:
     def check(self, space: Tensor) -> tuple[Tensor, float, float]:
         """Ritz vectors of a space found elsewhere, the estimated error of sigma, and its value."""
         image = self._product(space)
-        inside = (space @ image.mT).numpy()
+        inside = (space @ image.mT).cpu().numpy()
         values, weights = np.linalg.eigh((inside + inside.T) / 2)
         turn = space.new_tensor(weights.T[::-1].copy())
         ritz, thetas = turn @ space, space.new_tensor(values[::-1].copy())
         residual = turn @ image - thetas[:, None] * ritz
-        error, _ = self._error(float(thetas[0]), residual)
+        error, _ = self._error(float(thetas[0]), residual) if values[-1] > 0 else (0.0, 0.0)
         return ritz, error, max(float(thetas[0]), 0.0) ** 0.5
 
     def run(self, space: Tensor, tolerance: float, floor: float) -> tuple[Tensor, float, bool]:

@@ -164,7 +164,8 @@ def common_grid(seeds: Sequence[Seed]) -> Array:
         inside = x[(x >= low) & (x <= high)]
         if len(inside) > 1:
             length = min(high, x[-1]) - max(low, x[0])
-            density.append(len(inside) * (high - low) / length)
+            # the ratio first: it is 1 exactly for a seed that covers the grid, in any units
+            density.append(len(inside) * ((high - low) / length))
     return np.linspace(low, high, max(FEWEST_RECORDS, int(np.median(density or [0]))))
 
 
