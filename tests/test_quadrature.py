@@ -21,7 +21,7 @@ from replica import (
 from replica.channel import moments as columns
 from replica.equations import ORDER
 from replica.problem import pose
-from replica.saddle_point import CHECK_ORDER
+from replica.saddle_point import CHECK_ORDER, ROUNDING
 
 ONE = np.array([0])
 
@@ -30,6 +30,32 @@ def integrals(problem, z, **rule):
     """A and B at a given iterate."""
     moments = pose(problem).equations(ONE).moments(np.array([z]), ONE, **rule)
     return moments[0, [columns.STEP, columns.PULLED]]
+
+
+@pytest.mark.parametrize("lam", [1e-3, 1.0, 1e2, 1e6])
+@pytest.mark.parametrize("loss", [Logistic, Exponential], ids=["logistic", "exponential"])
+def test_integrals_round_as_their_error_estimate_counts(loss, lam):
+    """Next to the root F is a straight line, and what scatters about it is rounding."""
+    draw = np.random.default_rng(12)
+    for alpha in (1e-3, 0.1, 5.0, 1e4, 1e8):
+        solution = solve(Problem(alpha, loss(lam)))
+        if not solution.converged:
+            continue  # beyond the norm where this loss is least
+        equations = pose(Problem(alpha, loss(lam))).equations(ONE)
+        root = np.array([[np.log(solution.overlap) - np.log(solution.one_minus_overlap) / 2, 0.0]])
+        root[0, 0] -= np.log1p(solution.overlap) / 2  # c = R / sqrt((1 - R) (1 + R))
+        root[0, 1] = solution.log_x
+
+        def at(z, equations=equations):
+            moments = equations.moments(z, ONE, order=CHECK_ORDER, columns=columns.OBSERVABLES)
+            return equations.residuals(z, ONE, moments)
+
+        _, jacobian = at(root)
+        scatter = []
+        for step in 1e-9 * draw.normal(size=(32, 1, 2)):
+            z = root + step
+            scatter.append(at(z)[0][0] - jacobian[0] @ (z - root)[0])
+        assert np.std(scatter, axis=0).max() <= ROUNDING, (alpha, lam)
 
 
 @pytest.mark.parametrize("order", [2, 3])
