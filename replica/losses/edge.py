@@ -84,7 +84,7 @@ def at_offset(floor, edge, eta):
 
 @kernel
 def rounded_off(a, b, total):
-    """a + b less ``total``, its rounded value, exactly (Knuth's two-sum)."""
+    """A + b less ``total``, its rounded value, exactly (Knuth's two-sum)."""
     of_b = total - a
     return (a - (total - of_b)) + (b - of_b)
 
