@@ -84,7 +84,7 @@ def at_offset(floor, edge, eta):
 
 @kernel
 def rounded_off(a, b, total):
-    """A + b less ``total``, its rounded value, exactly (Knuth's two-sum)."""
+    """What ``total``, the rounded a + b, leaves out, exactly (Knuth's two-sum)."""
     of_b = total - a
     return (a - (total - of_b)) + (b - of_b)
 
