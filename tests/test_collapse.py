@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patience import lines
 
+from replica.scaling.averages import MeanCurve
 from replica.scaling.collapse import collapse
 from replica.scaling.distances import houdayer_hartmann, mean_master_curve
-from replica.scaling.records import MeanCurve
 
 # The same sums in another order.
 ORDER = 1e-12

@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 
 from replica.scaling import SyntheticLaw, Verdict, curves_from_table, synthetic_curves
-from replica.scaling.averages import average
+from replica.scaling.averages import MeanCurve, average
 from replica.scaling.collapse import collapse
 from replica.scaling.optima import neighbourhood, optimum
 from replica.scaling.pipeline import minima
-from replica.scaling.records import MeanCurve
 from replica.scaling.variation import PLACES, between, seed_points
 
 # Sums in another order: of 65 places, with numbers of order one and squares of the noise.

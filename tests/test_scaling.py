@@ -1,11 +1,10 @@
-"""The analysis of learning curves: known exponents come back; nothing comes from nothing."""
-
-import dataclasses
+"""The analysis of learning curves: known exponents come back, with errors that are theirs."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from grids import slow
+from known_curves import EXACT, FAR, FEW, P, curves_of, noiseless
 
 from replica import logistic_teacher_student
 from replica.scaling import (
@@ -14,39 +13,10 @@ from replica.scaling import (
     averages,
     curves_from_table,
     forecast,
-    joint,
-    optima,
-    pipeline,
-    resampling,
     synthetic_curves,
     table_1,
     table_2,
 )
-from replica.scaling.pipeline import Window
-
-P = 1000.0 * 2.0 ** np.arange(7)
-#: Standard errors within which an estimate from one set of curves has to lie: p = 6e-5, and
-#: the seeds of these tests are fixed.
-FAR = 4.0
-#: Repetitions: an error bar good to 13%.
-FEW = 30
-#: Noiseless curves, a fit that is exact: what is left is where the fit stops.
-EXACT = 1e-4
-
-
-def curves_of(law, seeds=5, seed=0, P=P, **options):
-    table = synthetic_curves(law, P.tolist(), seeds, np.random.default_rng(seed), **options)
-    return curves_from_table(table)
-
-
-def noiseless(law, P=P, records=60, past=2.5):
-    """Averaged curves without noise."""
-    frames = []
-    for count in P:
-        last = float(law.log_lam_opt(count)) if law.rise else float(law.log_elbow(count)) + 4
-        x = np.linspace(0, last + past, records)
-        frames.append(pd.DataFrame({"P": count, "log_norm": x, "test_error": law(x, count)}))
-    return pd.concat(frames, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -234,69 +204,6 @@ def test_repetitions_are_reported_as_they_are_done(law):
     assert calls == [(k, 20) for k in range(1, 21)]
 
 
-# ---------------------------------------------------------------- its parts
-
-
-@pytest.mark.parametrize("rise", [0.1, 0.2, 0.3])
-@pytest.mark.parametrize("where", [3.2, 5.0, 7.9])
-def test_the_minimum_of_a_cubic_is_found_exactly(rise, where):
-    x = np.linspace(0, 10, 81)
-    u = x - where
-    y = 0.05 * u**2 + 0.002 * u**3 - 2.0
-    best = optima.optimum(x, np.exp(y), np.full(81, 1e-6), rise)
-    assert best.log_norm == pytest.approx(where, abs=1e-9)
-    assert best.log_error == pytest.approx(-2.0, abs=1e-12)
-    assert [best.at_end, best.at_start, best.flat] == [False, False, False]
-
-
-@pytest.mark.parametrize(("slope", "flag"), [(-0.1, "at_end"), (0.1, "at_start")])
-def test_a_curve_without_a_minimum_says_so(slope, flag):
-    x = np.linspace(0, 10, 40)
-    best = optima.optimum(x, np.exp(slope * x - 2), np.full(40, 1e-6), 0.2)
-    assert getattr(best, flag)
-    assert best.log_norm == pytest.approx(10 if slope < 0 else 0)
-
-
-def test_a_flat_minimum_is_called_flat():
-    x = np.linspace(0, 10, 40)
-    y = 0.002 * (x - 5) ** 2
-    assert optima.optimum(x, np.exp(y - 2), np.full(40, 0.01**2), 0.2).flat
-    assert not optima.optimum(x, np.exp(50 * y - 2), np.full(40, 0.01**2), 0.2).flat
-
-
-def test_the_joint_law_has_the_derivatives_of_its_formula():
-    rng = np.random.default_rng(0)
-    x = np.sort(rng.uniform(0, 8, 40))
-    records = joint.Records(
-        P=np.array([1.0, 2.0, 5.0]), x=x, y=-x, weight=np.ones(40), row=np.arange(40) % 3, start=0.0
-    )
-    p = np.array([-0.1, 0.3, 0.4, 0.4, 0.05, 0.2, 3.0, 4.0, 5.0])
-    _, jacobian = joint._model(records, p)
-    step = 1e-6
-    for k in range(len(p)):
-        up, down = p.copy(), p.copy()
-        up[k] += step
-        down[k] -= step
-        slope = (joint._model(records, up)[0] - joint._model(records, down)[0]) / (2 * step)
-        assert jacobian[:, k] == pytest.approx(slope, rel=1e-6, abs=1e-8)
-
-
-def test_the_joint_law_is_a_minimum(law):
-    means = averages.average(curves_of(law))
-    records = pipeline.fitted(means, pipeline.minima(means, 0.2), Window(0.1, P[0], 0.2))
-    fitted, p = joint.fit(records)
-
-    def chi2(q):
-        return np.sum(((records.y - joint._model(records, q)[0]) * records.weight) ** 2)
-
-    assert fitted.chi2 == pytest.approx(chi2(p))
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        step = 1e-3 * rng.normal(size=len(p))
-        step[[joint.OFFSET, joint.DRIFT]] = 0
-        assert chi2(p + step) > fitted.chi2
-
-
 def test_the_joint_law_as_a_function_is_what_was_fitted(law, exact):
     a = exact
     x = np.linspace(a.joint.start, float(law.log_lam_opt(P[3])), 20)
@@ -306,36 +213,13 @@ def test_the_joint_law_as_a_function_is_what_was_fitted(law, exact):
         a.joint(x, 7.0)
 
 
-def test_lines_leave_out_what_has_no_weight():
-    x = np.array([0.0, 1.0, 2.0, 3.0])
-    y = np.array([[1.0, 3.0, 5.0, 100.0]])
-    slope, level = pipeline.slopes(x, y, np.array([[1.0, 1.0, 1.0, 0.0]]))
-    assert (slope[0], level[0]) == pytest.approx((2.0, 1.0))
-
-
-def test_a_jackknife_of_a_mean_is_its_standard_error():
-    rng = np.random.default_rng(0)
-    y = rng.normal(size=9)
-    left = np.array([np.delete(y, k).mean() for k in range(9)])
-    samples = dataclasses.replace(_empty_samples("jackknife"), P=np.arange(9.0))
-    variance = resampling.covariance(samples, left[:, None])[0, 0]
-    assert variance == pytest.approx(y.var(ddof=1) / 9)
-
-
-def test_a_repetition_gone_astray_does_not_decide_an_error():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(1000, 1))
-    values[0] = 1e9
-    assert resampling.covariance(_empty_samples("bootstrap"), values)[0, 0] == pytest.approx(
-        1, rel=0.2
-    )
-
-
-def _empty_samples(kind):
-    from replica.scaling.records import Samples
-
-    none = np.empty(0)
-    return Samples(kind, none, none, none, none, none, none, none, 8)
+def test_a_given_optimum_is_used(law, found):
+    own = {count: float(np.exp(law.log_lam_opt(count))) for count in P}
+    a = analyse(curves_of(law), bootstrap=FEW, optimum=own)
+    assert a.gamma_2.value == pytest.approx(law.gamma_2)
+    assert a.optima["log_lam_opt"].to_numpy() == pytest.approx(law.log_lam_opt(P))
+    assert a.optima["log_lam_min"].equals(found.optima["log_lam_min"])
+    assert a.settings["chosen_by_user"] == ["optimum"]
 
 
 # ---------------------------------------------------------------- larger P
@@ -367,120 +251,6 @@ def test_a_forecast_needs_a_positive_P(found, bad):
         forecast(found, bad)
 
 
-# ---------------------------------------------------------------- what cannot be concluded
-
-
-def test_curves_that_never_bend_have_no_optimum():
-    frames = []
-    rng = np.random.default_rng(0)
-    for count in P:
-        for seed in range(5):
-            x = np.linspace(0, 8, 40)
-            y = np.log(0.9) - 0.3 * x + rng.normal(0, 0.01, 40)
-            frames.append(
-                pd.DataFrame({"P": count, "seed": seed, "log_norm": x, "test_error": np.exp(y)})
-            )
-    a = analyse(curves_from_table(pd.concat(frames)), bootstrap=FEW)
-    assert np.isnan(a.gamma_2.value)
-    assert "only 0 of 7 curves have their minimum inside" in a.gamma_2.reason
-    # ... nor an elbow, though a law with elbows can always be fitted to them
-    assert a.gamma_2_elbow.reason.startswith("no elbow is seen")
-    assert a.gamma_pred.reason
-    assert a.optima["log_elbow"].isna().all()
-    assert a.collapse_elbow is None
-    assert a.gamma_1.value == pytest.approx(0.3, abs=0.002)
-    assert any(flag.kind == "at_end" for flag in a.flags)
-
-
-def test_curves_that_saturate_have_elbows_but_no_optimum():
-    law = SyntheticLaw(rise=0.0, rate=3.0)
-    a = analyse(curves_of(law, seed=1), bootstrap=FEW)
-    inside = ~a.optima["at_end"]
-    if inside.sum() < 3:  # noise puts the lowest record of a plateau anywhere
-        assert a.gamma_2.reason
-    assert abs(a.gamma_2_elbow.value - law.gamma_2) < FAR * a.gamma_2_elbow.error
-    assert abs(a.gamma_1.value - law.gamma_1) < FAR * a.gamma_1.error
-    assert any(flag.kind in ("at_end", "flat") for flag in a.flags)
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_one_or_two_values_of_P_are_no_power_law(law, count):
-    a = analyse(curves_of(law, P=P[:count]), bootstrap=FEW)
-    for name in ("gamma_2", "gamma_2_elbow", "gamma_meas", "gamma_pred"):
-        estimate = getattr(a, name)
-        assert np.isnan(estimate.value)
-        assert np.isnan(estimate.error)
-        assert f"needs at least 3 values of P; there are {count}" in estimate.reason
-    assert a.forecast is None
-    assert a.regimes is None
-    with pytest.raises(ValueError, match="`analysis` bears no forecast: a power law of P needs"):
-        forecast(a, 1e5)
-    assert abs(a.gamma_1.value - law.gamma_1) < FAR * a.gamma_1.error
-
-
-def test_an_error_that_only_rises_is_no_learning():
-    frames = []
-    rng = np.random.default_rng(0)
-    for count in P:
-        x = np.linspace(0, 8, 40)
-        y = -2 + 0.1 * x + rng.normal(0, 0.01, 40)
-        frames.append(pd.DataFrame({"P": count, "log_norm": x, "test_error": np.exp(y)}))
-    a = analyse(curves_from_table(pd.concat(frames)))
-    for name in ("gamma_1", "gamma_2", "gamma_pred"):
-        assert np.isnan(getattr(a, name).value), name
-    assert any(flag.kind == "at_start" for flag in a.flags)
-
-
-def test_averaged_curves_say_what_they_lost(law):
-    table = synthetic_curves(law, P.tolist(), 1, np.random.default_rng(0)).drop(columns="seed")
-    a = analyse(curves_from_table(table))
-    assert a.averaged
-    assert a.settings["errors"] == "leaving out one P at a time"
-    assert abs(a.gamma_1.value - law.gamma_1) < FAR * a.gamma_1.error
-    assert abs(a.gamma_meas.value - 0.27) < FAR * a.gamma_meas.error
-
-
-def test_few_records_are_refused(law):
-    with pytest.raises(ValueError, match=r"needs at least 5 records .*; P = 1000, seed 0 has 4"):
-        analyse(curves_of(law, records=4))
-
-
-def test_an_error_of_zero_has_no_logarithm(law):
-    """Of a test set of twenty images zero wrong answers are a count as good as one."""
-    table = synthetic_curves(law, P.tolist(), 2, np.random.default_rng(0), test_images=20)
-    table.loc[(table["P"] == P[-1]) & table["step"].between(15, 30), "test_error"] = 0.0
-    with pytest.raises(ValueError, match=r"is 0 for every seed at some norm.*larger test set"):
-        analyse(curves_from_table(table))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"method": "best"}, '`method` must be "default" or "paper"; got \'best\''),
-        ({"method": "paper"}, '`window` of lam/lam_opt is needed by method="paper"'),
-        ({"window": (0, 0.3)}, '`window` belongs to method="paper"'),
-        ({"offset": "maybe"}, "`offset` must be one of auto, yes, no; got 'maybe'"),
-        ({"bootstrap": 3}, "`bootstrap` must be at least 20 for an error bar; got 3"),
-        ({"gamma_1_from": 1e9}, "`gamma_1_from` must not lie above the largest P, 64000"),
-        ({"gamma_2_from": 60000.0}, "`gamma_2_from` must leave at least 3 values of P"),
-        ({"optimum": {1000.0: 5.0}}, "`optimum` needs a norm for every P .* lacks P = 2000, 4000"),
-        ({"optimum": dict.fromkeys(P.tolist(), -1.0)}, "`optimum` must be positive and finite"),
-    ],
-)
-def test_bad_arguments_are_named(law, options, message):
-    with pytest.raises(ValueError, match=message):
-        analyse(curves_of(law, seeds=2), **{"bootstrap": 20, **options})
-
-
-def test_a_given_optimum_is_used(law, found):
-    own = {count: float(np.exp(law.log_lam_opt(count))) for count in P}
-    a = analyse(curves_of(law), bootstrap=FEW, optimum=own)
-    assert a.gamma_2.value == pytest.approx(law.gamma_2)
-    assert a.optima["log_lam_opt"].to_numpy() == pytest.approx(law.log_lam_opt(P))
-    assert a.optima["log_lam_min"].equals(found.optima["log_lam_min"])
-    assert a.settings["chosen_by_user"] == ["optimum"]
-
-
 # ---------------------------------------------------------------- tables
 
 
@@ -494,16 +264,3 @@ def test_the_tables_hold_what_was_found(found):
         found.gamma_1.value,
         found.gamma_2.error,
     )
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"shape": "step"}, "`shape` must be"),
-        ({"gamma_1": 0.0}, "`gamma_1` must be positive; got 0.0"),
-        ({"rise": -0.1}, "`rise` must be non-negative; got -0.1"),
-    ],
-)
-def test_a_law_without_sense_is_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        SyntheticLaw(**options)

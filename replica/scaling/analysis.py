@@ -10,18 +10,19 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from replica.common import arguments
-from replica.common.arguments import InvalidArgument, quoted
+from replica.common.arguments import InvalidArgument
 from replica.scaling import extrapolation, paper
-from replica.scaling.averages import average
+from replica.scaling.averages import MeanCurve, average
 from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
-from replica.scaling.exponents import Exponents, Question, exponents
+from replica.scaling.exponents import Exponents, exponents
+from replica.scaling.extrapolation import Forecast, basis_of, combined_law, held_out
 from replica.scaling.influence import influence
 from replica.scaling.norm_offset import against, asked_for, best_offset, with_its_error
 from replica.scaling.optima import neighbourhood, of_seeds
-from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, minima, straight
-from replica.scaling.records import Analysis, Basis, Forecast, MeanCurve, Regimes
-from replica.scaling.regimes import regimes
+from replica.scaling.pipeline import BEFORE_ELBOW, elbows, lines_table, straight
+from replica.scaling.question import Question, own_optimum, question, smallest_P, window_of_lines
+from replica.scaling.record import Analysis
 from replica.scaling.resampling import Progress
 from replica.scaling.seeds import take
 from replica.scaling.standing_out import standing_out
@@ -30,23 +31,6 @@ from replica.scaling.verdict import Collapse
 __all__ = ["analyse", "forecast"]
 
 Array = NDArray[np.float64]
-
-#: Values of P that have to remain when the largest are held out, and the part held out.
-REMAINING, HELD_OUT = 5, 0.25
-#: Values of P below which a power law with offset has nothing left to be judged by.
-FEWEST_WITH_OFFSET = 5
-#: Optima that span more than this in ln have no law with an offset: exp of it is no float, nor
-#: the optima of any training. A choice.
-WIDEST = 400.0
-
-#: Why nothing is said of the norm, by what the curves are functions of.
-NO_NORM = {
-    "step": "the table has no norm; logged beside the error, it would tell the early law and what "
-    "error it predicts (`deepnorm.recording.CurveRecorder` does that)",
-    "none": "the table has one error for each P and seed, and no curves",
-}
-
-OFFSETS = {"auto": None, "yes": True, "no": False}
 
 
 def analyse(
@@ -118,41 +102,19 @@ def analyse(
         raise InvalidArgument(
             "method", 'must be "default" or "paper"', f"{arguments.quoted(method)}"
         )
-    own = _own_optimum(curves, optimum)
-    gamma_1_from = _smallest("gamma_1_from", gamma_1_from, curves)
-    gamma_2_from = _smallest("gamma_2_from", gamma_2_from, curves)
+    own = own_optimum(curves, optimum)
+    gamma_1_from = smallest_P("gamma_1_from", gamma_1_from, curves)
+    gamma_2_from = smallest_P("gamma_2_from", gamma_2_from, curves)
     if method == "paper":
-        if window is None:
-            raise InvalidArgument(
-                "window", 'of lam/lam_opt is needed by method="paper", e.g. (0, 0.3)'
-            )
-        ends = arguments.numbers("window", window)
-        if ends.shape != (2,) or not 0 <= ends[0] < ends[1]:
-            raise InvalidArgument(
-                "window", "must be two numbers 0 <= low < high", f"{arguments.quoted(window)}"
-            )
-        low, high = ends.tolist()
-        return paper.recipe(curves, (low, high), gamma_1_from, gamma_2_from, own)
+        return paper.recipe(curves, window_of_lines(window), gamma_1_from, gamma_2_from, own)
     if window is not None:
         raise InvalidArgument("window", 'belongs to method="paper"', f"{arguments.quoted(window)}")
-    if not arguments.is_one_of(offset, OFFSETS):
-        raise InvalidArgument(
-            "offset", f"must be one of {', '.join(OFFSETS)}", f"{arguments.quoted(offset)}"
-        )
-    bootstrap, seed = arguments.whole("bootstrap", bootstrap), arguments.whole("seed", seed)
-    if bootstrap < 20:
-        raise InvalidArgument(
-            "bootstrap", "must be at least 20 for an error bar", quoted(bootstrap)
-        )
-    if seed < 0:
-        raise InvalidArgument("seed", "must be at least 0", quoted(seed))
-    question = Question(
-        averaged=curves.averaged,
-        no_norm=NO_NORM.get(curves.abscissa, ""),
+    asked = question(
+        curves,
         gamma_1_from=gamma_1_from,
         gamma_2_from=gamma_2_from,
         own=own,
-        offset=OFFSETS[offset],
+        offset=offset,
         bootstrap=bootstrap,
         seed=seed,
         progress=progress,
@@ -160,19 +122,19 @@ def analyse(
     sample = take(curves, robust=robust)
     means = average(sample)
     if not curves.averaged and _alike(means):
-        question = replace(question, averaged=True)
+        asked = replace(asked, averaged=True)
     taken = not arguments.is_one_of(norm_offset, ("test", "no"))
     moved = None
     if taken:
-        moved = asked_for(means, question, norm_offset)
-        plain = means, question
-        means, question = against(*plain, moved.log_value)
-        found = with_its_error(*plain, moved, exponents(means, question))
+        moved = asked_for(means, asked, norm_offset)
+        plain = means, asked
+        means, asked = against(*plain, moved.log_value)
+        found = with_its_error(*plain, moved, exponents(means, asked))
     else:
-        found = exponents(means, question)
+        found = exponents(means, asked)
         if norm_offset == "test":
             moved = best_offset(means, found)
-    combined = _regimes(means, found)
+    combined = combined_law(means, found)
     seeds = influence(sample, means, found)
     return Analysis(
         method="default",
@@ -191,21 +153,21 @@ def analyse(
         collapse=_collapse(means, found),
         collapse_elbow=_collapse_elbow(means, found),
         regimes=combined,
-        forecast=_held_out(means, question),
+        forecast=held_out(means, asked),
         choices=found.table(),
-        settings=_settings(found, question, neighbourhood(means))
+        settings=_settings(found, asked, neighbourhood(means))
         | {
             "quantity": curves.quantity,
             "abscissa": curves.abscissa,
             "robust": robust,
             "log_norm_offset": moved.log_value if moved is not None and taken else None,
         },
-        flags=standing_out(curves, question, seeds, means, found, combined, moved, taken),
+        flags=standing_out(curves, asked, seeds, means, found, combined, moved, taken),
         seeds=seeds,
         norm_offset=moved,
         local_fits=_local_fits(means, found),
         samples=found.samples,
-        basis=_basis(means, found, combined),
+        basis=basis_of(means, found, combined),
     )
 
 
@@ -233,41 +195,6 @@ def _alike(means: Sequence[MeanCurve]) -> bool:
     return all(
         np.all(np.nanmax(mean.members, axis=0) == np.nanmin(mean.members, axis=0)) for mean in means
     )
-
-
-def _own_optimum(curves: Curves, optimum: Mapping[float, float] | None) -> Array | None:
-    """Logarithms of the user's own lam_opt, by P."""
-    if optimum is None:
-        return None
-    if not isinstance(optimum, Mapping):
-        raise InvalidArgument("optimum", "must map each P to a norm", f"{type(optimum).__name__}")
-    given = {
-        arguments.number("optimum", P): arguments.number("optimum", norm)
-        for P, norm in optimum.items()
-    }
-    missing = [f"{P:g}" for P in curves.P.tolist() if P not in given]
-    if missing:
-        raise InvalidArgument(
-            "optimum", f"needs a norm for every P of the curves; it lacks P = {', '.join(missing)}"
-        )
-    for P, norm in given.items():
-        if not (norm > 0 and np.isfinite(norm)):
-            raise InvalidArgument(
-                "optimum", "must be positive and finite", f"{norm!r} at P = {P:g}"
-            )
-    return np.log([given[P] for P in curves.P.tolist()])
-
-
-def _smallest(name: str, first: float | None, curves: Curves) -> float | None:
-    """The smallest P that is to take part."""
-    if first is None:
-        return None
-    number = arguments.number(name, first)
-    if not number <= curves.P[-1]:
-        raise InvalidArgument(
-            name, f"must not lie above the largest P, {curves.P[-1]:g}", quoted(first)
-        )
-    return number
 
 
 def _optima(means: Sequence[MeanCurve], found: Exponents, own: Array | None) -> pd.DataFrame:
@@ -334,77 +261,6 @@ def _collapse_elbow(means: Sequence[MeanCurve], found: Exponents) -> Collapse | 
         elbow[inside],
         [found.ends[k].log_error for k in inside],
         at="elbow",
-    )
-
-
-def _regimes(means: Sequence[MeanCurve], found: Exponents) -> Regimes | None:
-    """The combined law through the optima that lie inside their curves."""
-    used = found.inside
-    if found.gamma_pred.reason or found.by_elbow or np.count_nonzero(used) < FEWEST_WITH_OFFSET:
-        return None
-    for log_y in (found.growth.log_y, found.fall.log_y[used]):
-        if not 0 < np.ptp(log_y) < WIDEST:
-            return None
-    return regimes(
-        np.array([mean.P for mean in means])[used],
-        found.growth.log_y,
-        found.growth.variance,
-        found.fall.log_y[used],
-        found.fall.variance[used],
-        found.gamma_1.value,
-        found.gamma_2.value,
-    )
-
-
-def _basis(means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None) -> Basis | None:
-    """What a forecast goes by; the minima from the P of the direct law on."""
-    if found.gamma_meas.reason:
-        return None
-    P = np.array([mean.P for mean in means])
-    take = found.fall.choices[0].from_P <= P
-    offset, slope = -np.inf, found.used.slope
-    if combined is not None and combined.q2 > 0:
-        offset = float(np.log(combined.q2)) - combined.log_k2
-    return Basis(
-        P=P[take],
-        log_eps_opt=found.fall.log_y[take],
-        variance=found.fall.variance[take],
-        repeated=found.samples.log_eps_opt[:, take],
-        present=found.samples.present[:, take],
-        gamma_1=found.gamma_1.value,
-        gamma_2=slope,
-        gamma_1_samples=found.samples.gamma_1,
-        gamma_2_samples=slope + found.used.widen * (found.used.repeated - slope),
-        q1=combined.q1 if combined is not None else 0.0,
-        log_offset=offset,
-        extra=found.used.extra * found.gamma_1.value**2,
-        disagreement=abs(found.difference),
-        samples=found.samples,
-    )
-
-
-def _held_out(means: Sequence[MeanCurve], question: Question) -> Forecast | None:
-    """The largest P predicted from the others, and compared with what was measured there."""
-    count = max(1, int(HELD_OUT * len(means)))
-    kept = means[: len(means) - count]
-    if len(kept) < REMAINING:
-        return None
-    own = None if question.own is None else question.own[: len(kept)]
-    first = question.gamma_1_from if (question.gamma_1_from or 0) <= kept[-1].P else None
-    second = question.gamma_2_from if (question.gamma_2_from or 0) <= kept[-3].P else None
-    asked = replace(question, own=own, gamma_1_from=first, gamma_2_from=second, progress=None)
-    fewer = exponents(kept, asked)
-    basis = _basis(kept, fewer, _regimes(kept, fewer))
-    if basis is None:
-        return None
-    rest = means[len(kept) :]
-    ends = minima(rest, neighbourhood(means))
-    return extrapolation.predict(
-        basis,
-        [mean.P for mean in rest],
-        [end.log_error for end in ends],
-        # of the mean curve, read off several records: an upper bound
-        [float(np.sqrt(np.median(mean.variance))) for mean in rest],
     )
 
 

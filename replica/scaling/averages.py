@@ -7,7 +7,7 @@ ln(norm), by linear interpolation, each over its own range.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from replica.common.arguments import InvalidArgument
-from replica.scaling.records import MeanCurve
 
 __all__ = [
     "FEWEST_RECORDS",
     "NARROWEST",
+    "MeanCurve",
     "Members",
     "Seed",
     "average",
@@ -46,6 +46,44 @@ SMALLEST_ERROR = 1e-100
 
 #: Name, ln(norm) and error of one curve.
 Seed = tuple[Hashable, Array, Array]
+
+
+@dataclass(frozen=True)
+class MeanCurve:
+    """The learning curve of one P, averaged over seeds at equal norm.
+
+    Attributes
+    ----------
+    P : float
+        Number of training examples.
+    log_norm : (n,) array
+        Grid of ln(norm), increasing.
+    error : (n,) array
+        Mean test error.
+    members : (seeds, n) array
+        Test error of each seed on the grid, nan beyond its own range; one row where the curve
+        came averaged.
+    variance : (n,) array
+        Variance of ln(error) of the mean, from the pooled noise of all curves.
+    level : (seeds,) array
+        Error of each seed over that of the mean curve, 1 on average; 1 for all where every seed
+        covers the whole grid.
+    noise : (2,) array
+        The terms a and b of the noise of one seed, eq. (S2).
+    """
+
+    P: float
+    log_norm: Array
+    error: Array
+    members: Array
+    variance: Array
+    level: Array
+    noise: Array
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds were averaged here; 1 where the curve came averaged."""
+        return len(self.members)
 
 
 class Members(Protocol):

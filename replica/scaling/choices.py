@@ -23,9 +23,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replica.scaling import joint, pipeline
+from replica.scaling.averages import MeanCurve
+from replica.scaling.joint import JointLaw
 from replica.scaling.optima import Optimum
 from replica.scaling.pipeline import Window
-from replica.scaling.records import JointLaw, MeanCurve
 
 __all__ = ["FEWEST_P", "LawChoice", "LineChoice", "half_range", "laws", "lines", "table"]
 

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument
 from replica.scaling import variation
+from replica.scaling.averages import MeanCurve
 from replica.scaling.distances import finite, houdayer_hartmann, mean_master_curve
 from replica.scaling.optima import neighbourhood
-from replica.scaling.records import MeanCurve
 from replica.scaling.verdict import Collapse, judge
 
 __all__ = ["collapse"]

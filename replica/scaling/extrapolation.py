@@ -1,6 +1,12 @@
-"""Test error at larger P: by the combined law and by direct extrapolation, with intervals."""
+"""Test error at larger P: by the combined law and by direct extrapolation, with intervals.
+
+What a forecast goes by is taken from the exponents; the largest P, held out, are met by it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,16 +14,158 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from replica.scaling import pipeline
-from replica.scaling.records import Basis, Forecast, Samples
-from replica.scaling.resampling import LEVEL, covariance, misfit
+from replica.scaling.averages import MeanCurve
+from replica.scaling.exponents import Exponents, exponents
+from replica.scaling.optima import neighbourhood
+from replica.scaling.question import Question
+from replica.scaling.regimes import Regimes, regimes
+from replica.scaling.resampling import LEVEL, Samples, covariance, misfit
 
-__all__ = ["predict"]
+__all__ = ["Basis", "Forecast", "basis_of", "combined_law", "held_out", "predict"]
 
 Array = NDArray[np.float64]
 
 #: Standard errors of disagreement between gamma_pred and gamma_meas from which on the combined law
 #: is not believed as it stands, and its intervals grow. A choice.
 TENSION = 2.0
+#: Values of P that have to remain when the largest are held out, and the part held out.
+REMAINING, HELD_OUT = 5, 0.25
+#: Values of P below which a power law with offset has nothing left to be judged by.
+FEWEST_WITH_OFFSET = 5
+#: Optima that span more than this in ln have no law with an offset: exp of it is no float, nor
+#: the optima of any training. A choice.
+WIDEST = 400.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Test error at the optimum for larger P, by two routes.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each P: `P`, `combined`, `combined_low`, `combined_high` (eq. 6 with the
+        predicted exponent), `direct`, `direct_low`, `direct_high` (power law of the minima);
+        95% intervals. Where the P was held out and measured: `measured`, `measured_error`,
+        `combined_z`, `direct_z` (distance in standard errors), else nan.
+    fitted_to : float
+        The largest P that was used.
+    """
+
+    table: pd.DataFrame
+    fitted_to: float
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a forecast rests on.
+
+    Attributes
+    ----------
+    P, log_eps_opt, variance : (m,) array
+        The minima used, and the variance of their logarithms.
+    repeated, present : (repetitions, m) array
+        ln(eps_opt) of each repetition, and whether that P took part in it.
+    gamma_1, gamma_2 : float
+        Exponents whose product predicts the fall of the error.
+    gamma_1_samples, gamma_2_samples : (repetitions,) array
+    q1, log_offset : float
+        Floor of the error, and ln(q2/k2): the combined law is
+        eps = q1 + k (P^gamma_2 + q2/k2)^(-gamma_1).
+    extra : float
+        Variance of the product of exponents that the repetitions do not have.
+    disagreement : float
+        Distance of gamma_pred from gamma_meas in standard errors.
+    samples : Samples
+    """
+
+    P: Array
+    log_eps_opt: Array
+    variance: Array
+    repeated: Array
+    present: Array
+    gamma_1: float
+    gamma_2: float
+    gamma_1_samples: Array
+    gamma_2_samples: Array
+    q1: float
+    log_offset: float
+    extra: float
+    disagreement: float
+    samples: Samples
+
+
+def combined_law(means: Sequence[MeanCurve], found: Exponents) -> Regimes | None:
+    """The combined law through the optima that lie inside their curves."""
+    used = found.inside
+    if found.gamma_pred.reason or found.by_elbow or np.count_nonzero(used) < FEWEST_WITH_OFFSET:
+        return None
+    for log_y in (found.growth.log_y, found.fall.log_y[used]):
+        if not 0 < np.ptp(log_y) < WIDEST:
+            return None
+    return regimes(
+        np.array([mean.P for mean in means])[used],
+        found.growth.log_y,
+        found.growth.variance,
+        found.fall.log_y[used],
+        found.fall.variance[used],
+        found.gamma_1.value,
+        found.gamma_2.value,
+    )
+
+
+def basis_of(
+    means: Sequence[MeanCurve], found: Exponents, combined: Regimes | None
+) -> Basis | None:
+    """What a forecast goes by; the minima from the P of the direct law on."""
+    if found.gamma_meas.reason:
+        return None
+    P = np.array([mean.P for mean in means])
+    take = found.fall.choices[0].from_P <= P
+    offset, slope = -np.inf, found.used.slope
+    if combined is not None and combined.q2 > 0:
+        offset = float(np.log(combined.q2)) - combined.log_k2
+    return Basis(
+        P=P[take],
+        log_eps_opt=found.fall.log_y[take],
+        variance=found.fall.variance[take],
+        repeated=found.samples.log_eps_opt[:, take],
+        present=found.samples.present[:, take],
+        gamma_1=found.gamma_1.value,
+        gamma_2=slope,
+        gamma_1_samples=found.samples.gamma_1,
+        gamma_2_samples=slope + found.used.widen * (found.used.repeated - slope),
+        q1=combined.q1 if combined is not None else 0.0,
+        log_offset=offset,
+        extra=found.used.extra * found.gamma_1.value**2,
+        disagreement=abs(found.difference),
+        samples=found.samples,
+    )
+
+
+def held_out(means: Sequence[MeanCurve], question: Question) -> Forecast | None:
+    """The largest P predicted from the others, and compared with what was measured there."""
+    count = max(1, int(HELD_OUT * len(means)))
+    kept = means[: len(means) - count]
+    if len(kept) < REMAINING:
+        return None
+    own = None if question.own is None else question.own[: len(kept)]
+    first = question.gamma_1_from if (question.gamma_1_from or 0) <= kept[-1].P else None
+    second = question.gamma_2_from if (question.gamma_2_from or 0) <= kept[-3].P else None
+    asked = replace(question, own=own, gamma_1_from=first, gamma_2_from=second, progress=None)
+    fewer = exponents(kept, asked)
+    basis = basis_of(kept, fewer, combined_law(kept, fewer))
+    if basis is None:
+        return None
+    rest = means[len(kept) :]
+    ends = pipeline.minima(rest, neighbourhood(means))
+    return predict(
+        basis,
+        [mean.P for mean in rest],
+        [end.log_error for end in ends],
+        # of the mean curve, read off several records: an upper bound
+        [float(np.sqrt(np.median(mean.variance))) for mean in rest],
+    )
 
 
 def predict(

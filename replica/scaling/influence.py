@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replica.scaling import pipeline
-from replica.scaling.averages import Seed, average_again
-from replica.scaling.exponents import Exponents, Line
+from replica.scaling.averages import MeanCurve, Seed, average_again
+from replica.scaling.exponents import Exponents
+from replica.scaling.laws_of_P import Line
 from replica.scaling.optima import neighbourhood
-from replica.scaling.records import MeanCurve
 from replica.scaling.seeds import Sample
 
 __all__ = ["COLUMNS", "influence"]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 from scipy.special import expit
 
-from replica.scaling.records import JointLaw
+from replica.common.arguments import InvalidArgument, quoted
 
-__all__ = ["Records", "fit", "gather", "straight"]
+__all__ = ["JointLaw", "Records", "fit", "gather", "straight"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,59 @@ SOFTEST, SHARPEST = 2.0, 400.0
 MOST_STEPS = 60
 #: Relative gain of chi2 in an accepted step below which the fit has converged.
 ENOUGH = 1e-8
+
+
+@dataclass(frozen=True)
+class JointLaw:
+    """One law for every P: a common early power law, each P with its own elbow, eq. (S5).
+
+    ln(error - offset) = log_k - drift ln(P/P[-1]) - gamma ln(norm)
+                         + (bend/rate) softplus(rate (ln(norm) - elbow_P))
+
+    Attributes
+    ----------
+    P : (m,) array
+        The numbers of examples that took part.
+    log_k, gamma, bend, rate, offset, drift : float
+        The early law is error = offset + exp(log_k) norm^(-gamma); past the elbow the local
+        exponent changes by `bend` over a width 1/`rate` in ln(norm). `drift` is zero unless
+        the law was allowed to move with P.
+    elbow : (m,) array
+        ln(norm) of the elbow of each P.
+    start : float
+        ln(norm) from which records took part.
+    chi2 : float
+        Sum of squared residuals in units of the noise.
+    dof : int
+        Points less parameters.
+    """
+
+    P: Array
+    log_k: float
+    gamma: float
+    bend: float
+    rate: float
+    offset: float
+    drift: float
+    elbow: Array
+    start: float
+    chi2: float
+    dof: int
+
+    def early(self, log_norm: Array) -> Array:
+        """The early power law, the same for every P (that of the largest if it drifts)."""
+        return np.asarray(self.offset + np.exp(self.log_k - self.gamma * np.asarray(log_norm)))
+
+    def __call__(self, log_norm: Array, P: float) -> Array:
+        """Test error at ln(norm) of the curve of one of its P."""
+        place = np.flatnonzero(self.P == P)
+        if len(place) == 0:
+            known = self.P.tolist()
+            raise InvalidArgument("P", f"must be one of those that took part, {known}", quoted(P))
+        x = np.asarray(log_norm, dtype=np.float64)
+        late = np.logaddexp(0.0, self.rate * (x - self.elbow[place[0]])) * self.bend / self.rate
+        level = self.log_k - self.drift * np.log(P / self.P[-1])
+        return np.asarray(self.offset + np.exp(level - self.gamma * x + late))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from scipy.optimize import minimize_scalar
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, quoted
 from replica.scaling import pipeline
+from replica.scaling.averages import MeanCurve
 from replica.scaling.choices import RELUCTANCE, STARTS, LawChoice
-from replica.scaling.exponents import Exponents, Question, exponents
+from replica.scaling.exponents import Exponents, exponents
+from replica.scaling.joint import JointLaw
 from replica.scaling.optima import Optimum
-from replica.scaling.records import JointLaw, MeanCurve, NormOffset
+from replica.scaling.question import FEWEST_DRAWS, Question
 
 __all__ = ["against", "asked_for", "best_offset", "fit_offset", "shift_means", "with_its_error"]
 
@@ -26,10 +28,36 @@ PARTS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95)
 MOST = 0.98
 #: chi-squared of one degree of freedom exceeds this with 5%: the rise at the ends of an interval.
 RISE = 3.84
-#: Repetitions where no error is looked at.
-FEWEST_DRAWS = 20
 #: A start is a record's own norm but for rounding.
 TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class NormOffset:
+    """The offset lam_0 of the norm in which the early curves are straightest.
+
+    Attributes
+    ----------
+    log_value : float
+        ln(lam_0); -inf where none is better than any.
+    log_low, log_high : float
+        95% profile interval of it, in the window where it is best.
+    gain : float
+        By how much criterion (S7) falls below that of the law in ln(lam).
+    preferred : bool
+        Whether that is more than 6, as for a floor.
+    gamma_1, gamma_2, gamma_pred : float
+        Exponents of the law in lam - lam_0, their product; nan where there are none.
+    """
+
+    log_value: float
+    log_low: float
+    log_high: float
+    gain: float
+    preferred: bool
+    gamma_1: float
+    gamma_2: float
+    gamma_pred: float
 
 
 def asked_for(means: tuple[MeanCurve, ...], question: Question, asked: str | float) -> NormOffset:
@@ -94,7 +122,7 @@ def with_its_error(
 
 
 def _quick(question: Question) -> Question:
-    """The same question where only values are asked for."""
+    """The same question where only values are asked for, and no error is looked at."""
     return replace(question, bootstrap=FEWEST_DRAWS, progress=None)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from replica.scaling.records import MeanCurve
+from replica.scaling.averages import MeanCurve
 
 __all__ = ["Optimum", "neighbourhood", "of_seeds", "optimum"]
 

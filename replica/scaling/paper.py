@@ -13,14 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replica.common.arguments import InvalidArgument, quoted
-from replica.scaling.averages import average
+from replica.scaling.averages import MeanCurve, average
 from replica.scaling.choices import half_range
 from replica.scaling.collapse import collapse
 from replica.scaling.curves import Curves
 from replica.scaling.flags import Flag, Kind, listed
 from replica.scaling.influence import COLUMNS
 from replica.scaling.pipeline import lines_table, straight
-from replica.scaling.records import Analysis, Estimate, MeanCurve
+from replica.scaling.record import Analysis
+from replica.scaling.resampling import Estimate
 
 __all__ = ["recipe"]
 

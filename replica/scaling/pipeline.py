@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replica.scaling import joint
+from replica.scaling.averages import MeanCurve
+from replica.scaling.joint import JointLaw
 from replica.scaling.optima import Optimum, optimum
-from replica.scaling.records import JointLaw, MeanCurve
 
 __all__ = [
     "BEFORE_ELBOW",

@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from replica.scaling.power_law import fit_power_law
-from replica.scaling.records import Regimes
 
-__all__ = ["regimes"]
+__all__ = ["Regimes", "regimes"]
 
 Array = NDArray[np.float64]
 
 #: An offset is believed when zero is rejected at this level; else it is zero, with a limit.
 REJECTED = 0.01
+
+
+@dataclass(frozen=True)
+class Regimes:
+    """The combined law eps(P) = k1 (k2 P^gamma_2 + q2)^(-gamma_1) + q1 and its thresholds, eq. (6).
+
+    Attributes
+    ----------
+    log_k1, gamma_1, q1, log_k2, gamma_2, q2 : float
+        Its parameters; k1 is that of the optima, not of the early law.
+    q1_high, q2_high : float
+        95% upper limits of the offsets.
+    q1_p, q2_p : float
+        p-values of q1 = 0 and of q2 = 0.
+    P_minus, P_plus : float
+        Between them the error falls as a power of P: 0 and inf where the offsets are zero.
+    P_minus_high, P_plus_low : float
+        95% limits of the two, from those of the offsets.
+    """
+
+    log_k1: float
+    gamma_1: float
+    q1: float
+    log_k2: float
+    gamma_2: float
+    q2: float
+    q1_high: float
+    q2_high: float
+    q1_p: float
+    q2_p: float
+    P_minus: float
+    P_plus: float
+    P_minus_high: float
+    P_plus_low: float
+
+    def __call__(self, P: Array) -> Array:
+        """The test error at the optimum for P examples."""
+        P = np.asarray(P, dtype=np.float64)
+        with np.errstate(divide="ignore"):  # q2 = 0
+            log_norm = np.logaddexp(self.log_k2 + self.gamma_2 * np.log(P), np.log(self.q2))
+        return np.asarray(self.q1 + np.exp(self.log_k1 - self.gamma_1 * log_norm))
 
 
 def regimes(

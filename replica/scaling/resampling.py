@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,22 @@ from scipy.stats import chi2 as chi2_distribution
 from scipy.stats import t as student
 
 from replica.scaling import pipeline
-from replica.scaling.averages import drawn
+from replica.scaling.averages import MeanCurve, drawn
+from replica.scaling.joint import JointLaw
 from replica.scaling.optima import Optimum
 from replica.scaling.pipeline import Window
-from replica.scaling.records import Estimate, JointLaw, MeanCurve, Samples
 
-__all__ = ["Progress", "bootstrap", "covariance", "estimate", "jackknife", "misfit"]
+__all__ = [
+    "Estimate",
+    "Progress",
+    "Samples",
+    "bootstrap",
+    "covariance",
+    "estimate",
+    "jackknife",
+    "misfit",
+    "together",
+]
 
 Array = NDArray[np.float64]
 #: Called with the number of repetitions done and to do.
@@ -29,6 +39,67 @@ CHANCE = 0.1
 #: A repetition this many robust standard deviations off is pulled in to there: a fit that
 #: went astray must not decide an error bar. A choice.
 ASTRAY = 6.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its statistical and its systematic error.
+
+    Attributes
+    ----------
+    value : float
+        The estimate; nan where nothing can be concluded.
+    error : float
+        One statistical standard error.
+    low, high : float
+        95% interval, statistical.
+    systematic : float
+        Half of the range of the value over the admissible choices of the analysis; nan where
+        no choice was varied.
+    reason : str
+        Why nothing can be concluded; empty otherwise.
+    """
+
+    value: float
+    error: float
+    low: float
+    high: float
+    systematic: float = float("nan")
+    reason: str = ""
+
+    @property
+    def total(self) -> float:
+        """Both errors added in quadrature; the statistical one alone where no choice was varied."""
+        return float(np.hypot(self.error, np.nan_to_num(self.systematic)))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The analysis repeated: on seeds drawn anew, or without one P at a time.
+
+    Attributes
+    ----------
+    kind : str
+        "bootstrap" or "jackknife".
+    P : (m,) array
+    log_lam_opt, log_eps_opt, log_elbow : (repetitions, m) array
+        Minima and elbows by P; nan where a P did not take part.
+    gamma_1, drift : (repetitions,) array
+    present : (repetitions, m) array
+        1 where a P took part in a repetition, else 0.
+    freedom : int
+        Degrees of freedom of that variance.
+    """
+
+    kind: str
+    P: Array
+    log_lam_opt: Array
+    log_eps_opt: Array
+    log_elbow: Array
+    gamma_1: Array
+    drift: Array
+    present: Array
+    freedom: int
 
 
 def bootstrap(
@@ -148,7 +219,22 @@ def misfit(chi2: float, freedom: int) -> float:
     return float(np.sqrt(chi2 / freedom))
 
 
-def estimate(value: float, error: float, freedom: float) -> Estimate:
-    """A value with its 95% interval by Student's t."""
-    reach = float(student.ppf((1 + LEVEL) / 2, max(freedom, 1))) * error
+def together(samples: Samples, columns: Sequence[Array]) -> Array:
+    """Covariance of repeated quantities; nan in the rows of those that have no values."""
+    stack = np.stack(columns, axis=1)
+    known = np.isfinite(stack).any(axis=0)
+    result = np.full((stack.shape[1],) * 2, np.nan)
+    if known.any():
+        result[np.ix_(known, known)] = covariance(samples, stack[:, known])
+    return result
+
+
+def estimate(value: float, variance: float, samples: Samples, reason: str) -> Estimate:
+    """A value with its 95% interval by Student's t; nan where a reason speaks against one."""
+    if not reason and not (variance >= 0 and samples.freedom > 0):
+        reason = "there is nothing to take an error from"
+    if reason:
+        return Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, reason)
+    error = float(np.sqrt(variance))
+    reach = float(student.ppf((1 + LEVEL) / 2, max(samples.freedom, 1))) * error
     return Estimate(value=value, error=error, low=value - reach, high=value + reach)

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 
 from replica.common.arguments import quoted
+from replica.scaling.averages import MeanCurve
 from replica.scaling.curves import Curves
-from replica.scaling.exponents import Exponents, Question
+from replica.scaling.exponents import Exponents
 from replica.scaling.flags import Flag, Kind, listed
+from replica.scaling.norm_offset import NormOffset
 from replica.scaling.pipeline import BEFORE_ELBOW, elbows, seen
-from replica.scaling.records import MeanCurve, NormOffset, Regimes
+from replica.scaling.question import Question
+from replica.scaling.regimes import Regimes
 
 __all__ = ["standing_out"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from replica.scaling.records import Analysis
+from replica.scaling.record import Analysis
 
 __all__ = ["table_1", "table_2"]
 

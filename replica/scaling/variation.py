@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from replica.scaling.averages import MeanCurve
 from replica.scaling.distances import reached
 from replica.scaling.optima import optimum
-from replica.scaling.records import MeanCurve
 from replica.scaling.verdict import Between
 
 __all__ = ["POINTS", "between", "seed_points"]
