@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deepnorm.quantities import of_analysis
 from deepnorm.words import covered, plain, power_of_ten, rounded
 from replica.scaling import Analysis, Estimate, Kind, Regimes
 
@@ -21,7 +22,6 @@ __all__ = [
     "no_prediction",
     "number",
     "power_of_P",
-    "quantity",
     "seen",
     "thresholds",
     "verdict",
@@ -34,7 +34,7 @@ WITHIN = ", within the systematic error"
 
 
 class Conclusion(enum.StrEnum):
-    """Which exponents of the test error can be concluded."""
+    """Which exponents of the test error, or of the loss, can be concluded."""
 
     COMPARED = "predicted and measured"
     MEASURED = "measured only"
@@ -61,7 +61,7 @@ class Verdict:
 
 
 def verdict(analysis: Analysis) -> Verdict:
-    """What can be concluded about the exponent of the test error at the optimum.
+    """What can be concluded about the exponent of the error, or of the loss, at the optimum.
 
     gamma_pred counts as a prediction as far as `no_prediction` has nothing against it, and is then
     compared with gamma_meas.
@@ -170,21 +170,21 @@ def difference(analysis: Analysis) -> str:
 
 
 #: How a range of P is refused.
-NO_RANGE = "no range in which the error at the optimum is a power of P can be given"
+NO_RANGE = "no range of P with a power law can be given"
 
 
 def power_of_P(analysis: Analysis) -> str:
-    """Between which P the error at the optimum is a power of P, or why no range can be given."""
+    """Between which P the error at the optimum is a power of P, or why none can be given."""
     against = no_prediction(analysis)  # the combined law has the predicted exponent
     if against:
         return f"{NO_RANGE}: {against}"
     if analysis.regimes is None:
         return f"{NO_RANGE}: these curves do not determine the offsets of eq. (6)"
-    return thresholds(analysis.regimes)
+    return thresholds(analysis.regimes, of_analysis(analysis).short)
 
 
-def thresholds(regimes: Regimes) -> str:
-    """The range in which the error is a power of P by the combined law alone.
+def thresholds(regimes: Regimes, what: str = "error") -> str:
+    """The range in which the error, or the loss, is a power of P by the combined law alone.
 
     An end is the threshold where its offset is found, else the threshold's 95% limit, the least
     that the data allow. There is no range where the combined law does not fall with P, where an
@@ -210,10 +210,10 @@ def thresholds(regimes: Regimes) -> str:
     begin = f"above P_- {'=' if plateau else '<'} {_count(low)}" if low > 0 else ""
     end = f"below P_+ {'=' if floor else '>'} {_count(high)}" if high < math.inf else ""
     if not (begin or end):
-        return "the error at the optimum is a power of P: an offset is neither found nor allowed"
+        return f"the {what} at the optimum is a power of P: an offset is neither found nor allowed"
     limits = "" if plateau and floor else " (an inequality is a 95% limit: no such offset is found)"
     where = " and ".join(filter(None, (begin, end)))
-    return f"the error at the optimum is a power of P {where}{limits}"
+    return f"the {what} at the optimum is a power of P {where}{limits}"
 
 
 def _count(P: float) -> str:
@@ -245,17 +245,13 @@ def number(estimate: Estimate) -> str:
     return value if error == "-" else f"{value} +- {error}"
 
 
-def quantity(analysis: Analysis) -> str:
-    """What the curves are of, in words."""
-    return "loss" if analysis.settings.get("quantity") == "loss" else "test error"
-
-
 def _fall(analysis: Analysis) -> str:
-    """The measured exponent as a law of the test error."""
+    """The measured exponent as a law of the test error, or of the loss."""
     at_end, measured = analysis.optima["at_end"], analysis.gamma_meas
-    name = quantity(analysis)
+    of = of_analysis(analysis)
+    name = of.error
     what = f"The {name} at the optimum"
-    if analysis.settings.get("abscissa") == "none":
+    if not of.abscissa:
         what = f"The {name}"
     elif at_end.all():
         what = f"The {name} at the end of training, since no curve has its minimum before,"

@@ -23,6 +23,17 @@ def same(found, table, note=""):
     assert any(note in said for said in found.notes), found.notes
 
 
+def test_curves_know_in_words_what_they_are_of_and_follow(table):
+    steps = table.drop(columns="norm").assign(step=table["step"] + 1)
+    epochs = steps.rename(columns={"step": "epoch"})
+    last = steps.groupby(["P", "seed"], as_index=False)["test_error"].min()
+    found = [curves_from_table(rows) for rows in (table, steps, epochs, last)]
+    assert [curves.along for curves in found] == ["norm", "step", "epoch", ""]
+    assert {curves.word for curves in found} == {"error"}
+    losses = table.rename(columns={"test_error": "val_loss"})
+    assert curves_from_table(losses, quantity="loss").word == "loss"
+
+
 # ------------------------------------------------------------------------------ accuracies
 
 

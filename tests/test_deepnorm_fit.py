@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -29,7 +31,7 @@ PROMISED = {
     ),
     *("P", "lambda_opt", "log_lambda_opt", "log_lambda_opt_error", "eps_opt"),
     *("log_eps_opt_error", "at_end", "flat", "collapse", "collapse_elbow", "regimes"),
-    *("forecast", "flags"),
+    *("forecast", "flags", "seeds_unlike"),
     *("choices", "settings", "covariance", "difference", "method", "averaged"),
 }
 
@@ -117,6 +119,16 @@ def test_norms_beyond_a_double_are_null_beside_their_logarithm(folder):
     assert record["lambda_opt"] == [None] * len(P)
     assert min(record["log_lambda_opt"]) > 1000
     assert re.search(r"\de43\d", result.stdout)  # 1000/ln(10) = 434
+
+
+def test_json_has_every_seed_of_which_a_flag_names_a_few(analysis):
+    """As many as there are in a sweep of which one seed of each P stops early."""
+    rows = [(float(p), 0, "ends_early", True, "ends at 60%", 0.1, math.nan, -0.1) for p in P]
+    many = replace(analysis, seeds=pd.DataFrame(rows, columns=analysis.seeds.columns))
+    told = export.as_json(many)["seeds_unlike"]
+    assert [row["P"] for row in told] == list(P)
+    assert told[0]["what"] == "ends at 60%"
+    assert (told[0]["used"], told[0]["d_gamma_2"]) == (True, None)
 
 
 def test_what_json_lacks_is_spelled():

@@ -150,6 +150,20 @@ def test_the_influence_of_a_seed_is_what_leaving_it_out_does():
     assert abs(row["d_gamma_meas"]) > found.gamma_meas.error
 
 
+def test_a_flag_names_a_few_seeds_and_the_record_all():
+    """Of 7 P the first seed of each ends early."""
+    found = analyse(made("cut_short"), bootstrap=FEW)
+    (flag,) = [flag for flag in found.flags if flag.kind == "ends_early"]
+    named = [f"P = {p:g}, seed 0: ends at " for p in P]
+    assert [name in flag for name in named] == [True] * 3 + [False] * 4
+    assert "; and 4 more (used over its own range; leaving one of them out moves " in flag
+    assert tuple(P) == flag.P
+    assert flag.seed == 0
+    rows = found.seeds[found.seeds["kind"] == "ends_early"]
+    assert rows["P"].tolist() == P
+    assert len(flag) < 400
+
+
 # ------------------------------------------------------------------ tables without a norm, losses
 
 

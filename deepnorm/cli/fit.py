@@ -304,24 +304,8 @@ def _print(analysis: Analysis, path: str) -> None:
     for reason in dict.fromkeys(row.statement for row in rows if not row.stands):
         say(f"in brackets: {reason}")
     say("")
-    x = statements.abscissa(analysis)
-    table(
-        console,
-        ("P", f"{x}_opt", "error of ln", "eps_opt", "error of ln", f"{x}_elbow", ""),
-        [
-            (
-                row["P"],
-                _power(row["lam_opt"]),
-                row["lam_error"],
-                row["eps_opt"],
-                row["eps_error"],
-                _power(row["elbow"]),
-                row["marks"],
-            )
-            for row in statements.optima(analysis)
-        ],
-        wrapped=("",),
-    )
+    titles, optima = _optima(analysis)
+    table(console, titles, optima, wrapped=("",))
     say("")
     for line in statements.laws(analysis):
         say(line)
@@ -329,6 +313,26 @@ def _print(analysis: Analysis, path: str) -> None:
     say("What stands out, and what cannot be concluded:")
     for line in statements.standing_out(analysis) or ["nothing"]:
         say(f"- {in_a_shell(line)}")
+
+
+def _optima(analysis: Analysis) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The optimum of each P: titles and rows, without the columns that the table cannot fill."""
+    from deepnorm.quantities import of_analysis
+    from deepnorm.report import statements
+
+    of = of_analysis(analysis)
+    told = statements.optima(analysis)
+    columns = [("P", [row["P"] for row in told])]
+    if of.abscissa:
+        columns.append((f"{of.letter}_opt", [_power(row["lam_opt"]) for row in told]))
+        columns.append(("error of ln", [row["lam_error"] for row in told]))
+    columns.append(("eps_opt", [row["eps_opt"] for row in told]))
+    columns.append(("error of ln", [row["eps_error"] for row in told]))
+    if of.has_norm:
+        columns.append((f"{of.letter}_elbow", [_power(row["elbow"]) for row in told]))
+    columns.append(("", [row["marks"] for row in told]))
+    titles, cells = zip(*columns, strict=True)
+    return titles, list(zip(*cells, strict=True))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

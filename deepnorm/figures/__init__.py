@@ -8,12 +8,12 @@ records of one run, in place of an analysis.
 =============  =======================================================  ============
 module         shows                                                    in the paper
 =============  =======================================================  ============
-curves         test error against norm, and its early power law         Figure 3
+curves         error or loss against norm, and its early law            Figure 3
 collapse       the curves in units of their optimum                     Figure 4
-combined       test error at the optimum: three regimes of P            Figure 5
+combined       the error at the optimum: three regimes of P             Figure 5
 fits           where the two exponents come from                        Figure 8
 exponents      the predicted exponent beside the measured one           Figure 9
-training       test error and norm against time                         Figure 7
+training       error and norm against time                              Figure 7
 margins        the margins of a network in units of its norm            Figure 6
 choices        what the exponents would have been                       not there
 phase_diagram  the pair of exponents, where the product law holds       not there

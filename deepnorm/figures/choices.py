@@ -26,17 +26,12 @@ INTERVAL: style.Style = {"color": "#999999", "alpha": 0.35, "lw": 0, "zorder": 1
 
 def draw(analysis: Analysis) -> Figure:
     """A panel for each exponent: its value by choice, beside the statistical interval."""
-    growth = "gamma_2_elbow" if analysis.settings["gamma_2_of"] == "elbows" else "gamma_2"
-    symbols = {
-        "gamma_1": r"\gamma_1",
-        growth: r"\gamma_2" if growth == "gamma_2" else r"\gamma_2^{\rm elbow}",
-        "gamma_pred": r"\gamma_{\rm pred}",
-        "gamma_meas": r"\gamma_{\rm meas}",
-    }
+    growth, symbols = _growth(analysis), _shown(analysis)
     figure = style.canvas(style.FULL, 2.5)
     scan = {name: analysis.choices[analysis.choices["exponent"] == name] for name in symbols}
-    axes = figure.subplots(1, len(symbols))
-    for panel, (name, symbol) in zip(axes, symbols.items(), strict=True):
+    axes = dict(zip(symbols, figure.subplots(1, len(symbols), squeeze=False)[0], strict=True))
+    for name, symbol in symbols.items():
+        panel = axes[name]
         if name == "gamma_pred":
             count = _products(panel, scan["gamma_1"], scan[growth])
         else:
@@ -48,8 +43,9 @@ def draw(analysis: Analysis) -> Figure:
         panel.locator_params(axis="x", nbins=4)
         steps = MaxNLocator(5, integer=True).tick_values(1, max(count, 2))
         panel.set_yticks([step for step in steps if 1 <= step <= count])
-    axes[0].set_ylabel("choice, as in the table")
-    axes[2].set_ylabel(r"choice of $\gamma_1$")
+    next(iter(axes.values())).set_ylabel("choice, as in the table")
+    if "gamma_pred" in axes:
+        axes["gamma_pred"].set_ylabel(r"choice of $\gamma_1$")
     drawn = analysis.choices[analysis.choices["exponent"].isin(list(symbols))]
     good, chosen = drawn["admissible"].astype(bool), drawn["chosen"].astype(bool)
     handles: list[Artist] = []
@@ -63,6 +59,25 @@ def draw(analysis: Analysis) -> Figure:
         handles.append(Patch(**INTERVAL, label="95%, statistical"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def _growth(analysis: Analysis) -> str:
+    """Whose gamma_2 is in the prediction."""
+    return "gamma_2_elbow" if analysis.settings["gamma_2_of"] == "elbows" else "gamma_2"
+
+
+def _shown(analysis: Analysis) -> dict[str, str]:
+    """The exponents that a choice was tried for, by name, as they are set."""
+    growth, tried = _growth(analysis), set(analysis.choices["exponent"])
+    symbols = {
+        "gamma_1": r"\gamma_1",
+        growth: r"\gamma_2" if growth == "gamma_2" else r"\gamma_2^{\rm elbow}",
+        "gamma_pred": r"\gamma_{\rm pred}",
+        "gamma_meas": r"\gamma_{\rm meas}",
+    }
+    if {"gamma_1", growth} <= tried:
+        tried.add("gamma_pred")
+    return {name: symbol for name, symbol in symbols.items() if name in tried}
 
 
 def _values(axes: Axes, scan: pd.DataFrame) -> int:
@@ -104,8 +119,10 @@ def finding(analysis: Analysis) -> str:
 def alt(analysis: Analysis) -> str:
     """What is to be seen, for who does not see it."""
     good = int(analysis.choices["admissible"].sum())
+    count = len(_shown(analysis))
+    panels_of = "One panel" if count == 1 else f"{count} panels, one for each exponent"
     return (
-        "Four panels, one for each exponent: a column of points, each the value by one choice, "
+        f"{panels_of}: a column of points, each the value by one choice, "
         f"beside a grey strip, the statistical interval; {good} points are filled, the others "
         "hollow, and a star marks what was chosen."
     )
@@ -113,10 +130,14 @@ def alt(analysis: Analysis) -> str:
 
 def caption(analysis: Analysis) -> str:
     """What is shown."""
+    products = (
+        "; for the predicted exponent a line from the smallest to the largest product with an "
+        "admissible gamma_2"
+    )
     return (
         f"Each of the {len(analysis.choices)} choices that were tried, and the exponent that it "
-        "would have given; for the predicted exponent a line from the smallest to the largest "
-        "product with an admissible gamma_2. Admissible are the choices that describe the data "
-        "about as well as the one chosen; half the range of their values is the systematic error. "
+        f"would have given{products if 'gamma_pred' in _shown(analysis) else ''}. Admissible are "
+        "the choices that describe the data about as well as the one chosen; half the range of "
+        "their values is the systematic error. "
         "Grey: the 95% interval, which is statistical and knows nothing of choices."
     )

@@ -22,11 +22,8 @@ LEFT_OUT: style.Style = {"lw": 0.8, "ls": ":"}
 BAND: style.Style = {"color": "#999999", "alpha": 0.35, "lw": 0, "zorder": 3}
 
 
-#: What the norm is divided by, as it is set, and its column among the optima.
-UNITS = {
-    "optimum": (r"\lambda_{\rm opt}", "log_lam_min"),
-    "elbow": (r"\lambda_{\rm elbow}", "log_elbow"),
-}
+#: What the norm, or the time, is divided by: its subscript, and its column among the optima.
+UNITS = {"optimum": ("opt", "log_lam_min"), "elbow": ("elbow", "log_elbow")}
 
 
 def draw(analyses: panels.Analyses, unit: str = "optimum") -> Figure:
@@ -73,7 +70,7 @@ def _found(analysis: Analysis, unit: str) -> Collapse:
 
 def rescaled(axes: Axes, analysis: Analysis, unit: str = "optimum") -> None:
     """The curves in such units; dotted where the collapse leaves the P out."""
-    found, (symbol, column) = _found(analysis, unit), UNITS[unit]
+    found, (subscript, column) = _found(analysis, unit), UNITS[unit]
     colours = panels.colours(axes, analysis)
     x, y = [], []
     for mean, row in zip(analysis.means, rows(analysis.optima), strict=True):
@@ -85,7 +82,11 @@ def rescaled(axes: Axes, analysis: Analysis, unit: str = "optimum") -> None:
         axes.plot(x[-1], y[-1], color=colours.to_rgba(np.asarray(mean.P)), **look)
     panels.norm_scale(axes.xaxis, np.concatenate(x))
     panels.log_scale(axes.yaxis, np.concatenate(y))
-    axes.set(xlabel=rf"norm $\lambda/{symbol}$", ylabel=r"test error $\epsilon/\epsilon_{\rm opt}$")
+    of = panels.quantities(analysis)
+    axes.set(
+        xlabel=panels.abscissa_label(of, subscript),
+        ylabel=panels.error_label(of, r"\epsilon/\epsilon_{\rm opt}"),
+    )
 
 
 def _panel(axes: Axes, analysis: Analysis, unit: str) -> None:
@@ -125,20 +126,23 @@ def finding(analysis: Analysis, unit: str = "optimum") -> str:
         how = "does not bring the curves together"
     elif before < TOGETHER * after:
         how = "brings the curves somewhat closer"
+    short = panels.quantities(analysis).short
     at_end = unit == "optimum" and analysis.optima["at_end"].all()
     point = "the end of training, since there is no minimum before," if at_end else f"the {unit}"
     return (
-        f"{found.sentence}. Dividing by {point} {how}: their distance in ln(error) goes from "
+        f"{found.sentence}. Dividing by {point} {how}: their distance in ln({short}) goes from "
         f"{_short(before)} to {_short(after)} rms."
     )
 
 
 def alt(analysis: Analysis, unit: str = "optimum") -> str:
     """What is to be seen, for who does not see it."""
+    of = panels.quantities(analysis)
     shown = int(np.isfinite(analysis.optima[UNITS[unit][1]]).sum())
     band = ", with a dashed mean curve in a grey band" if len(_found(analysis, unit).master) else ""
     return (
-        f"{shown} curves, one for each P, drawn over one another in units of their {unit} on "
+        f"{shown} curves of {of.error} against {of.along}, one for each P, drawn over one another "
+        f"in units of their {unit} on "
         f"logarithmic axes{band}; the finding is how far apart they lie."
     )
 
@@ -154,14 +158,16 @@ def caption(analyses: panels.Analyses, unit: str = "optimum") -> str:
             f"{_short(found.quality_raw)} and {_short(found.rms_raw)} before "
             "rescaling (in brackets)"
         )
+    of = panels.quantities(analyses)
     first = {
-        "optimum": "The curves in units of their optimum, eq. (5).",
-        "elbow": "The curves in units of their elbow and of their lowest error.",
+        "optimum": f"{of.error.capitalize()} against {of.along}, both in units of the optimum of "
+        f"each curve{', eq. (5)' if of.has_norm else ''}.",
+        "elbow": f"The curves in units of their elbow and of their lowest {of.short}.",
     }[unit]
     return (
         f"{first} Dashed: the master curve Phi; grey: the "
         "band that holds 95% of the curves; dotted: values of P too small to take part. S is "
         "Houdayer and Hartmann's quality, the mean squared distance to the other curves in "
         "units of the errors (about 1 for a collapse within errors), rms the distance in "
-        f"ln(error). {'; '.join(qualities)}."
+        f"ln({of.short}). {'; '.join(qualities)}."
     )

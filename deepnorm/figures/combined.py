@@ -1,4 +1,4 @@
-"""Two power laws in one: test error at the optimum in three regimes of P, eq. (6) (Figure 5)."""
+"""Two power laws in one: the error at the optimum in three regimes of P, eq. (6) (Figure 5)."""
 
 from __future__ import annotations
 
@@ -127,12 +127,12 @@ def _handles(analyses: Sequence[Analysis], grid: panels.Grid) -> list[Artist]:
 
 def _panel(axes: Axes, analysis: Analysis) -> None:
     """The minima of one analysis, the law and its thresholds or their limits."""
-    table, law = analysis.optima, analysis.regimes
+    table, law, of = analysis.optima, analysis.regimes, panels.quantities(analysis)
     P, eps = table["P"].to_numpy(), table["eps_opt"].to_numpy()
     at_end = table["at_end"].to_numpy()
     axes.plot(P[~at_end], eps[~at_end], **DATA)
     axes.plot(P[at_end], eps[at_end], **AT_END)
-    axes.set(xlabel=r"training examples $P$", ylabel=r"test error $\epsilon_{\rm opt}$")
+    axes.set(xlabel=r"training examples $P$", ylabel=panels.error_label(of, r"\epsilon_{\rm opt}"))
     ends = np.array([P.min() / BEYOND, P.max() * BEYOND])
     panels.log_scale(axes.xaxis, ends)
     if law is None:
@@ -180,9 +180,9 @@ def finding(analysis: Analysis) -> str:
 
 def alt(analysis: Analysis) -> str:
     """What is to be seen, for who does not see it."""
-    P = analysis.optima["P"]
+    P, of = analysis.optima["P"], panels.quantities(analysis)
     return (
-        f"{len(P)} points, the lowest test error against P from {P.min():g} to {P.max():g}, and a "
+        f"{len(P)} points, the lowest {of.error} against P from {P.min():g} to {P.max():g}, and a "
         "curve through them that is drawn well beyond; grey on the left and on the right is where "
         "it may level off."
     )
@@ -190,12 +190,13 @@ def alt(analysis: Analysis) -> str:
 
 def caption(analyses: panels.Analyses) -> str:
     """What is shown."""
-    panels.titled(analyses)
+    of = panels.quantities(analyses)
     return (
-        "Test error at the optimum (circles, hollow at the end of training) and the combined law "
-        "eps(P) = k1 (k2 P^gamma_2 + q2)^(-gamma_1) + q1, drawn well beyond the data. Between P_- "
-        "and P_+ it is a power law. Each threshold is given with its value where an offset q1 or "
-        "q2 is found, else with its 95% limit; grey: where the data do not exclude a plateau."
+        f"{of.error.capitalize()} at the optimum (circles, hollow at the end of training) and the "
+        "combined law eps(P) = k1 (k2 P^gamma_2 + q2)^(-gamma_1) + q1, drawn well beyond the data. "
+        "Between P_- and P_+ it is a power law. Each threshold is given with its value where an "
+        "offset q1 or q2 is found, else with its 95% limit; grey: where the data do not exclude a "
+        "plateau."
     )
 
 

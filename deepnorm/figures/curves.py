@@ -1,4 +1,4 @@
-"""Test error against norm: the early part is one power law for every P (Figure 3)."""
+"""Errors, or losses, against norm: the early part is one power law for every P (Figure 3)."""
 
 from __future__ import annotations
 
@@ -68,13 +68,22 @@ def _panel(axes: Axes, analysis: Analysis, convention: str) -> None:
         axes.plot(x / LN10, analysis.joint.early(x), **style.LIMIT)
     panels.norm_scale(axes.xaxis, np.concatenate([m.log_norm for m in analysis.means]) / LN10)
     panels.log_scale(axes.yaxis, np.concatenate([m.error for m in analysis.means]))
-    axes.set(xlabel=panels.norm_label(convention), ylabel=r"test error $\epsilon$")
-    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))
+    of = panels.quantities(analysis)
+    axes.set(xlabel=panels.abscissa_label(of, convention=convention), ylabel=panels.error_label(of))
+    if of.has_norm:
+        panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))
 
 
 def finding(analysis: Analysis) -> str:
     """What the figure shows, in a sentence."""
-    law, against = analysis.joint, no_law(analysis)
+    law, against, of = analysis.joint, no_law(analysis), panels.quantities(analysis)
+    if not of.has_norm:
+        table = analysis.optima
+        return (
+            f"The lowest {of.error} of a curve goes from {table['eps_opt'].iloc[0]:.3g} at P = "
+            f"{table['P'].iloc[0]:g} to {table['eps_opt'].iloc[-1]:.3g} at P = "
+            f"{table['P'].iloc[-1]:g}."
+        )
     if law is None or against or not np.isfinite(analysis.gamma_1.value):
         return f"No early law of these curves can be concluded: {against or 'none was fitted'}."
     bends = analysis.optima["log_elbow"].notna().any()
@@ -86,11 +95,12 @@ def finding(analysis: Analysis) -> str:
 
 def alt(analysis: Analysis) -> str:
     """What is to be seen, for who does not see it."""
+    of = panels.quantities(analysis)
     P, at_end = analysis.optima["P"], int(analysis.optima["at_end"].sum())
     turns = {0: "each ends beyond its minimum, a star", len(P): "each is lowest at its end"}
     law = "a dashed straight line is their early law; " if analysis.joint is not None else ""
     return (
-        f"{len(P)} curves on logarithmic axes, test error against norm, one for each P "
+        f"{len(P)} curves on logarithmic axes, {of.error} against {of.along}, one for each P "
         f"from {P.min():g} (dark) to {P.max():g} (light); {law}"
         f"{turns.get(at_end, f'{at_end} are lowest at their end, the others have a minimum')}."
     )
@@ -99,8 +109,11 @@ def alt(analysis: Analysis) -> str:
 def caption(analyses: panels.Analyses) -> str:
     """What is shown."""
     found = panels.titled(analyses)
+    of = panels.quantities(analyses)
+    equal = "norm" if of.has_norm else "time"
     text = (
-        "Test error against norm for every P (colour), averaged over seeds at equal norm; "
+        f"{of.error.capitalize()} against {of.along} for every P (colour), averaged over seeds at "
+        f"equal {equal}; "
         "shaded: 95% band of the mean. Stars: minima; hollow where the lowest point is the end "
         "of training, so that the minimum may lie further on."
     )

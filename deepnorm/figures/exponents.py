@@ -1,4 +1,4 @@
-"""The predicted exponent of the test error beside the measured one (Figure 9)."""
+"""The predicted exponent of the error beside the measured one (Figure 9)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def draw(analyses: panels.Analyses) -> Figure:
     all_of = list(found.values())
     handles = []
     if not all(analysis.optima["at_end"].all() for analysis in all_of):
-        handles.append(Line2D([], [], **POINT, label=r"$\epsilon_{\rm opt}(P)$"))
+        handles.append(Line2D([], [], **POINT, label=f"${panels.quantities(analyses).lowest}(P)$"))
     if any(analysis.optima["at_end"].any() for analysis in all_of):
         words = r"$\epsilon_{\rm opt}(P)$ at the end of training"
         handles.append(Line2D([], [], **AT_END, label=words))
@@ -52,7 +52,7 @@ def draw(analyses: panels.Analyses) -> Figure:
 
 def _panel(axes: Axes, analysis: Analysis) -> None:
     """The minima of one analysis and the two power laws."""
-    table = analysis.optima
+    table, of = analysis.optima, panels.quantities(analysis)
     P, eps = table["P"].to_numpy(), table["eps_opt"].to_numpy()
     error, at_end = table["log_eps_opt_error"].to_numpy(), table["at_end"].to_numpy()
     yerr = np.nan_to_num([eps * -np.expm1(-error), eps * np.expm1(error)])
@@ -83,13 +83,12 @@ def _panel(axes: Axes, analysis: Analysis) -> None:
             axes.plot(np.exp(x), np.exp(line), **look)
     panels.log_scale(axes.xaxis, np.concatenate(shown_P))
     panels.log_scale(axes.yaxis, np.concatenate(shown))
-    axes.set(xlabel=r"training examples $P$", ylabel=r"test error $\epsilon_{\rm opt}$")
-    lines = [
-        panels.exponent(r"\gamma_{\rm meas}", analysis.gamma_meas),
-        panels.exponent(r"\gamma_{\rm pred}", analysis.gamma_pred)
-        if predicted
-        else r"$\gamma_{\rm pred}$: no prediction",
-    ]
+    axes.set(xlabel=r"training examples $P$", ylabel=panels.error_label(of, of.lowest))
+    lines = [panels.exponent(r"\gamma_{\rm meas}", analysis.gamma_meas)]
+    if predicted:
+        lines.append(panels.exponent(r"\gamma_{\rm pred}", analysis.gamma_pred))
+    elif of.has_norm:
+        lines.append(r"$\gamma_{\rm pred}$: no prediction")
     lines += filter(None, difference(analysis).split(", "))
     style.note(axes, 0.03, 0.05, "\n".join(lines), linespacing=1.2)
 
@@ -102,12 +101,13 @@ def finding(analysis: Analysis) -> str:
 def alt(analysis: Analysis) -> str:
     """What is to be seen, for who does not see it."""
     table, future = analysis.optima, analysis.forecast
+    of = panels.quantities(analysis)
     lines = "a solid line, the power law fitted to them"
     if not no_prediction(analysis):
         lines += ", and a dashed line of the predicted slope, in shaded bands"
     beside = "" if future is None else "; symbols beside the last are forecasts"
     return (
-        f"{len(table)} points on logarithmic axes, the lowest test error against P, from "
+        f"{len(table)} points on logarithmic axes, the lowest {of.error} against P, from "
         f"{table['eps_opt'].iloc[0]:.2g} at P = {table['P'].iloc[0]:g} to "
         f"{table['eps_opt'].iloc[-1]:.2g} at P = {table['P'].iloc[-1]:g}; {lines}{beside}."
     )
@@ -117,9 +117,12 @@ def caption(analyses: panels.Analyses) -> str:
     """What is shown."""
     found = panels.titled(analyses)
     predicted = not all(no_prediction(analysis) for analysis in found.values())
+    of = panels.quantities(analyses)
+    at = " at the optimum" if of.abscissa else ""
+    hollow = ", hollow at the end of training" if of.abscissa else ""
     text = (
-        "Test error at the optimum against P (circles, hollow at the end of training), with one "
-        "standard error. Solid: power law fitted to them."
+        f"{of.error.capitalize()}{at} against P (circles{hollow}), with one standard error. Solid: "
+        "power law fitted to them."
     )
     if predicted:
         text += (

@@ -1,4 +1,7 @@
-"""Where the exponents come from: local power laws, and lam_opt against P (Figure 8)."""
+"""Where the exponents come from: local power laws, and lam_opt against P (Figure 8).
+
+Of curves along training, for want of a norm, the time of the optimum takes the place of lam_opt.
+"""
 
 from __future__ import annotations
 
@@ -39,18 +42,18 @@ def draw(analyses: panels.Analyses) -> Figure:
         style.panel(cells[i, 1], f"{letter}2", title)
         _local(cells[i, 0], analysis)
         _optima(cells[i, 1], analysis)
-    all_of = list(found.values())
+    all_of, of = list(found.values()), panels.quantities(analyses)
     handles = []
     if any(len(analysis.local_fits) for analysis in all_of):
         handles.append(Line2D([], [], **LOCAL, label="power law in its window"))
     if not all(analysis.optima["at_end"].all() for analysis in all_of):
-        handles.append(Line2D([], [], **panels.STAR, label=r"$\lambda_{\rm opt}$"))
+        handles.append(Line2D([], [], **panels.STAR, label=f"${panels.optimum_symbol(of)}$"))
     if any(analysis.optima["at_end"].any() for analysis in all_of):
         handles.append(Line2D([], [], **panels.AT_END, label="end of training"))
     if not all(_against(analysis) for analysis in all_of):
         handles.append(Line2D([], [], **panels.MEASURED, label="fit and its band"))
     if any(analysis.optima["log_elbow"].notna().any() for analysis in found.values()):
-        handles.append(Line2D([], [], **ELBOW, label=r"$\lambda_{\rm elbow}$"))
+        handles.append(Line2D([], [], **ELBOW, label=f"${panels.optimum_symbol(of, 'elbow')}$"))
     grid.key(handles)
     return figure
 
@@ -61,7 +64,8 @@ def _local(axes: Axes, analysis: Analysis) -> None:
     for fit in rows(analysis.local_fits):
         x = np.array([fit.log_ratio_low, fit.log_ratio_high])
         axes.plot(x / LN10, np.exp(fit.intercept - fit.gamma * x), **LOCAL)
-    panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))
+    if panels.quantities(analysis).has_norm:
+        panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))
 
 
 def _slope(analysis: Analysis) -> Estimate:
@@ -102,9 +106,13 @@ def _optima(axes: Axes, analysis: Analysis) -> None:
     panels.log_scale(axes.xaxis, P)
     shown = np.concatenate([table["log_lam_opt"], elbow[np.isfinite(elbow)]])
     panels.norm_scale(axes.yaxis, shown / LN10)
-    elbows = r", $\lambda_{\rm elbow}$" if np.isfinite(elbow).any() else ""
-    axes.set(xlabel=r"training examples $P$", ylabel=rf"norm $\lambda_{{\rm opt}}${elbows}")
+    of = panels.quantities(analysis)
+    elbows = f", ${panels.optimum_symbol(of, 'elbow')}$" if np.isfinite(elbow).any() else ""
+    label = f"{of.along} ${panels.optimum_symbol(of)}${elbows}"
+    axes.set(xlabel=r"training examples $P$", ylabel=label)
     symbol = r"\gamma_2^{\rm elbow}" if by_elbow else r"\gamma_2"
+    if not of.has_norm:
+        return
     panels.remark(axes, panels.exponent(symbol, slope, _against(analysis)))
 
 
@@ -119,8 +127,13 @@ def finding(analysis: Analysis) -> str:
     """How the norm at the minimum, or at the elbow, grows with P, in a sentence."""
     slope, by_elbow = _slope(analysis), analysis.settings["gamma_2_of"] == "elbows"
     what = "the elbow" if by_elbow else "the minimum"
+    along = panels.quantities(analysis).along
+    if not panels.quantities(analysis).has_norm:
+        table = analysis.optima.iloc[[0, -1]]
+        ends = [f"at {panels.power(row.log_lam_opt)} for P = {row.P:g}" for row in rows(table)]
+        return f"In the {along}, the minimum lies {' and '.join(ends)}."
     if why := _against(analysis):
-        return f"How the norm at {what} grows with P cannot be concluded: {why}."
+        return f"How the {along} at {what} grows with P cannot be concluded: {why}."
     if slope.low <= 0 <= slope.high:
         return f"The norm at {what} shows no growth with P: its exponent is {number(slope)}."
     instead = "; no law of the minima can be concluded" if by_elbow else ""
@@ -131,24 +144,30 @@ def alt(analysis: Analysis) -> str:
     """What is to be seen, for who does not see it."""
     table = analysis.optima
     elbows = int(np.isfinite(table["log_elbow"]).sum())
-    count = len(analysis.local_fits)
+    count, along = len(analysis.local_fits), panels.quantities(analysis).along
     straight = f", {count} of them with a short dashed line along their early part" if count else ""
     line = "" if _against(analysis) else ", with a line through those that were fitted"
     squares = f" and {elbows} squares for the elbows" if elbows else ""
     return (
         f"Two panels. Left: curves in units of their optimum{straight}. Right: {len(table)} stars "
-        f"for the norm at the minimum against P{squares}, on logarithmic axes{line}."
+        f"for the {along} at the minimum against P{squares}, on logarithmic axes{line}."
     )
 
 
 def caption(analyses: panels.Analyses) -> str:
     """What is shown."""
-    panels.titled(analyses)
+    of = panels.quantities(analyses)
+    left = f"Left: {of.error} against {of.along}, both in units of the optimum of each curve"
+    right = (
+        f"Right: the {of.along} at the minimum against P (stars, hollow where it is the end of "
+        "training), with one standard error"
+    )
+    if not of.has_norm:
+        return f"{left}. {right}. Without a norm there are no exponents of it to be fitted."
     return (
-        "Left: the curves in units of their optimum; dashed: a straight line through the "
+        f"{left}; dashed: a straight line through the "
         "logarithms in the window of each curve, whose slope is its own gamma_1; a curve without "
-        "one has too few records there. Right: the norm at the minimum against P (stars, hollow "
-        "where it is the end of training), with one standard error; squares: the elbow. Line: "
+        f"one has too few records there. {right}; squares: the elbow. Line: "
         "the power law through those that were fitted, with the 95% band of its height and slope, "
         "to which the systematic error is added in quadrature. Errors of exponents are the "
         "statistical and the systematic one."

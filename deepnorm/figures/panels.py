@@ -21,8 +21,10 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from deepnorm import quantities as words
 from deepnorm.figures import style
-from deepnorm.words import quoted
+from deepnorm.quantities import Quantities
+from deepnorm.words import plain, power_of_ten, quoted
 from replica.common.arguments import InvalidArgument
 from replica.scaling import Analysis, Estimate
 
@@ -35,14 +37,19 @@ __all__ = [
     "STAR",
     "Analyses",
     "Grid",
+    "abscissa_label",
     "colours",
+    "error_label",
     "exponent",
     "grid",
     "log_scale",
     "norm_label",
     "norm_scale",
     "number",
+    "optimum_symbol",
+    "power",
     "power_law",
+    "quantities",
     "remark",
     "titled",
 ]
@@ -123,6 +130,11 @@ def titled(analyses: Analyses) -> dict[str, Analysis]:
     return dict(analyses)
 
 
+def quantities(analyses: Analyses) -> Quantities:
+    """What the curves of all of them are of, and functions of."""
+    return words.common(words.of_analysis(one) for one in titled(analyses).values())
+
+
 def grid(titles: Sequence[str], height: float) -> Grid:
     """Panels over the full width, one for each title, two or three in a row; inches."""
     columns = min(len(titles), 2 if len(titles) <= 6 else 3)
@@ -138,6 +150,24 @@ def grid(titles: Sequence[str], height: float) -> Grid:
 
 
 # --------------------------------------------------------------------------------- axes
+
+
+def error_label(of: Quantities, symbol: str = r"\epsilon") -> str:
+    """What an axis of errors, or of losses, says."""
+    return f"{of.error} ${symbol}$"
+
+
+def abscissa_label(of: Quantities, unit: str = "", convention: str = "") -> str:
+    """What the other axis says: a norm, of a convention, or a time; ``unit`` is a subscript."""
+    if of.has_norm and not unit:
+        return norm_label(convention)
+    below = f"/{optimum_symbol(of, unit)}" if unit else ""
+    return rf"{of.along} ${of.symbol}{below}$"
+
+
+def optimum_symbol(of: Quantities, unit: str = "opt") -> str:
+    """The abscissa of the optimum, or of the elbow, as it is set."""
+    return rf"{of.symbol}_{{\rm {unit}}}"
 
 
 def norm_label(convention: str = "") -> str:
@@ -213,6 +243,12 @@ def _text(tick: float, *, plain: bool) -> str:
     if mantissa == "1":
         return rf"$10^{{{power}}}$"
     return rf"${mantissa}\times10^{{{power}}}$"
+
+
+def power(log_value: float) -> str:
+    """A number in a sentence, of which the logarithm is given: it may be no double."""
+    parts = power_of_ten(log_value)
+    return plain(parts) or f"{parts[0]}e{parts[1]}"
 
 
 def number(value: float) -> str:

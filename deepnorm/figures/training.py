@@ -1,4 +1,4 @@
-"""Test error and norm against training time: time is not the norm (Figure 7)."""
+"""Error and norm against training time: time is not the norm (Figure 7)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepnorm.figures import panels, style
 from deepnorm.figures.panels import LN10
-from deepnorm.words import plain, power_of_ten
+from deepnorm.quantities import common, of_curves
 from replica.common.arguments import InvalidArgument
 from replica.scaling import Curves
 
@@ -23,12 +23,12 @@ Array = NDArray[np.float64]
 
 
 def draw(curves: Mapping[str, Curves] | Curves, convention: str = "") -> Figure:
-    """One row for each set of curves: test error on the left, norm (of a convention) on the right.
+    """One row for each set of curves: error, or loss, on the left, norm on the right.
 
     Raises
     ------
     ValueError
-        If a set has neither `epoch` nor `step`, or there is none at all.
+        If a set has neither `epoch` nor `step`, or no norm, or there is none at all.
     """
     found = _titled(curves)
     figure = style.canvas(style.FULL, 2.9 if len(found) == 1 else 2.3 * len(found))
@@ -49,6 +49,8 @@ def _titled(curves: Mapping[str, Curves] | Curves) -> dict[str, Curves]:
     for title, one in found.items():
         if _clock(one) is None:
             raise InvalidArgument("curves", f"{title!r} must have a column `epoch` or `step`")
+        if not of_curves(one).has_norm:
+            raise InvalidArgument("curves", f"{title!r} must have a norm beside the time")
     return found
 
 
@@ -87,7 +89,7 @@ def _row(left: Axes, right: Axes, curves: Curves, convention: str) -> None:
         axes.set(xlabel=word)
     panels.log_scale(left.yaxis, table["test_error"].to_numpy())
     panels.norm_scale(right.yaxis, table["log_norm"].to_numpy() / LN10)
-    left.set(ylabel=r"test error $\epsilon$")
+    left.set(ylabel=panels.error_label(of_curves(curves)))
     right.set(ylabel=panels.norm_label(convention))
 
 
@@ -103,18 +105,13 @@ def _colours(axes: Axes, P: Array) -> ScalarMappable:
 def finding(curves: Curves) -> str:
     """What training ends with, at the smallest and the largest P, in a sentence."""
     last = averaged(curves).groupby("P").last()
+    of = "a loss of" if of_curves(curves).error == "loss" else "an error of"
     (few, first), (many, final) = [(last.index[k], last.iloc[k]) for k in (0, -1)]
     return (
-        f"Training ends at an error of {first['test_error']:.2g} and a norm of "
-        f"{_norm(first['log_norm'])} for P = {few:g}, of {final['test_error']:.2g} and "
-        f"{_norm(final['log_norm'])} for P = {many:g}."
+        f"Training ends at {of} {first['test_error']:.2g} and a norm of "
+        f"{panels.power(first['log_norm'])} for P = {few:g}, of {final['test_error']:.2g} and "
+        f"{panels.power(final['log_norm'])} for P = {many:g}."
     )
-
-
-def _norm(log_norm: float) -> str:
-    """A norm in a sentence."""
-    number = power_of_ten(log_norm)
-    return plain(number) or f"{number[0]}e{number[1]}"
 
 
 def alt(curves: Curves) -> str:
@@ -122,13 +119,14 @@ def alt(curves: Curves) -> str:
     count = curves.table["P"].nunique()
     return (
         f"Two panels on logarithmic axes against training time, {count} curves each, one for each "
-        "P: the test error on the left, the norm on the right."
+        f"P: the {of_curves(curves).error} on the left, the norm on the right."
     )
 
 
 def caption(curves: Mapping[str, Curves] | Curves) -> str:
     """What is shown."""
     found = _titled(curves)
+    of = common(of_curves(one) for one in found.values())
     counts = sorted(
         {int(one.table.groupby("P")["seed"].nunique().max()) for one in found.values()}
         if all("seed" in one.table for one in found.values())
@@ -136,6 +134,6 @@ def caption(curves: Mapping[str, Curves] | Curves) -> str:
     )
     seeds = f" ({counts[0]} seeds)" if len(counts) == 1 else ""
     return (
-        f"Test error (left) and norm (right) against training time, averaged over seeds{seeds} at "
-        "equal times, the norm in its logarithm."
+        f"{of.error.capitalize()} (left) and norm (right) against training time, averaged over "
+        f"seeds{seeds} at equal times, the norm in its logarithm."
     )

@@ -35,8 +35,8 @@ def as_json(analysis: Analysis) -> dict[str, Any]:
     Every estimate becomes six keys: its name, and the name with ``_error``, ``_low``, ``_high``
     (95%, statistical), ``_systematic`` and ``_reason``. What belongs to a P is a list, by
     increasing `P`: `lambda_opt` is null beyond the range of a double, `log_lambda_opt`
-    (natural) never is. Tables are lists of objects. nan is null, the infinities are "inf"
-    and "-inf".
+    (natural) never is. Tables are lists of objects; `seeds_unlike` is `Analysis.seeds`, all of
+    those of which a flag names a few. nan is null, the infinities are "inf" and "-inf".
     """
     record: dict[str, Any] = {"method": analysis.method, "averaged": analysis.averaged}
     for name in EXPONENTS:
@@ -58,6 +58,7 @@ def as_json(analysis: Analysis) -> dict[str, Any]:
         {"kind": str(flag.kind), "text": flag.text, "P": flag.P, "seed": flag.seed}
         for flag in analysis.flags
     ]
+    record["seeds_unlike"] = analysis.seeds
     record["choices"] = analysis.choices
     record["local_fits"] = analysis.local_fits
     record["settings"] = analysis.settings

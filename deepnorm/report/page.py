@@ -27,8 +27,9 @@ from deepnorm.figures import (
     style,
     training,
 )
+from deepnorm.quantities import Quantities, of_analysis
 from deepnorm.report import statements
-from deepnorm.verdict import NO_RANGE, power_of_P, quantity, verdict
+from deepnorm.verdict import NO_RANGE, power_of_P, verdict
 from deepnorm.words import plain
 from replica.common.files import replace_file
 
@@ -67,7 +68,7 @@ SETTINGS = {
     "gamma_2_from": "smallest P for gamma_2",
     "gamma_2_of": "gamma_2 in the prediction is that of",
     "gamma_meas_from": "smallest P for the measured exponent",
-    "rise": "neighbourhood of a minimum: rise of ln(error)",
+    "rise": "neighbourhood of a minimum: rise of ln({})",
     "errors": "statistical errors from",
     "bootstrap": "repetitions",
     "seed": "seed of the repetitions",
@@ -170,6 +171,8 @@ def render(
         exponents=statements.exponents(analysis),
         symbols=SYMBOLS,
         quantities=_quantities(analysis, training),
+        of=of_analysis(analysis),
+        x=_letter(of_analysis(analysis)),
         standing_out=statements.standing_out(analysis),
         optima=statements.optima(analysis),
         laws=statements.laws(analysis),
@@ -187,14 +190,17 @@ def render(
 
 def _pictures(analysis: Analysis, trained: Training | None) -> Iterator[Picture]:
     """The figures in order; those that would be empty are left out."""
-    convention = "" if trained is None else trained.convention
+    convention, of = "" if trained is None else trained.convention, of_analysis(analysis)
     with style.context():
-        yield _picture("Learning curves", curves, analysis, convention=convention)
-        yield _picture("Collapse", collapse, analysis)
+        if of.abscissa:
+            yield _picture("Learning curves", curves, analysis, convention=convention)
+            yield _picture("Collapse", collapse, analysis)
         if analysis.settings["gamma_2_of"] == "elbows":
             yield _picture("Collapse by the elbows", collapse, analysis, "elbow")
-        yield _picture("Fits", fits, analysis)
-        yield _picture("Predicted against measured", exponents, analysis)
+        if of.abscissa:
+            yield _picture("Fits" if of.has_norm else "Optimum", fits, analysis)
+        name = "Predicted against measured" if of.has_norm else "Measured exponent"
+        yield _picture(name, exponents, analysis)
         if phase_diagram.has_pair(analysis):
             yield _picture("Phase diagram", phase_diagram, analysis)
         if not power_of_P(analysis).startswith(NO_RANGE):
@@ -235,22 +241,29 @@ ERRORS = {
 #: What they may be functions of.
 ABSCISSAE = {
     "norm": "norm of the trained network, as the table gives it; its convention is not known here",
-    "step": "step or epoch of training, since the table has no norm",
-    "none": "not known: the table has one error for each P and seed, and no curves",
+    "step": "step of training, since the table has no norm",
+    "epoch": "epoch of training, since the table has no norm",
 }
 
 
 def _quantities(analysis: Analysis, trained: Training | None) -> dict[Markup, str]:
     """What each letter of the page stands for."""
-    what = ABSCISSAE[analysis.settings.get("abscissa", "norm")]
+    of = of_analysis(analysis)
+    what = ABSCISSAE.get(of.abscissa)
     if trained is not None:
         name = "eq. (2)" if trained.convention == "eq2" else trained.convention
         what = f"norm of the trained network by the convention {name}, see docs/norms.md"
+    lowest = "; at the optimum, the lowest of a curve" if of.abscissa else ""
     return {
-        Markup("<i>λ</i>"): what,
+        **({} if what is None else {_letter(of): what}),
         Markup("<i>P</i>"): "number of training examples",
-        Markup("<i>ε</i>"): f"{ERRORS[quantity(analysis)]}; at the optimum, the lowest of a curve",
+        Markup("<i>ε</i>"): f"{ERRORS[of.error]}{lowest}",
     }
+
+
+def _letter(of: Quantities) -> Markup:
+    """The letter of the abscissa, as it is set."""
+    return Markup("<i>λ</i>") if of.has_norm else Markup("<i>t</i>")
 
 
 def _law(sentence: str) -> Markup:
@@ -296,7 +309,13 @@ def _choices(analysis: Analysis) -> list[dict[str, Any]]:
 
 def _settings(analysis: Analysis) -> list[tuple[str, str]]:
     """What was decided, in words; what plays no part is left out."""
-    known = [(words, analysis.settings.get(name)) for name, words in SETTINGS.items()]
+    of = of_analysis(analysis)
+    idle = set() if of.has_norm else {"gamma_2_of"} if of.abscissa else {"gamma_2_of", "rise"}
+    known = [
+        (words.format(of.short), analysis.settings.get(name))
+        for name, words in SETTINGS.items()
+        if name not in idle
+    ]
     return [(words, _word(value)) for words, value in known if value is not None]
 
 
@@ -312,9 +331,15 @@ def _word(value: Any) -> str:
 
 
 def _covariance(analysis: Analysis) -> list[tuple[str, list[str]]]:
-    """Rows of the covariance by name."""
+    """Rows of the covariance by name; none where the measured exponent is the only one."""
     table = analysis.covariance
-    return [(name, [f"{value:.3g}" for value in table.loc[name]]) for name in table.index]
+    if not table.notna().to_numpy()[:-1].any():
+        return []
+
+    def word(value: float) -> str:
+        return f"{value:.3g}" if math.isfinite(value) else "-"
+
+    return [(name, [word(value) for value in table.loc[name]]) for name in table.index]
 
 
 def _software() -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from deepnorm.quantities import of_analysis
 from deepnorm.tables import rows
 from deepnorm.verdict import no_elbows, no_law, no_prediction, power_of_P
 from deepnorm.words import places, power_of_ten, rounded
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MEANINGS",
     "Row",
-    "abscissa",
     "exponents",
     "forecast",
     "headline",
@@ -25,12 +25,12 @@ __all__ = [
     "standing_out",
 ]
 
-#: Every estimate: the law whose exponent it is, and what that says.
+#: Every estimate: the law whose exponent it is, and what that says; `{}` is what curves are of.
 MEANINGS = {
     "gamma_1": ("eps ~ lam^-gamma_1", "early power law, the same for all P"),
     "gamma_2": ("lam_opt ~ P^gamma_2", "norm at the minimum"),
-    "gamma_pred": ("gamma_1 gamma_2", "predicted exponent of the test error"),
-    "gamma_meas": ("eps_opt ~ P^-gamma_meas", "measured exponent of the test error"),
+    "gamma_pred": ("gamma_1 gamma_2", "predicted exponent of the {}"),
+    "gamma_meas": ("eps_opt ~ P^-gamma_meas", "measured exponent of the {}"),
     "gamma_2_elbow": ("lam_elbow ~ P^gamma_2", "norm at the elbow"),
     "drift": ("k_1 ~ P^-drift", "how the early law moves with P"),
 }
@@ -65,8 +65,11 @@ def headline(analysis: Analysis) -> str:
 
 
 def exponents(analysis: Analysis) -> list[Row]:
-    """The exponents in the order of `MEANINGS`."""
-    found = [_row(name, getattr(analysis, name)) for name in MEANINGS]
+    """The exponents in the order of `MEANINGS`; without a norm those of it are left out."""
+    of = of_analysis(analysis)
+    found = [_row(name, getattr(analysis, name), of.error) for name in MEANINGS]
+    if not of.has_norm:
+        found = [row for row in found if row.name == "gamma_meas" or row.value != "-"]
     against = {
         "gamma_1": no_law(analysis),
         "gamma_pred": no_prediction(analysis),
@@ -88,7 +91,7 @@ def _struck(row: Row, against: str) -> Row:
     return replace(row, statement=f"{what}: {against}", stands=False)
 
 
-def _row(name: str, estimate: Estimate) -> Row:
+def _row(name: str, estimate: Estimate, of: str) -> Row:
     """An estimate, rounded to its statistical error."""
     value, error = rounded(estimate.value, estimate.error)
     digits = places(error)
@@ -98,7 +101,7 @@ def _row(name: str, estimate: Estimate) -> Row:
     return Row(
         name=name,
         law=MEANINGS[name][0],
-        meaning=MEANINGS[name][1],
+        meaning=MEANINGS[name][1].format(of),
         value=value,
         error=error,
         interval=f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}" if known else "-",
@@ -130,15 +133,10 @@ def standing_out(analysis: Analysis) -> list[str]:
     return said
 
 
-def abscissa(analysis: Analysis) -> str:
-    """What the curves are functions of, as it is written in front of "_opt"."""
-    return "step" if analysis.settings.get("abscissa") == "step" else "lam"
-
-
 def optima(analysis: Analysis) -> list[dict[str, Any]]:
     """The optimum of each P; norms, or steps, as mantissa and power of ten; None without curves."""
     told = []
-    curves = analysis.settings.get("abscissa") != "none"
+    curves = bool(of_analysis(analysis).abscissa)
     for row in rows(analysis.optima):
         marks = [word for word, on in (("at end", row.at_end), ("flat", row.flat)) if on]
         told.append(
@@ -188,7 +186,8 @@ def laws(analysis: Analysis) -> list[str]:
         for unit, found in (("optimum", analysis.collapse), ("elbow", analysis.collapse_elbow))
         if found is not None and math.isfinite(found.rms)
     ]
-    lines.append(power_of_P(analysis))
+    if of_analysis(analysis).has_norm:
+        lines.append(power_of_P(analysis))
     for row in forecast(analysis):
         by_product = f"{row['combined']} ({row['combined_interval']}) by eq. (6), "
         lines.append(

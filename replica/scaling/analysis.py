@@ -159,6 +159,7 @@ def analyse(
         | {
             "quantity": curves.quantity,
             "abscissa": curves.abscissa,
+            "along": curves.along,
             "robust": robust,
             "log_norm_offset": moved.log_value if moved is not None and taken else None,
         },

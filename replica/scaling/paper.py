@@ -178,8 +178,8 @@ def _flags(curves: Curves, P: Array, last: Sequence[bool]) -> tuple[Flag, ...]:
         flags.append(
             Flag(
                 Kind.AT_END,
-                f"the error is lowest at the last record for P = {listed(at_end)}; there lam_opt "
-                "is that of the end of training",
+                f"the {curves.word} is lowest at the last record for P = {listed(at_end)}; there "
+                "lam_opt is that of the end of training",
                 at_end,
             )
         )

@@ -17,11 +17,11 @@ __all__ = ["Question", "own_optimum", "question", "smallest_P", "window_of_lines
 
 Array = NDArray[np.float64]
 
-#: Why nothing is said of the norm, by what the curves are functions of.
+#: Why nothing is said of the norm, by what the curves are functions of; `{0}` is what they are of.
 NO_NORM = {
-    "step": "the table has no norm; logged beside the error, it would tell the early law and what "
-    "error it predicts (`deepnorm.recording.CurveRecorder` does that)",
-    "none": "the table has one error for each P and seed, and no curves",
+    "step": "the table has no norm; logged beside the {0}, it would tell the early law and what "
+    "{0} it predicts (`deepnorm.recording.CurveRecorder` does that)",
+    "none": "the table has one {0} for each P and seed, and no curves",
 }
 
 #: Whether the early law has a floor, by word; None tries both.
@@ -87,7 +87,7 @@ def question(
         raise InvalidArgument("seed", "must be at least 0", quoted(seed))
     return Question(
         averaged=curves.averaged,
-        no_norm=NO_NORM.get(curves.abscissa, ""),
+        no_norm=NO_NORM.get(curves.abscissa, "").format(curves.word),
         gamma_1_from=gamma_1_from,
         gamma_2_from=gamma_2_from,
         own=own,

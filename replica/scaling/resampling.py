@@ -125,7 +125,7 @@ def bootstrap(
             progress(done + 1, count)
     if len(rows) < 0.9 * count:
         raise ValueError(
-            f"in {count - len(rows)} of {count} bootstrap samples the test error vanishes for "
+            f"in {count - len(rows)} of {count} bootstrap samples the error vanishes for "
             "every seed drawn at some norm: a larger test set, or more seeds, are needed"
         )
     # Half of the seeds' own number: on synthetic sweeps of 5 seeds at 7 P the error bar of gamma_1

@@ -140,9 +140,12 @@ def take(curves: Curves, *, robust: bool = True) -> Sample:
         if not fit[P]:
             continue  # what is wrong with all of them is said where they are averaged
         short = [seed for seed in seeds if not _long_enough(seed)]
-        found = [Remark(P, name, Kind.TOO_SHORT, False, _shortness(x)) for name, x, _ in short]
-        found += _of_range(P, fit[P])
-        unlike, spikes = _unlike(P, fit[P], spread, curves.quantity)
+        found = [
+            Remark(P, name, Kind.TOO_SHORT, False, _shortness(x, curves.along))
+            for name, x, _ in short
+        ]
+        found += _of_range(P, fit[P], curves.along)
+        unlike, spikes = _unlike(P, fit[P], spread, curves)
         if not robust or 2 * len([r for r in unlike if not r.used]) > len(fit[P]):
             unlike = [replace(remark, used=True) for remark in unlike]
         elif spikes:
@@ -189,16 +192,16 @@ def _long_enough(seed: Seed) -> bool:
     return bool(x[-1] - x[0] > NARROWEST * max(1.0, abs(x[0]), abs(x[-1])))
 
 
-def _shortness(x: Array) -> str:
+def _shortness(x: Array, along: str) -> str:
     if len(x) < FEWEST_RECORDS:
-        return f"has {len(x)} records at increasing norm; {FEWEST_RECORDS} are needed"
-    return "has a norm that hardly changes"
+        return f"has {len(x)} records at increasing {along}; {FEWEST_RECORDS} are needed"
+    return f"has a {along} that hardly changes"
 
 
 # ------------------------------------------------------------------------------ beside the others
 
 
-def _of_range(P: float, seeds: Sequence[Seed]) -> list[Remark]:
+def _of_range(P: float, seeds: Sequence[Seed], along: str) -> list[Remark]:
     """Seeds that end before, or start after, most of the others by a part of their range."""
     if len(seeds) < FEWEST - 1:
         return []
@@ -213,10 +216,11 @@ def _of_range(P: float, seeds: Sequence[Seed]) -> list[Remark]:
     found = []
     for (name, *_), low, high in zip(seeds, first.tolist(), last.tolist(), strict=True):
         if end - high > SHORT * width:
-            text = f"ends at {max(high - begin, 0.0) / width:.0%} of the others' range of ln(norm)"
+            part = max(high - begin, 0.0) / width
+            text = f"ends at {part:.0%} of the others' range of ln({along})"
             found.append(Remark(P, name, Kind.ENDS_EARLY, True, text))
         if low - begin > SHORT * width:
-            text = f"starts at {(low - begin) / width:.0%} of the others' range of ln(norm)"
+            text = f"starts at {(low - begin) / width:.0%} of the others' range of ln({along})"
             found.append(Remark(P, name, Kind.STARTS_LATE, True, text))
     return found
 
@@ -239,7 +243,7 @@ def _spread(curves: Curves, groups: Sequence[Sequence[Seed]]) -> Array:
 
 
 def _unlike(
-    P: float, seeds: Sequence[Seed], spread: Array, quantity: str
+    P: float, seeds: Sequence[Seed], spread: Array, curves: Curves
 ) -> tuple[list[Remark], dict[Hashable, Mask]]:
     """Seeds that do not learn, jump or stay apart; and the good records of those with spikes."""
     found: list[Remark] = []
@@ -257,7 +261,7 @@ def _unlike(
         inside = (x >= grid[0]) & (x <= grid[-1])
         expected = np.interp(x, grid, middle)
         if usual > SOME_FALL and fall < NO_FALL * _fall(expected[inside]):
-            text = f"stays at chance: its error falls by {1 - np.exp(-fall):.0%}"
+            text = f"stays at chance: its {curves.word} falls by {1 - np.exp(-fall):.0%}"
             text += f", that of others by {1 - np.exp(-usual):.0%}"
             found.append(Remark(P, name, Kind.AT_CHANCE, False, text))
             continue
@@ -266,7 +270,7 @@ def _unlike(
         with np.errstate(divide="ignore", invalid="ignore"):
             # in parts of the error, not of its logarithm: few counts have a long tail below there
             off = np.abs(e / expected - 1)
-            noise = spread[0] + spread[1] * per_count(expected, quantity)
+            noise = spread[0] + spread[1] * per_count(expected, curves.quantity)
         least = min(max(PART_OF_FALL * usual, LEAST_OFF), MOST_OFF)
         # a count of zero has its own rule
         far = inside & (e > 0) & (off > np.maximum(FAR * np.sqrt(noise), least))
@@ -280,7 +284,7 @@ def _unlike(
             found.append(Remark(P, name, Kind.SPIKE, True, text))
             spikes[name] = ~far
         elif first > len(x) / 4:
-            text = f"leaves the others at ln(norm) = {x[first]:.4g}, by a factor "
+            text = f"leaves the others at ln({curves.along}) = {x[first]:.4g}, by a factor "
             text += f"{(e[far] / expected[far])[np.argmax(off[far])]:.3g}"
             found.append(Remark(P, name, Kind.JUMPS, False, text))
         else:

@@ -25,8 +25,8 @@ POOR = 3.0
 NOTED = 3.0
 #: A straight line over less than this is no power law.
 FEWEST_DECADES = 0.5
-#: So many seeds of a kind are named in a sentence; all are in the table. A choice.
-MOST_SEEDS = 6
+#: So many seeds of a kind are named in a sentence; all are in `Analysis.seeds`. A choice.
+MOST_SEEDS = 3
 #: What is done with seeds that take part all the same.
 TREATED = {
     Kind.ENDS_EARLY: "used over its own range",
@@ -52,7 +52,7 @@ def standing_out(
         *_of_spread(curves, question),
         *_of_seeds(seeds),
         *_not_concluded(found),
-        *_of_minima(means, found),
+        *_of_minima(curves, means, found),
         *_of_early_law(means, found),
         *_of_offset(offset, taken),
         *_of_product(found),
@@ -118,7 +118,10 @@ def _not_concluded(found: Exponents) -> Iterator[Flag]:
         yield Flag(Kind.NOT_CONCLUDED, f"{whose}: {reason}")
 
 
-def _of_minima(means: Sequence[MeanCurve], found: Exponents) -> Iterator[Flag]:
+def _of_minima(curves: Curves, means: Sequence[MeanCurve], found: Exponents) -> Iterator[Flag]:
+    error = curves.word
+    optimum = f"{'lam' if curves.along == 'norm' else curves.along}_opt"
+
     def of(name: str) -> tuple[float, ...]:
         return tuple(m.P for m, e in zip(means, found.ends, strict=True) if getattr(e, name))
 
@@ -126,18 +129,18 @@ def _of_minima(means: Sequence[MeanCurve], found: Exponents) -> Iterator[Flag]:
     if at_end:
         yield Flag(
             Kind.AT_END,
-            f"the error is lowest at the end of the records for P = {listed(at_end)}; "
-            "there lam_opt and eps_opt are those of the end of training",
+            f"the {error} is lowest at the end of the records for P = {listed(at_end)}; "
+            f"there {optimum} and eps_opt are those of the end of training",
             at_end,
         )
     if at_start:
-        yield Flag(Kind.AT_START, f"the error never falls for P = {listed(at_start)}", at_start)
+        yield Flag(Kind.AT_START, f"the {error} never falls for P = {listed(at_start)}", at_start)
     flat = tuple(P for P in of("flat") if P not in at_end)
     if flat:
         yield Flag(
             Kind.FLAT,
-            f"for P = {listed(flat)} the error stays within its noise of the minimum over "
-            "more than a quarter of the curve; lam_opt is poorly determined there",
+            f"for P = {listed(flat)} the {error} stays within its noise of the minimum over "
+            f"more than a quarter of the curve; {optimum} is poorly determined there",
             flat,
         )
 

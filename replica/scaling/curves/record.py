@@ -48,6 +48,18 @@ class Curves:
     quantity: str = "test_error"
     abscissa: str = "norm"
 
+    @property
+    def along(self) -> str:
+        """What the error is followed along: "norm", "step", "epoch"; empty where along nothing."""
+        if self.abscissa == "step":
+            return "epoch" if "epoch" in self.table and "step" not in self.table else "step"
+        return "" if self.abscissa == "none" else self.abscissa
+
+    @property
+    def word(self) -> str:
+        """What the curves are of, in one word: "error" or "loss"."""
+        return "loss" if self.quantity == "loss" else "error"
+
     @cached_property
     def P(self) -> Array:
         """The distinct P, ascending, shape (m,)."""

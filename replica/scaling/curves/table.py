@@ -107,7 +107,7 @@ def curves_of(
     cells, rows, named = _cells(log, mapping, accuracy, quantity, drop_missing, notes)
     meaning = values.Meaning(bool(percent), named or bool(accuracy), quantity)
     records = values.read(cells, rows, meaning, notes)
-    abscissa = _abscissa(records, notes)
+    abscissa = _abscissa(records, notes, "loss" if quantity == "loss" else "error")
     records = joining.begin_above_zero(records, notes)
     if abscissa != "none":
         checks.refuse_repeats(records)
@@ -167,7 +167,7 @@ def _cells(
     return cells, rows, named
 
 
-def _abscissa(records: checks.Records, notes: list[str]) -> str:
+def _abscissa(records: checks.Records, notes: list[str], word: str) -> str:
     """What `log_norm` holds, and a note of what is lost where it is no norm."""
     if not {"norm", "log_norm"}.isdisjoint(records.cells):
         return "norm"
@@ -181,7 +181,7 @@ def _abscissa(records: checks.Records, notes: list[str]) -> str:
         )
         return "none"
     notes.append(
-        f"there is no norm: the error is followed along `{records.clock}`; {with_norm}; if some "
+        f"there is no norm: the {word} is followed along `{records.clock}`; {with_norm}; if some "
         "column holds it, name it, as in columns={'norm': 'spectral_norm'} (`--map norm=...`)"
     )
     return "step"
