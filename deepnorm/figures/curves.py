@@ -66,9 +66,10 @@ def _panel(axes: Axes, analysis: Analysis, convention: str) -> None:
     if analysis.joint is not None:
         x = np.linspace(analysis.joint.start, analysis.joint.elbow.max(), 100)
         axes.plot(x / LN10, analysis.joint.early(x), **style.LIMIT)
-    panels.norm_scale(axes.xaxis, np.concatenate([m.log_norm for m in analysis.means]) / LN10)
-    panels.log_scale(axes.yaxis, np.concatenate([m.error for m in analysis.means]))
     of = panels.quantities(analysis)
+    shown = np.concatenate([mean.log_norm for mean in analysis.means]) / LN10
+    panels.norm_scale(axes.xaxis, shown, plain=not of.has_norm)
+    panels.log_scale(axes.yaxis, np.concatenate([m.error for m in analysis.means]))
     axes.set(xlabel=panels.abscissa_label(of, convention=convention), ylabel=panels.error_label(of))
     if of.has_norm:
         panels.remark(axes, panels.exponent(r"\gamma_1", analysis.gamma_1, no_law(analysis)))

@@ -1,6 +1,7 @@
 """Where the exponents come from: local power laws, and lam_opt against P (Figure 8).
 
-Of curves along training, for want of a norm, the time of the optimum takes the place of lam_opt.
+Of curves along training, for want of a norm, the time of the optimum takes the place of lam_opt,
+and is all that is drawn.
 """
 
 from __future__ import annotations
@@ -31,17 +32,23 @@ ELBOW: style.Style = {
 
 
 def draw(analyses: panels.Analyses) -> Figure:
-    """One row for each analysis: local fits on the left, lam_opt(P) on the right."""
+    """One row for each analysis: local fits on the left, lam_opt(P) on the right.
+
+    Where none of them has a norm there is nothing on the left.
+    """
     found = panels.titled(analyses)
+    early = any(panels.quantities(analysis).has_norm for analysis in found.values())
     figure = style.canvas(style.FULL, 3.4 if len(found) == 1 else 1.95 * len(found))
-    cells = figure.subplots(len(found), 2, squeeze=False)
+    cells = figure.subplots(len(found), 1 + early, squeeze=False)
     grid = panels.Grid(figure, list(cells.ravel()))
     for i, (title, analysis) in enumerate(found.items()):
         letter = chr(ord("a") + i)
-        style.panel(cells[i, 0], f"{letter}1", title)
-        style.panel(cells[i, 1], f"{letter}2", title)
-        _local(cells[i, 0], analysis)
-        _optima(cells[i, 1], analysis)
+        if early:
+            style.panel(cells[i, 0], f"{letter}1", title)
+            _local(cells[i, 0], analysis)
+        if early or title:
+            style.panel(cells[i, -1], f"{letter}2" if early else letter, title)
+        _optima(cells[i, -1], analysis)
     all_of, of = list(found.values()), panels.quantities(analyses)
     handles = []
     if any(len(analysis.local_fits) for analysis in all_of):
@@ -105,8 +112,8 @@ def _optima(axes: Axes, analysis: Analysis) -> None:
         axes.plot(np.exp(at), line / LN10, **panels.MEASURED)
     panels.log_scale(axes.xaxis, P)
     shown = np.concatenate([table["log_lam_opt"], elbow[np.isfinite(elbow)]])
-    panels.norm_scale(axes.yaxis, shown / LN10)
     of = panels.quantities(analysis)
+    panels.norm_scale(axes.yaxis, shown / LN10, plain=not of.has_norm)
     elbows = f", ${panels.optimum_symbol(of, 'elbow')}$" if np.isfinite(elbow).any() else ""
     label = f"{of.along} ${panels.optimum_symbol(of)}${elbows}"
     axes.set(xlabel=r"training examples $P$", ylabel=label)
@@ -127,11 +134,15 @@ def finding(analysis: Analysis) -> str:
     """How the norm at the minimum, or at the elbow, grows with P, in a sentence."""
     slope, by_elbow = _slope(analysis), analysis.settings["gamma_2_of"] == "elbows"
     what = "the elbow" if by_elbow else "the minimum"
-    along = panels.quantities(analysis).along
-    if not panels.quantities(analysis).has_norm:
+    of = panels.quantities(analysis)
+    along = of.along
+    if not of.has_norm:
         table = analysis.optima.iloc[[0, -1]]
-        ends = [f"at {panels.power(row.log_lam_opt)} for P = {row.P:g}" for row in rows(table)]
-        return f"In the {along}, the minimum lies {' and '.join(ends)}."
+        ends = [
+            f"at {of.abscissa} {panels.power(row.log_lam_opt)} for P = {row.P:g}"
+            for row in rows(table)
+        ]
+        return f"The {of.error} is lowest {' and '.join(ends)}."
     if why := _against(analysis):
         return f"How the {along} at {what} grows with P cannot be concluded: {why}."
     if slope.low <= 0 <= slope.high:
@@ -144,26 +155,32 @@ def alt(analysis: Analysis) -> str:
     """What is to be seen, for who does not see it."""
     table = analysis.optima
     elbows = int(np.isfinite(table["log_elbow"]).sum())
-    count, along = len(analysis.local_fits), panels.quantities(analysis).along
+    count, of = len(analysis.local_fits), panels.quantities(analysis)
+    if not of.has_norm:
+        return (
+            f"{len(table)} stars on logarithmic axes, the {of.along} at which the {of.error} is "
+            "lowest against P."
+        )
     straight = f", {count} of them with a short dashed line along their early part" if count else ""
     line = "" if _against(analysis) else ", with a line through those that were fitted"
     squares = f" and {elbows} squares for the elbows" if elbows else ""
     return (
         f"Two panels. Left: curves in units of their optimum{straight}. Right: {len(table)} stars "
-        f"for the {along} at the minimum against P{squares}, on logarithmic axes{line}."
+        f"for the {of.along} at the minimum against P{squares}, on logarithmic axes{line}."
     )
 
 
 def caption(analyses: panels.Analyses) -> str:
     """What is shown."""
     of = panels.quantities(analyses)
-    left = f"Left: {of.error} against {of.along}, both in units of the optimum of each curve"
-    right = (
-        f"Right: the {of.along} at the minimum against P (stars, hollow where it is the end of "
-        "training), with one standard error"
-    )
+    hollow = "(stars, hollow where it is the end of training), with one standard error"
     if not of.has_norm:
-        return f"{left}. {right}. Without a norm there are no exponents of it to be fitted."
+        return (
+            f"The {of.along} at which the {of.error} is lowest, against P {hollow}. Without a norm "
+            "there are no exponents of it to be fitted."
+        )
+    left = f"Left: {of.error} against {of.along}, both in units of the optimum of each curve"
+    right = f"Right: the {of.along} at the minimum against P {hollow}"
     return (
         f"{left}; dashed: a straight line through the "
         "logarithms in the window of each curve, whose slope is its own gamma_1; a curve without "

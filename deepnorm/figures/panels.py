@@ -176,12 +176,15 @@ def norm_label(convention: str = "") -> str:
     return rf"norm $\lambda${known}"
 
 
-def norm_scale(axis: XAxis | YAxis, values: Array) -> None:
-    """Ticks 10^k on an axis of log10(norm) that shows these values of it."""
+def norm_scale(axis: XAxis | YAxis, values: Array, *, plain: bool = False) -> None:
+    """Ticks 10^k on an axis of log10(norm) that shows these values of it.
+
+    ``plain`` writes them out where they are short, as one writes times.
+    """
     low, high = _widened(values)
     labelled, minor = _ticks(low, high)
     axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
-    axis.set_ticks(labelled, labels=[_text(tick, plain=False) for tick in labelled])
+    axis.set_ticks(labelled, labels=[_text(tick, plain=plain) for tick in labelled])
     axis.set_ticks(minor, minor=True)
 
 
