@@ -42,6 +42,7 @@ WORDS = (
     "test_deepnorm_commands.py",
     "test_deepnorm_figures.py",
     "test_deepnorm_fit.py",
+    "test_deepnorm_quantities.py",
     "test_deepnorm_report.py",
     "test_deepnorm_words.py",
     "test_docs.py",
