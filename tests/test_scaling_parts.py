@@ -4,10 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from known_curves import P, curves_of
 
-from replica.scaling import SyntheticLaw, averages, joint, optima, pipeline, resampling
-from replica.scaling.pipeline import Window
+from replica.scaling import SyntheticLaw, optima, pipeline, resampling
 from replica.scaling.resampling import Samples
 
 
@@ -44,39 +42,6 @@ def test_a_flat_minimum_is_called_flat():
     y = 0.002 * (x - 5) ** 2
     assert optima.optimum(x, np.exp(y - 2), np.full(40, 0.01**2), 0.2).flat
     assert not optima.optimum(x, np.exp(50 * y - 2), np.full(40, 0.01**2), 0.2).flat
-
-
-def test_the_joint_law_has_the_derivatives_of_its_formula():
-    rng = np.random.default_rng(0)
-    x = np.sort(rng.uniform(0, 8, 40))
-    records = joint.Records(
-        P=np.array([1.0, 2.0, 5.0]), x=x, y=-x, weight=np.ones(40), row=np.arange(40) % 3, start=0.0
-    )
-    p = np.array([-0.1, 0.3, 0.4, 0.4, 0.05, 0.2, 3.0, 4.0, 5.0])
-    _, jacobian = joint._model(records, p)
-    step = 1e-6
-    for k in range(len(p)):
-        up, down = p.copy(), p.copy()
-        up[k] += step
-        down[k] -= step
-        slope = (joint._model(records, up)[0] - joint._model(records, down)[0]) / (2 * step)
-        assert jacobian[:, k] == pytest.approx(slope, rel=1e-6, abs=1e-8)
-
-
-def test_the_joint_law_is_a_minimum(law):
-    means = averages.average(curves_of(law))
-    records = pipeline.fitted(means, pipeline.minima(means, 0.2), Window(0.1, P[0], 0.2))
-    fitted, p = joint.fit(records)
-
-    def chi2(q):
-        return np.sum(((records.y - joint._model(records, q)[0]) * records.weight) ** 2)
-
-    assert fitted.chi2 == pytest.approx(chi2(p))
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        step = 1e-3 * rng.normal(size=len(p))
-        step[[joint.OFFSET, joint.DRIFT]] = 0
-        assert chi2(p + step) > fitted.chi2
 
 
 def test_lines_leave_out_what_has_no_weight():

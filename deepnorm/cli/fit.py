@@ -134,8 +134,7 @@ def _selection(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -
 @click.option(
     "--bootstrap",
     type=click.IntRange(min=20),
-    default=1000,
-    show_default=True,
+    show_default="1000; fewer beyond 50 values of P",
     metavar="N",
     help="Repetitions on other seeds, for the errors.",
 )
@@ -166,7 +165,7 @@ def fit(
     offset: str,
     norm_offset: str,
     robust: bool,
-    bootstrap: int,
+    bootstrap: int | None,
     seed: int,
     json_to: str | None,
     report_to: str | None,

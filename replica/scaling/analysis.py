@@ -42,7 +42,7 @@ def analyse(
     gamma_2_from: float | None = None,
     optimum: Mapping[float, float] | None = None,
     offset: str = "auto",
-    bootstrap: int = 1000,
+    bootstrap: int | None = None,
     seed: int = 0,
     robust: bool = True,
     norm_offset: str | float = "test",
@@ -71,8 +71,9 @@ def analyse(
         The user's own lam_opt for each P, used for gamma_2 in place of the minima of the curves.
     offset : str
         Whether the early law may tend to a floor: "yes", "no", or "auto" (both are tried).
-    bootstrap : int
-        Repetitions on other seeds, at least 20.
+    bootstrap : int, optional
+        Repetitions on other seeds, at least 20; None takes 1000 for up to 50 values of P, and 50,000
+        over their number, but no fewer than 200, for more.
     seed : int
         Of the random choice of seeds.
     robust : bool

@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 
 #: Curves that a choice has to keep, if there are as many.
 FEWEST_P = 4
+#: Smallest P that are tried, evenly spread where there are more; a choice.
+MOST_FIRST = 12
 #: A choice keeps at least this part of the records of the widest window. A choice.
 LEAST_PART = 0.5
 #: Starts tried: parts of the way from the first record to the first minimum.
@@ -168,11 +170,12 @@ def _windows(
     """Windows to try, from the widest on; a floor is tried after its window without one."""
     P = [mean.P for mean in means]
     if from_P is None:
-        first = range(max(1, len(P) - FEWEST_P + 1))
+        last = max(0, len(P) - FEWEST_P)
+        first = np.unique(np.linspace(0, last, min(last + 1, MOST_FIRST)).round().astype(int))
     else:
-        first = range(int(np.searchsorted(P, from_P)), int(np.searchsorted(P, from_P)) + 1)
+        first = np.array([np.searchsorted(P, from_P)])
     begin = min(float(mean.log_norm[0]) for mean in means)
-    for k in first:
+    for k in first.tolist():
         for part in STARTS:
             start = begin + part * (min(end.log_norm for end in ends[k:]) - begin)
             for floor in (False, True) if offset is None else (offset,):

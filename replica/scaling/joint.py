@@ -13,23 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dposv
-from scipy.special import expit
 
 from replica.common.arguments import InvalidArgument, quoted
+from replica.scaling import arrow
 
 __all__ = ["JointLaw", "Records", "fit", "gather", "straight"]
 
 Array = NDArray[np.float64]
 
 #: Places of log_k, gamma, bend, ln(rate), offset and drift among the parameters; elbows follow.
-LOG_K, GAMMA, BEND, RATE, OFFSET, DRIFT, ELBOWS = range(7)
+LOG_K, GAMMA, BEND, RATE, OFFSET, DRIFT = range(arrow.COMMON)
+ELBOWS = arrow.COMMON
 #: Elbows per range of ln(norm) that `rate` may resolve: between a straight line that only
 #: just bends and a corner sharper than records lie apart. A choice.
 SOFTEST, SHARPEST = 2.0, 400.0
-MOST_STEPS = 60
-#: Relative gain of chi2 in an accepted step below which the fit has converged.
-ENOUGH = 1e-8
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def fit(
     guess : (6 + m,) array, optional
         Where to begin; else, or if ``thorough``, several sharpnesses of the elbow are tried.
     """
-    free = np.ones(ELBOWS + len(records.P), dtype=bool)
+    free = np.ones(ELBOWS, dtype=bool)
     free[[OFFSET, DRIFT]] = offset, drift
     firsts = _guesses(records) if guess is None or thorough else []
     if guess is not None:
@@ -165,7 +162,7 @@ def fit(
         elbow=parameters[ELBOWS:].copy(),
         start=records.start,
         chi2=chi2,
-        dof=len(records.x) - int(free.sum()),
+        dof=len(records.x) - int(free.sum()) - len(records.P),
     )
     return law, parameters
 
@@ -198,74 +195,24 @@ def _guesses(records: Records) -> list[Array]:
     ]
 
 
-def _model(records: Records, p: Array) -> tuple[Array, Array]:
-    """ln(error) at the records, and its derivatives by the parameters."""
-    rate = np.exp(p[RATE])
-    log_P = (np.log(records.P) - np.log(records.P[-1]))[records.row]
-    v = records.x - p[ELBOWS:][records.row]
-    soft, past = np.logaddexp(0.0, rate * v), expit(rate * v)
-    line = p[LOG_K] - p[DRIFT] * log_P - p[GAMMA] * records.x + p[BEND] / rate * soft
-    jacobian = np.zeros((len(v), len(p)))
-    jacobian[:, LOG_K] = 1
-    jacobian[:, GAMMA] = -records.x
-    jacobian[:, BEND] = soft / rate
-    jacobian[:, RATE] = p[BEND] * (v * past - soft / rate)
-    jacobian[:, DRIFT] = -log_P
-    jacobian[np.arange(len(v)), ELBOWS + records.row] = -p[BEND] * past
-    above = np.exp(np.clip(line, -700.0, 700.0))  # beyond are astray steps only
-    total = p[OFFSET] + above
-    jacobian *= (above / total)[:, None]
-    jacobian[:, OFFSET] = 1 / total
-    return (line if p[OFFSET] == 0 else np.log(total)), jacobian
-
-
 def _minimize(records: Records, first: Array, free: NDArray[np.bool_]) -> tuple[Array, float]:
-    """Levenberg and Marquardt, with parameters kept within their bounds.
+    """The parameters of least chi2, kept within their bounds, and that chi2.
 
-    ``scipy.optimize.least_squares`` finds the same minimum, to 1e-10 of chi2, in 4 to 6 times the
-    time on curves of 7 values of P, and an analysis asks for a thousand.
+    By a minimiser of our own: an analysis asks for thousands of fits.
     """
     width = np.ptp(records.x)
     low, high = np.full(len(first), -np.inf), np.full(len(first), np.inf)
+    low[BEND] = arrow.STRAIGHT
     low[RATE], high[RATE] = np.log(SOFTEST / width), np.log(SHARPEST / width)
     low[OFFSET], high[OFFSET] = 0.0, float(np.exp(records.y.min()))
     low[ELBOWS:], high[ELBOWS:] = records.x.min() - width, records.x.max() + width
     p = np.clip(first, low, high)
     if free[OFFSET] and p[OFFSET] == 0:
         p[OFFSET] = 0.1 * high[OFFSET]  # at zero the step could not tell which way to go
-    damping = 1e-3
-    model, jacobian = _model(records, p)
-    rest = (records.y - model) * records.weight
-    chi2 = float(rest @ rest)
-    for _ in range(MOST_STEPS):
-        weighted = jacobian[:, free] * records.weight[:, None]
-        normal, gradient = weighted.T @ weighted, weighted.T @ rest
-        scale = np.diag(normal) + 1e-12 * np.trace(normal)
-        # a step of ten parameters is LAPACK's own work; scipy's checks around it cost more
-        _, step, failed = dposv(normal + np.diag(damping * scale), gradient)
-        if failed:
-            damping *= 10
-            continue
-        trial = p.copy()
-        trial[free] += step
-        trial = np.clip(trial, low, high)
-        trial[RATE] = np.clip(trial[RATE], p[RATE] - 1, p[RATE] + 1)
-        model, trial_jacobian = _model(records, trial)
-        trial_rest = (records.y - model) * records.weight
-        trial_chi2 = float(trial_rest @ trial_rest)
-        if trial_chi2 < chi2:
-            gain, p, jacobian, rest, chi2 = (
-                chi2 - trial_chi2,
-                trial,
-                trial_jacobian,
-                trial_rest,
-                trial_chi2,
-            )
-            damping = max(damping / 5, 1e-12)
-            if gain < ENOUGH * chi2:
-                break
-        else:
-            damping *= 4
-            if damping > 1e10:  # no step downhill is left
-                break
-    return p, chi2
+    log_P = np.log(records.P) - np.log(records.P[-1])
+    chi2 = arrow.minimise(
+        records.x, records.y, records.weight, records.row, log_P, free, low, high, p
+    )
+    if p[BEND] == arrow.STRAIGHT:
+        p[BEND] = 0.0
+    return p, float(chi2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from replica.common.compiled import kernel
 from replica.scaling.averages import MeanCurve
 
 __all__ = ["Optimum", "neighbourhood", "of_seeds", "optimum"]
@@ -65,70 +66,123 @@ def optimum(log_norm: Array, error: Array, variance: Array, rise: float) -> Opti
     the neighbourhood of `rise`; the depth is read off a second one, through that of a quarter of
     the rise, at that place.
     """
-    x, y, end = log_norm, np.log(error), len(log_norm) - 1
-    if end == 0:  # an error for each P and no curve: there is nothing to look for
-        return Optimum(float(x[0]), float(y[0]), at_end=False, at_start=False, flat=False)
-    ones = np.full(2 * HALF_WIDTH + 1, 1 / (2 * HALF_WIDTH + 1))
-    smooth = np.convolve(np.pad(y, HALF_WIDTH, mode="edge"), ones, "valid")
-    lowest = int(np.argmin(smooth))
-    where = _lowest(_Cubic(*_near(x, y, smooth, lowest, rise)))
-    depth = _Cubic(*_near(x, y, smooth, lowest, rise / 4)).clipped(where)
-    within = x[smooth < depth + np.sqrt(variance[lowest])]
-    return Optimum(
-        log_norm=where,
-        log_error=depth,
-        at_end=bool(where >= x[end - HALF_WIDTH]),
-        at_start=bool(where <= x[HALF_WIDTH]),
-        flat=bool(len(within) and np.ptp(within) > FLAT * (x[end] - x[0])),
+    if len(log_norm) == 1:  # an error for each P and no curve: there is nothing to look for
+        x, y = float(log_norm[0]), float(np.log(error[0]))
+        return Optimum(x, y, at_end=False, at_start=False, flat=False)
+    return Optimum(*_read(log_norm, np.log(error), variance, rise))
+
+
+@kernel
+def _read(x, y, variance, rise):
+    """The columns of an `Optimum`."""
+    end = len(x) - 1
+    smooth = np.empty(len(x))
+    for i in range(len(x)):
+        total = 0.0
+        for k in range(i - HALF_WIDTH, i + HALF_WIDTH + 1):
+            total += y[min(max(k, 0), end)]
+        smooth[i] = total / (2 * HALF_WIDTH + 1)
+    lowest = np.argmin(smooth)
+    first, last = _near(x, smooth, lowest, rise)
+    where = _lowest(x[first : last + 1], y[first : last + 1])
+    first, last = _near(x, smooth, lowest, rise / 4)
+    c, centre, half = _cubic(x[first : last + 1], y[first : last + 1])
+    depth = _at(c, min(max((where - centre) / half, -1.0), 1.0))
+    limit = depth + np.sqrt(variance[lowest])
+    left, right = np.inf, -np.inf
+    for i in range(len(x)):
+        if smooth[i] < limit:
+            left, right = min(left, x[i]), max(right, x[i])
+    return (
+        where,
+        depth,
+        where >= x[max(end - HALF_WIDTH, 0)],
+        where <= x[min(HALF_WIDTH, end)],
+        right - left > FLAT * (x[end] - x[0]),
     )
 
 
-def _near(x: Array, y: Array, smooth: Array, lowest: int, rise: float) -> tuple[Array, Array]:
-    """The records in the neighbourhood of the lowest point: at least two on each side."""
+@kernel
+def _near(x, smooth, lowest, rise):
+    """First and last record in the neighbourhood of the lowest: at least two on each side."""
     end = len(x) - 1
-    above = np.flatnonzero(smooth > smooth[lowest] + rise)
-    first = int(above[above < lowest].max(initial=-1)) + 1
-    last = int(above[above > lowest].min(initial=end + 1)) - 1
+    first, last = 0, end
+    for i in range(lowest):
+        if smooth[i] > smooth[lowest] + rise:
+            first = i + 1
+    for i in range(end, lowest, -1):
+        if smooth[i] > smooth[lowest] + rise:
+            last = i - 1
     if first < lowest < last:
         # Grids are even: a record at exactly twice the distance is left out, whatever the rounding.
         reach = (2 - TIE) * min(x[lowest] - x[first], x[last] - x[lowest])
-        first = max(first, int(np.searchsorted(x, x[lowest] - reach)))
-        last = min(last, int(np.searchsorted(x, x[lowest] + reach, side="right")) - 1)
-    first, last = min(first, max(lowest - HALF_WIDTH, 0)), max(last, min(lowest + HALF_WIDTH, end))
-    return x[first : last + 1], y[first : last + 1]
+        while x[first] < x[lowest] - reach:
+            first += 1
+        while x[last] > x[lowest] + reach:
+            last -= 1
+    return (
+        min(first, max(lowest - HALF_WIDTH, 0)),
+        max(last, min(lowest + HALF_WIDTH, end)),
+    )
 
 
-class _Cubic:
-    """Least squares through points by c0 + c1 z + c2 z^2 + c3 z^3, z from -1 to 1 across them."""
+@kernel(error_model="numpy")
+def _cubic(x, y):
+    """Least squares by c0 + c1 z + c2 z^2 + c3 z^3, z from -1 to 1 across the points.
 
-    def __init__(self, x: Array, y: Array):
-        self.centre, self.half = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
-        powers = np.vander((x - self.centre) / self.half, min(4, len(x) - 1), increasing=True)
-        self.c = np.zeros(4)
-        self.c[: powers.shape[1]] = np.linalg.lstsq(powers, y, rcond=None)[0]
+    Gram-Schmidt on the columns with y as the last one, which is as good as Householder's
+    reflections (Bjorck, BIT 7, 1967). Few points get a polynomial of lower degree.
+    """
+    n, count = len(x), min(4, len(x) - 1)
+    centre, half = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
+    columns = np.empty((count + 1, n))
+    for i in range(n):
+        columns[0, i] = 1.0
+        for k in range(1, count):
+            columns[k, i] = columns[k - 1, i] * ((x[i] - centre) / half)
+        columns[count, i] = y[i]
+    R = np.zeros((count, count + 1))
+    for k in range(count):
+        size = 0.0
+        for i in range(n):
+            size += columns[k, i] * columns[k, i]
+        R[k, k] = np.sqrt(size)
+        for m in range(k + 1, count + 1):
+            product = 0.0
+            for i in range(n):
+                product += columns[k, i] * columns[m, i]
+            for i in range(n):
+                columns[m, i] -= product / size * columns[k, i]
+            R[k, m] = product / R[k, k]
+    c = np.zeros(4)
+    for k in range(count - 1, -1, -1):
+        c[k] = R[k, count]
+        for m in range(k + 1, count):
+            c[k] -= R[k, m] * c[m]
+        c[k] /= R[k, k]
+    return c, centre, half
 
-    def at(self, z: float) -> float:
-        c0, c1, c2, c3 = self.c.tolist()
-        return ((c3 * z + c2) * z + c1) * z + c0
 
-    def clipped(self, x: float) -> float:
-        """The value at x, or at the nearer end of the points."""
-        return self.at(min(max((x - self.centre) / self.half, -1.0), 1.0))
+@kernel
+def _at(c, z):
+    return ((c[3] * z + c[2]) * z + c[1]) * z + c[0]
 
 
-def _lowest(cubic: _Cubic) -> float:
-    """Where the cubic is lowest among the points that it was fitted to."""
-    _, c1, c2, c3 = cubic.c.tolist()
-    places = [-1.0, 1.0]
-    square = c2**2 - 3 * c1 * c3
-    if square > 0 and c2 + square**0.5 != 0:
+@kernel
+def _lowest(x, y):
+    """Where the cubic through the points is lowest among them."""
+    c, centre, half = _cubic(x, y)
+    best = -1.0
+    if _at(c, 1.0) < _at(c, best):
+        best = 1.0
+    square = c[2] * c[2] - 3 * c[1] * c[3]
+    if square > 0 and c[2] + np.sqrt(square) != 0:
         # the root of c1 + 2 c2 z + 3 c3 z^2 at which the slope grows, without cancellation
         # where the cubic term is small
-        turn = -c1 / (c2 + square**0.5)
-        if abs(turn) < 1:
-            places.append(turn)
-    best = min(places, key=cubic.at)
-    return float(cubic.centre + cubic.half * best)
+        turn = -c[1] / (c[2] + np.sqrt(square))
+        if abs(turn) < 1 and _at(c, turn) < _at(c, best):
+            best = turn
+    return centre + half * best
 
 
 def of_seeds(mean: MeanCurve, rise: float) -> tuple[float, float]:

@@ -28,6 +28,8 @@ NO_NORM = {
 OFFSETS = {"auto": None, "yes": True, "no": False}
 #: Repetitions below which they give no error bar.
 FEWEST_DRAWS = 20
+#: Repetitions unless told otherwise, where there are at most 50 values of P. A choice.
+MOST_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,14 @@ class Question:
     progress: Progress | None = None
 
 
+def repetitions(count: int) -> int:
+    """Of a bootstrap over curves of ``count`` values of P: 1000, fewer where there are more than 50.
+
+    n of them know an error bar to 1/sqrt(2 n): 5% are left by the fewest, 200.
+    """
+    return min(max(MOST_DRAWS * 50 // count, 200), MOST_DRAWS)
+
+
 def question(
     curves: Curves,
     *,
@@ -69,7 +79,7 @@ def question(
     gamma_2_from: float | None,
     own: Array | None,
     offset: str,
-    bootstrap: int,
+    bootstrap: int | None,
     seed: int,
     progress: Progress | None,
 ) -> Question:
@@ -78,6 +88,8 @@ def question(
         raise InvalidArgument(
             "offset", f"must be one of {', '.join(OFFSETS)}", f"{arguments.quoted(offset)}"
         )
+    if bootstrap is None:
+        bootstrap = repetitions(len(curves.P))
     bootstrap, seed = arguments.whole("bootstrap", bootstrap), arguments.whole("seed", seed)
     if bootstrap < FEWEST_DRAWS:
         raise InvalidArgument(
