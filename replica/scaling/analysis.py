@@ -72,8 +72,8 @@ def analyse(
     offset : str
         Whether the early law may tend to a floor: "yes", "no", or "auto" (both are tried).
     bootstrap : int, optional
-        Repetitions on other seeds, at least 20; None takes 1000 for up to 50 values of P, and 50,000
-        over their number, but no fewer than 200, for more.
+        Repetitions on other seeds, at least 20; None takes 1000 for up to 50 values of P, and for
+        more 50,000 over their number, but no fewer than 200.
     seed : int
         Of the random choice of seeds.
     robust : bool
@@ -205,11 +205,9 @@ def _optima(means: Sequence[MeanCurve], found: Exponents, own: Array | None) -> 
     log_lam = np.array([end.log_norm for end in found.ends])
     log_eps = np.array([end.log_error for end in found.ends])
     used = log_lam if own is None else own
+    rise = neighbourhood(means)
     seeds = np.array(
-        [
-            of_seeds(mean, neighbourhood(means)) if mean.seeds > 1 else (np.nan, np.nan)
-            for mean in means
-        ]
+        [of_seeds(mean, rise) if mean.seeds > 1 else (np.nan, np.nan) for mean in means]
     )
     log_elbow = np.full(len(P), np.nan)
     if found.laws and found.laws[0].bends:

@@ -180,7 +180,9 @@ def _levels(members: Array) -> Array:
         mean = mean_of(members, level)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(there & (mean > 0), members / mean, np.nan)
-        level = np.array([np.nanmean(row) if np.isfinite(row).any() else 1.0 for row in ratio])
+        count = np.isfinite(ratio).sum(axis=1)
+        total = np.where(np.isfinite(ratio), ratio, 0.0).sum(axis=1)
+        level = np.where(count > 0, total / np.maximum(count, 1), 1.0)
         level = np.maximum(level, 1e-3) / max(float(level.mean()), 1e-3)
     return level
 

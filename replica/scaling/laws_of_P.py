@@ -86,13 +86,14 @@ def readings(means: Sequence[MeanCurve], question: Question) -> list[tuple[str, 
         lam = np.array([mean.log_norm[0] for mean in means])
         return [("the only record", lam, np.log([mean.error[0] for mean in means]))]
     found = []
-    for rise in (part * neighbourhood(means) for part in RISES):
+    own = neighbourhood(means)
+    for rise in (part * own for part in RISES):
         ends = pipeline.minima(means, rise)
         lam = np.array([end.log_norm for end in ends])
         eps = np.array([end.log_error for end in ends])
         found.append((f"minimum within {rise:.2g}", lam, eps))
     if not question.averaged:
-        seeds = np.array([of_seeds(mean, neighbourhood(means))[0] for mean in means])
+        seeds = np.array([of_seeds(mean, own)[0] for mean in means])
         if np.all(np.isfinite(seeds)):
             found.append(("mean over the seeds' minima", seeds, found[0][2]))
     if question.own is not None:

@@ -65,7 +65,7 @@ class Question:
 
 
 def repetitions(count: int) -> int:
-    """Of a bootstrap over curves of ``count`` values of P: 1000, fewer where there are more than 50.
+    """Of a bootstrap over curves of ``count`` values of P: 1000, fewer for more than 50.
 
     n of them know an error bar to 1/sqrt(2 n): 5% are left by the fewest, 200.
     """
