@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from replica.margins import Margins
     from replica.master import structured_master_curve
     from replica.population import population_curve
+    from replica.prediction import estimate_inputs, predict_learning_curve
     from replica.problem import Problem
     from replica.rules import bayes_optimal, gibbs, hebb, max_stability, optimal_norm
     from replica.solution import ConvergenceError, Solution
@@ -76,6 +77,7 @@ _HOMES = {
     "convexity_limit": "capacities",
     "early_law": "limits",
     "effective_spectrum": "exponents",
+    "estimate_inputs": "prediction",
     "gardner_capacity": "capacities",
     "gibbs": "rules",
     "hebb": "rules",
@@ -87,6 +89,7 @@ _HOMES = {
     "max_stability": "rules",
     "optimal_norm": "rules",
     "population_curve": "population",
+    "predict_learning_curve": "prediction",
     "scaling_exponents": "exponents",
     "separability_capacity": "capacities",
     "solve": "solving",
@@ -123,6 +126,7 @@ __all__ = [
     "convexity_limit",
     "early_law",
     "effective_spectrum",
+    "estimate_inputs",
     "gardner_capacity",
     "gibbs",
     "hebb",
@@ -134,6 +138,7 @@ __all__ = [
     "max_stability",
     "optimal_norm",
     "population_curve",
+    "predict_learning_curve",
     "scaling_exponents",
     "separability_capacity",
     "solve",

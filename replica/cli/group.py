@@ -5,6 +5,7 @@ from __future__ import annotations
 from replica.cli.exponents import exponents
 from replica.cli.optimum import optimum
 from replica.cli.path import path
+from replica.cli.predict import predict
 from replica.cli.rules import rules
 from replica.cli.solve import solve
 from replica.common.terminal import completion, group
@@ -19,6 +20,7 @@ Examples:
   replica rules --alpha 5                         # the classical rules
   replica optimum --alpha 1e4 --inputs power-law:1.5,0.3
   replica exponents --capacity 1.5 --source 0.3
+  replica predict data.csv --label y              # best C of your own table
 
 \b
 Norms: the loss is log(1 + exp(-2 lam Delta)) on the sphere |w|^2 = N. The
@@ -36,5 +38,5 @@ def main() -> None:
     """
 
 
-for command in (solve, path, optimum, rules, exponents, completion(main, "replica")):
+for command in (solve, path, optimum, rules, exponents, predict, completion(main, "replica")):
     main.add_command(command)

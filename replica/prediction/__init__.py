@@ -1,4 +1,4 @@
-"""What regularised logistic regression does on data of one's own, from their mean and covariance."""
+"""What regularised logistic regression does on data of one's own, from their first moments."""
 
 from replica.prediction.curve import predict_learning_curve
 from replica.prediction.estimate import EstimatedInputs, estimate_inputs

@@ -1,4 +1,4 @@
-"""`predict_learning_curve`: error against the penalty for any number of labels, from two moments."""
+"""`predict_learning_curve`: errors against the penalty, for any number of labels."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def predict_learning_curve(
     r"""Predict what regularised logistic regression would do with P labels, nothing fitted.
 
     The classifier is scikit-learn's LogisticRegression(C=C): the minimiser of
-    sum log(1 + exp(-y (w.x + b))) + \|w\|^2/(2 C), b free. The theory takes each class as a cloud of
-    its own mean and of the common covariance that `estimate_inputs` finds, and solves
+    sum log(1 + exp(-y (w.x + b))) + \|w\|^2/(2 C), b free. The theory takes each class as a cloud
+    of its own mean and of the common covariance that `estimate_inputs` finds, and solves
     eqs. (P1) to (P4) of docs/predict.md.
 
     Parameters
@@ -156,7 +156,7 @@ def _several(name: str, value: ArrayLike, rule: Range) -> Array:
 
 def _default(rows: int) -> list[float]:
     """Sizes to predict at, as far as they are allowed."""
-    return [float(P) for P in np.floor(rows * np.array(SHARES)) if P >= EXAMPLES.low]
+    return [float(P) for P in np.floor(rows * np.array(SHARES)) if EXAMPLES.low <= P]
 
 
 def _grid(inputs: EstimatedInputs, asked: Array | None) -> Array:
@@ -207,9 +207,7 @@ def _curves(
 def _power_law(table: Table, inputs: EstimatedInputs, log_c: Array, count: Array) -> Array:
     """A power law through measured errors at three sizes, carried to ``count``."""
     sizes = np.floor(np.array(POWER) * len(table.signs))
-    path = Path.along(
-        inputs.functions, inputs.positive, sizes, np.zeros(len(sizes)), np.exp(log_c)
-    )
+    path = Path.along(inputs.functions, inputs.positive, sizes, np.zeros(len(sizes)), np.exp(log_c))
     found = measure(table, sizes, path.best().C).error
     good = found > 0
     if good.sum() < len(sizes):

@@ -1,4 +1,4 @@
-"""Logistic regression trained on parts of the table and tested on the rest: what is really there."""
+"""Logistic regression trained on parts of the table and tested on the rest."""
 
 from __future__ import annotations
 

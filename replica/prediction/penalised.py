@@ -22,7 +22,8 @@ Indices = NDArray[np.intp]
 
 #: Of Newton's last step; being quadratic it then stands far below.
 TOLERANCE = 1e-9
-#: Step in log l by which the spectral functions are differenced: only the way to a root hangs on it.
+#: Step in log l by which the spectral functions are differenced, which decides about the way to a
+#: root, not about the root.
 NUDGE = 1e-3
 #: The path begins where gamma is about 1/GENTLE, and m about 1/GENTLE at most.
 GENTLE = 30.0

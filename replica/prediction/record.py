@@ -87,7 +87,7 @@ class LearningCurve:
         """What follows, in one sentence: a C, a range of errors, or why neither."""
         rows = self.inputs.rows
         within = [
-            i for i, P in enumerate(self.examples) if P <= rows and self.verdict[i] != "refused"
+            i for i, P in enumerate(self.examples) if rows >= P and self.verdict[i] != "refused"
         ]
         if not within:
             last = int(np.argmax(self.examples))
@@ -108,7 +108,8 @@ class LearningCurve:
         if self.verdict[i] == TRUSTED:
             return f"expect {self._range(i)}"
         if self.best_error[i] >= GOOD_ERROR:
-            return f"of the error with {self.examples[i]:g} labels nothing is claimed ({self.reason[i]})"
+            at = f"of the error with {self.examples[i]:g} labels"
+            return f"{at} nothing is claimed ({self.reason[i]})"
         said = f"below {GOOD_ERROR:.0%} nothing is claimed of the error from two moments"
         if not np.isnan(self.drawn_error[i]):
             said += (

@@ -1,4 +1,4 @@
-"""A user's table: finite numbers in rows, and labels of two values, read and refused in one place."""
+"""A user's table, finite numbers in rows and labels of two values: read and refused here only."""
 
 from __future__ import annotations
 

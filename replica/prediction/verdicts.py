@@ -51,11 +51,11 @@ class Cell:
 def verdict(cell: Cell) -> tuple[str, str]:
     """One of the three words, and why."""
     P, rows = cell.examples, cell.rows
-    if P > FARTHEST * rows:
+    if FARTHEST * rows < P:
         return REFUSED, f"more than {FARTHEST:g} times the {rows} rows at hand"
-    if P > rows and rows < ROWS_TO_EXTRAPOLATE:
+    if rows < P and rows < ROWS_TO_EXTRAPOLATE:
         return REFUSED, (
-            f"beyond the {rows} rows at hand, of which it takes {ROWS_TO_EXTRAPOLATE} to extrapolate"
+            f"beyond the {rows} rows at hand (it takes {ROWS_TO_EXTRAPOLATE} to extrapolate)"
         )
     if math.isnan(cell.error):
         return REFUSED, f"{rows} rows do not determine what {P:g} examples would learn"
@@ -72,7 +72,7 @@ def verdict(cell: Cell) -> tuple[str, str]:
         return C_ONLY, f"predicted below {GOOD_ERROR:.0%}, where the theory is mostly optimistic"
     if not cell.high <= WIDEST * cell.low:
         return C_ONLY, "the error is not determined to a factor of two"
-    if P > rows:
+    if rows < P:
         return C_ONLY, "an extrapolation, no better than the power law beside it"
     if math.isnan(cell.gap):
         return C_ONLY, "without a draw check"
