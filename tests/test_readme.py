@@ -1,4 +1,4 @@
-"""Examples of the README, and of the page on structured inputs, print what stands beside them."""
+"""Examples of the README, and of two pages, print what stands beside them."""
 
 import contextlib
 import doctest
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGE = (ROOT / "docs" / "structured.md").read_text(encoding="utf-8")
+PAGES = [(ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("structured", "predict")]
 
 
 def words(text):
@@ -22,7 +22,7 @@ def words(text):
 
 EXAMPLES = [
     example
-    for text in (README, PAGE)
+    for text in (README, *PAGES)
     for example in re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.S)
 ]
 
@@ -37,7 +37,7 @@ def test_an_example_prints_what_stands_beside_it(code, output):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 7 + 5
+    assert len(EXAMPLES) == 7 + 5 + 1
 
 
 def test_files_that_the_readme_names_exist():

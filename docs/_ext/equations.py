@@ -17,7 +17,7 @@ from typing import Any
 from sphinx.ext import autosummary
 
 #: Pages whose plain numbers are those of docs/theory.md.
-THEORY_PAGES = {"theory", "experiment", "notation", "numerics", "structured"}
+THEORY_PAGES = {"theory", "experiment", "notation", "numerics", "predict", "structured"}
 #: Modules whose plain numbers are so too, less those that speak of the paper.
 THEORY_MODULES, PAPER_MODULES = ("replica",), ("replica.scaling",)
 

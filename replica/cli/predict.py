@@ -39,7 +39,7 @@ Examples:
 Tables: .csv and .tsv with a line of names, .parquet, and .npz with an array of
 labels and one of features. All columns but the label must be numbers.
 """
-TITLES = ("labels", "C", "error predicted", "90%", "drawn", "measured", "verdict", "because")
+TITLES = ("labels", "C", "error", "90%", "drawn", "measured", "verdict")
 #: Endings, and what separates columns there.
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -192,11 +192,16 @@ def _print(found: LearningCurve, data: Path) -> None:
             _with_error(found.drawn_error[i], found.drawn_standard_error[i]),
             _with_error(found.measured_error[i], found.measured_standard_error[i]),
             found.verdict[i],
-            found.reason[i],
         )
         for i, P in enumerate(found.examples)
     ]
-    table(console, TITLES, rows, wrapped=("because", "verdict"))
+    table(console, TITLES, rows, wrapped=())
+    why: dict[str, list[str]] = {}
+    for P, word, reason in zip(found.examples, found.verdict, found.reason, strict=True):
+        why.setdefault(f"{word}, {reason}", []).append(f"{P:g}")
+    console.print()
+    for reason, sizes in why.items():
+        console.print(f"{', '.join(sizes)} labels: {printable(reason)}.", soft_wrap=True)
 
 
 def _percent(share: float) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from replica.prediction.table import Table
 
@@ -56,13 +57,15 @@ def train(features: Array, signs: Array, C: float) -> tuple[Array, float]:
         gradient = np.append(x.T @ push / scale + w / (C * scale**2), push.sum())
         return float(value) / len(x), gradient / len(x)
 
-    found = minimize(
-        loss,
-        np.zeros(features.shape[1] + 1),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 2000, "gtol": GRADIENT, "ftol": 1e-13},
-    )
+    # L-BFGS works on vectors, and threads of BLAS that wait for one another cost more than it does
+    with threadpool_limits(1, user_api="blas"):
+        found = minimize(
+            loss,
+            np.zeros(features.shape[1] + 1),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 2000, "gtol": GRADIENT, "ftol": 1e-13},
+        )
     w = found.x[:-1] / scale
     return w, float(found.x[-1] - w @ middle)
 
