@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 
 #: The trapezoidal rule in z: the tails beyond hold 1e-16, and the integrand is analytic in a strip
 #: of half-width pi/sqrt(q), so that the error is exp(-2 pi^2/(STEP sqrt(q))): rounding up to
-#: sqrt(q) = 10, and 1e-4 of the averages at sqrt(q) = 40.
-REACH, STEP = 8.5, 0.05
+#: sqrt(q) = 8, and 1e-3 of the averages at sqrt(q) = 40.
+REACH, STEP = 8.54, 0.07
 Z = np.arange(-REACH, REACH + STEP / 2, STEP)
 WEIGHTS = np.exp(-(Z**2) / 2) * STEP / np.sqrt(2 * np.pi)
 #: Newton's steps for h from a bound that they approach from one side: quadratic, and six round.

@@ -112,10 +112,20 @@ def predict_learning_curve(
         if np.any(count > rows):
             power_law = _power_law(table, inputs, path.log_c, count)
     words = [
-        verdict(Cell(P, rows, e, lo, hi, gap, gap_error, bool(edge)))
-        for P, e, lo, hi, gap, gap_error, edge in zip(
-            count, error, low, high, drawn.gap, drawn.gap_error, best.at_edge[:k], strict=True
+        verdict(
+            Cell(
+                examples=float(count[i]),
+                rows=rows,
+                error=float(error[i]),
+                low=float(low[i]),
+                high=float(high[i]),
+                gap=float(drawn.gap[i]),
+                gap_error=float(drawn.gap_error[i]),
+                at_edge=bool(best.at_edge[i]),
+                cut=bool(best.cut[i]),
+            )
         )
+        for i in range(k)
     ]
     curves, c, norm = _curves(path, asked_c, asked_norm, k)
     return LearningCurve(

@@ -22,12 +22,23 @@ UNKNOWNS = 5
 
 @dataclass(frozen=True)
 class Best:
-    """Where the error is least; (n,) arrays, nan where there is no path."""
+    """Where the error is least; (n,) arrays, nan where there is no path.
+
+    Attributes
+    ----------
+    error, C, norm : arrays
+        There.
+    at_edge : array of bool
+        Whether that is an end of the path.
+    cut : array of bool
+        Whether it is the end because the sample knows of no smaller nu.
+    """
 
     error: Array
     C: Array
     norm: Array
     at_edge: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,4 +121,9 @@ class Path:
         at = self.log_c[lowest] + np.where(edge, 0.0, move) * step
         found = self.at(at[:, None])
         none = ~np.isfinite(self.log_error).any(axis=1)
-        return Best(found.error, np.where(none, np.nan, np.exp(at)), found.norm, edge)
+        cut = (
+            edge
+            & (lowest < points - 1)
+            & ~np.isfinite(filled[rows, np.minimum(lowest + 1, points - 1)])
+        )
+        return Best(found.error, np.where(none, np.nan, np.exp(at)), found.norm, edge, cut)

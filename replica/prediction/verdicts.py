@@ -36,6 +36,8 @@ class Cell:
         Of the draw check; nan without one.
     at_edge : bool
         Whether the least error lies at an end of the path.
+    cut : bool
+        Whether the path ends there because the sample knows of no smaller nu.
     """
 
     examples: float
@@ -46,6 +48,7 @@ class Cell:
     gap: float
     gap_error: float
     at_edge: bool
+    cut: bool = False
 
 
 def verdict(cell: Cell) -> tuple[str, str]:
@@ -57,7 +60,7 @@ def verdict(cell: Cell) -> tuple[str, str]:
         return REFUSED, (
             f"beyond the {rows} rows at hand (it takes {ROWS_TO_EXTRAPOLATE} to extrapolate)"
         )
-    if math.isnan(cell.error):
+    if math.isnan(cell.error) or cell.cut:
         return REFUSED, f"{rows} rows do not determine what {P:g} examples would learn"
     if cell.error < LEAST_ERROR:
         return REFUSED, (
