@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import replica.cli
 from replica import estimate_inputs, predict_learning_curve
 from replica.prediction.draw import draw
-from replica.prediction.folds import held_out, split
+from replica.prediction.folds import Folds, split
 from replica.prediction.measured import train
 from replica.prediction.table import Table
 from replica.prediction.verdicts import C_ONLY, REFUSED, TRUSTED, Cell, verdict
@@ -109,7 +109,7 @@ def test_the_draw_check_sees_tails_that_moments_do_not():
 
 def test_no_more_labels_are_drawn_than_moments_allow():
     table = Table.read(X, Y)
-    few = draw(held_out(table), np.array([50.0, 5000.0]), np.array([0.3, 0.3]))
+    few = draw(Folds.of(table).held_out(), np.array([50.0, 5000.0]), np.array([0.3, 0.3]))
     assert np.isfinite(few.error[0])
     assert np.isnan(few.error[1])
 

@@ -11,7 +11,7 @@ from replica.common import arguments
 from replica.common.arguments import InvalidArgument, Range, show
 from replica.prediction.draw import Drawn, draw
 from replica.prediction.estimate import EstimatedInputs, estimated
-from replica.prediction.folds import FOLDS, held_out
+from replica.prediction.folds import FOLDS, Folds
 from replica.prediction.measured import LEFT, Measured, measure
 from replica.prediction.moments import Moments
 from replica.prediction.path import Path
@@ -91,7 +91,9 @@ def predict_learning_curve(
     count = _several("examples", _default(rows) if examples is None else examples, EXAMPLES)
     asked_c = None if C is None else _several("C", C, arguments.POSITIVE)
     asked_norm = None if lam is None else 2 * _several("lam", lam, arguments.POSITIVE)
-    inputs = estimated(table, Moments.of(table.features, table.signs))
+    folds = Folds.of(table) if check else None
+    moments = Moments.of(table.features, table.signs) if folds is None else folds.moments()
+    inputs = estimated(table, moments)
     k = len(count)
     path = Path.along(
         inputs.functions,
@@ -105,9 +107,9 @@ def predict_learning_curve(
     at = best.C[:k]
     drawn, measured, power_law = _nothing(k)
     checked = np.full(k, np.nan)
-    if check:
+    if folds is not None:
         checked = np.minimum(count, np.floor(DRAWN * (1 - 1 / FOLDS) * rows))
-        drawn = draw(held_out(table), checked, at)
+        drawn = draw(folds.held_out(), checked, at)
         measured = measure(table, count, at)
         if np.any(count > rows):
             power_law = _power_law(table, inputs, path.log_c, count)

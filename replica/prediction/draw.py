@@ -17,7 +17,7 @@ __all__ = ["Drawn", "draw"]
 
 Array = NDArray[np.float64]
 
-#: The least share of the field's variance that must be left for the noise of the weights.
+#: The least share of the weights' noise that must be left beside that of the mean of the sample.
 LEAST_NOISE = 0.02
 
 
@@ -90,9 +90,9 @@ def _errors(fold: HeldOut, functions: SpectralFunctions, at: Trained, count: Arr
         values = functions.at(ridge)
         pull, kappa = at.push[i] / at.curved[i], ridge / values.nu
         left = 1 - values.df2 / moments.freedom
-        mean_part = pull**2 * (max(float(values.b), 0.0) + values.df2 / moments.effective) / left
-        noise = at.q[i] - mean_part
-        if noise < LEAST_NOISE * at.q[i]:
+        signal = max(float(values.b), 0.0)
+        noise = at.q[i] - pull**2 * (signal + values.df2 / moments.effective) / left
+        if noise < LEAST_NOISE * (at.q[i] - pull**2 * signal):
             continue
         inverse = 1 / (omega + ridge)
         # X of eq. (P11): kappa d - e

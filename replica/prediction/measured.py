@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 #: A share of the rows that must be left to test on.
 LEFT = 0.2
 #: Numbers in the largest matrix that is trained on, a choice: some seconds.
-LARGEST = 4 * 10**7
+LARGEST = 10**7
 #: Trainings of a size, up to so many numbers each; above that one.
 REPEATS, SMALL = 5, 2 * 10**6
 #: Of the gradient a unit of the loss, a hundredth of what changes an error.

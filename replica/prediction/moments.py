@@ -120,12 +120,12 @@ class Sums:
         sizes = np.array([np.sum(~up), np.sum(up)], dtype=float)
         return cls(sizes, totals, moved.T @ moved, origin)
 
-    def without(self, other: Sums) -> Sums:
-        """The sums over the rows that ``other``, of the same origin, lacks."""
+    def joined(self, *others: Sums) -> Sums:
+        """Over the rows of all of them, which have one origin."""
         return Sums(
-            self.sizes - other.sizes,
-            self.totals - other.totals,
-            self.scatter - other.scatter,
+            sum((part.sizes for part in others), self.sizes),
+            sum((part.totals for part in others), self.totals),
+            sum((part.scatter for part in others), self.scatter),
             self.origin,
         )
 
