@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.shell_completion import ShellComplete
@@ -89,6 +90,13 @@ def place(tmp_path_factory):
         rng=np.random.default_rng(0),
     )
     table.to_csv(folder / "curves.csv", index=False)
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 1000)
+    features = rng.standard_normal((1000, 3)) + 0.5 * labels[:, None]
+    np.savez(folder / "features.npz", features=features, y=labels)
+    for name, label in (("data", "y"), ("patients", "outcome")):
+        rows = pd.DataFrame(features, columns=["a", "b", "c"]).assign(**{label: labels})
+        rows.to_csv(folder / f"{name}.csv", index=False)
     model = networks.build("cnn", (1, 28, 28), 10, seed=0)
     torch.save(model.state_dict(), folder / "weights.pt")
     model = networks.build("cnn-small", (1, 8, 8), 10, seed=0)

@@ -258,6 +258,33 @@ def test_bad_numbers_are_refused(options, said):
         predict_learning_curve(X, Y, **options)
 
 
+@pytest.mark.parametrize(
+    ("unlabelled", "said"),
+    [
+        (X[:, :5], "`unlabelled` must have 30 columns; got 5"),
+        (X[:5], "`unlabelled` must have at least 10 rows; got 5"),
+        (np.ones((20, 30)), "`unlabelled` must have a column that varies"),
+        (np.full((20, 30), np.nan), "`unlabelled` must hold finite numbers"),
+    ],
+)
+def test_bad_rows_without_labels_are_refused(unlabelled, said):
+    with pytest.raises(ValueError, match=said):
+        estimate_inputs(X, Y, unlabelled=unlabelled)
+    with pytest.raises(ValueError, match=said):
+        predict_learning_curve(X, Y, unlabelled=unlabelled)
+    with pytest.raises(ValueError, match="`unlabelled` must be left out where `method`"):
+        estimate_inputs(X, Y, unlabelled=X, method="plug-in")
+
+
+def test_rows_without_labels_take_part():
+    few, labels = sample(25, 8)
+    others, _ = sample(400, 9)
+    found = predict_learning_curve(few, labels, [25], unlabelled=others, check=False)
+    assert found.inputs.unlabelled == 400
+    assert found.inputs.least_nu == 0
+    assert found.best_error_low[0] < found.best_error[0] < found.best_error_high[0]
+
+
 def test_the_method_is_one_of_two():
     with pytest.raises(ValueError, match="`method` must be one of resolvent, plug-in; got 'lw'"):
         estimate_inputs(X, Y, method="lw")

@@ -15,6 +15,7 @@ from replica.prediction.moments import Moments, Sums
 from replica.prediction.path import Path
 from replica.prediction.penalised import Penalised
 from replica.prediction.spectral import SpectralFunctions
+from replica.prediction.total import TotalFunctions
 
 K = np.arange(1, 61.0)
 OMEGA, MU = K**-1.2, 0.35 * K**-0.6
@@ -234,6 +235,40 @@ def test_sums_add_and_the_gram_matrix_says_the_same():
     same, plain = functions(wide, y).at(ridge), functions(x, y).at(ridge)
     np.testing.assert_allclose(same.b, plain.b, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(same.df2, plain.df2, rtol=1e-9)
+
+
+def test_a_known_covariance_of_all_rows_is_that_within_the_classes_and_a_mean():
+    # eq. (P12) is exact where nothing is noisy: T's eigenvalues against those of S
+    rho, nu = 0.64, np.geomspace(1e-3, 1e3, 9)
+    values, directions = np.linalg.eigh(np.diag(OMEGA) + rho * np.outer(MU, MU))
+    found = TotalFunctions(values, (MU @ directions) ** 2, rho=rho).at(nu)
+    right = EXACT.at(nu)
+    for name in ("df1", "a", "b"):
+        np.testing.assert_allclose(getattr(found, name), getattr(right, name), rtol=1e-9)
+    np.testing.assert_allclose(found.df2, right.df2, rtol=1e-6)  # holds a difference
+
+
+def test_rows_without_labels_lower_the_range_and_are_as_unbiased():
+    omega, mu = OMEGA[:24], MU[:24] / 2  # far apart, few rows would not always know S positive
+    exact, nu = SpectralFunctions(omega, mu**2), np.array([0.1, 0.5, 50.0])
+    right = exact.at(nu)
+    found, errors = [], []
+    x, y = sample(20, 0, 0.4, omega, mu)
+    others, _ = sample(240, 1, 0.4, omega, mu)
+    assert estimate_inputs(x, y, unlabelled=others).least_nu == 0 < estimate_inputs(x, y).least_nu
+    for seed in range(100):
+        x, y = sample(60, seed, 0.4, omega, mu)
+        others, _ = sample(240, 1000 + seed, 0.4, omega, mu)
+        inputs = estimate_inputs(x, y, unlabelled=others)
+        at = inputs.functions.at(inputs.functions.ridge_at(nu))
+        found.append([at.df1, at.df2, at.a])
+        errors.append(np.sqrt(at.variance))
+    expected = np.array([right.df1, right.df2, right.a])
+    off = np.mean(found, axis=0) - expected
+    spread = np.std(found, axis=0, ddof=1)
+    # a = t/(1 - rho t) is convex in the t that is unbiased: that much, and orders of 1/P0
+    assert np.all(np.abs(off) < 4 * spread / np.sqrt(100) + np.abs(expected) / 20)
+    np.testing.assert_allclose(np.mean(errors, axis=0), spread[2], rtol=0.35)
 
 
 # -------------------------------------------------------------------------- symmetries

@@ -32,12 +32,12 @@ __all__ = ["predict"]
 EXAMPLES = """\b
 Examples:
   replica predict patients.csv --label outcome
-  replica predict patients.csv --label outcome --standardise --examples 100,300,1000
+  replica predict patients.csv --label outcome --standardise --examples 100,300
   replica predict features.npz --label y --json
 
 \b
-Tables: .csv and .tsv with a line of names, .parquet, and .npz with an array of
-labels and one of features. All columns but the label must be numbers.
+Tables: .csv and .tsv with a line of names, .parquet, and .npz with one array
+of labels and one of features. All columns but the label must be numbers.
 """
 TITLES = ("labels", "C", "error", "90%", "drawn", "measured", "verdict")
 #: Endings, and what separates columns there.

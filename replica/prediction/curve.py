@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from replica.common import arguments
 from replica.common.arguments import InvalidArgument, Range, show
 from replica.prediction.draw import Drawn, draw
-from replica.prediction.estimate import EstimatedInputs, estimated
+from replica.prediction.estimate import EstimatedInputs, estimated, read_unlabelled
 from replica.prediction.folds import FOLDS, Folds
 from replica.prediction.measured import LEFT, Measured, measure
 from replica.prediction.moments import Moments
@@ -45,6 +45,7 @@ def predict_learning_curve(
     *,
     C: ArrayLike | None = None,
     lam: ArrayLike | None = None,
+    unlabelled: Any = None,
     check: bool = True,
 ) -> LearningCurve:
     r"""Predict what regularised logistic regression would do with P labels, nothing fitted.
@@ -66,6 +67,8 @@ def predict_learning_curve(
         Inverse penalties, positive, in place of 40 between 10^-2.5 and 10^4 over tr S.
     lam : array, optional
         Norms \|w\|/2 in place of them: the unit of `logistic_clusters`.
+    unlabelled : (Q, N) array, optional
+        As in `estimate_inputs`; the check does without them.
     check : bool
         Whether to draw weights from the theory and try them on held-out rows, and to train on parts
         of the table. Without, no prediction of the error is called trusted.
@@ -93,7 +96,7 @@ def predict_learning_curve(
     asked_norm = None if lam is None else 2 * _several("lam", lam, arguments.POSITIVE)
     folds = Folds.of(table) if check else None
     moments = Moments.of(table.features, table.signs) if folds is None else folds.moments()
-    inputs = estimated(table, moments)
+    inputs = estimated(table, moments, read_unlabelled(unlabelled, table))
     k = len(count)
     path = Path.along(
         inputs.functions,

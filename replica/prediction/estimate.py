@@ -12,9 +12,10 @@ from replica.common import arguments
 from replica.common.arguments import InvalidArgument, show
 from replica.prediction.moments import Moments
 from replica.prediction.spectral import SpectralFunctions, Values
-from replica.prediction.table import Table
+from replica.prediction.table import FEWEST, Table, read_features
+from replica.prediction.total import TotalFunctions
 
-__all__ = ["METHODS", "EstimatedInputs", "estimate_inputs", "estimated"]
+__all__ = ["METHODS", "EstimatedInputs", "estimate_inputs", "estimated", "read_unlabelled"]
 
 Array = NDArray[np.float64]
 
@@ -47,6 +48,8 @@ class EstimatedInputs:
         Columns of one value.
     duplicates : int
         Rows that repeat an earlier one.
+    unlabelled : int
+        Rows without labels that the covariance comes from; 0 if it comes from the labelled ones.
     """
 
     rows: int
@@ -58,6 +61,7 @@ class EstimatedInputs:
     trace: float
     constant: int
     duplicates: int
+    unlabelled: int
     functions: SpectralFunctions = field(repr=False)
 
     def degrees_of_freedom(self, nu: ArrayLike) -> Array:
@@ -101,7 +105,9 @@ class EstimatedInputs:
         return self.functions.at(self.functions.ridge_at(values))
 
 
-def estimate_inputs(X: Any, y: Any, *, method: str = "resolvent") -> EstimatedInputs:
+def estimate_inputs(
+    X: Any, y: Any, *, unlabelled: Any = None, method: str = "resolvent"
+) -> EstimatedInputs:
     r"""Estimate covariance and distance of two classes as far as a sample determines them.
 
     The sample covariance S^ within the classes, of n = P0 - 2 degrees of freedom, and half the
@@ -118,6 +124,10 @@ def estimate_inputs(X: Any, y: Any, *, method: str = "resolvent") -> EstimatedIn
         Finite numbers, at least 10 rows.
     y : (P0,) array
         Labels of two values.
+    unlabelled : (Q, N) array or data frame, optional
+        Other rows of the same kind, whose covariance is then read in place of that of the labelled
+        ones, eq. (P12). The range begins lower with Q > P0; the error of a is 1 + a times larger,
+        so that with P0 > 2 N they are better left out.
     method : str
         "resolvent"; or "plug-in", which takes S^ for the covariance itself and subtracts the noise
         of the mean alone: for P0 >= 10 N, and as a foil below.
@@ -140,13 +150,41 @@ def estimate_inputs(X: Any, y: Any, *, method: str = "resolvent") -> EstimatedIn
     (2010); Hastie, Montanari, Rosset and Tibshirani (2022).
     """
     method = arguments.word("method", method, METHODS)
+    if unlabelled is not None and method != "resolvent":
+        raise InvalidArgument("unlabelled", 'must be left out where `method` is "plug-in"')
     table = Table.read(X, y)
-    return estimated(table, Moments.of(table.features, table.signs), method)
+    moments = Moments.of(table.features, table.signs)
+    return estimated(table, moments, read_unlabelled(unlabelled, table), method)
 
 
-def estimated(table: Table, moments: Moments, method: str = "resolvent") -> EstimatedInputs:
+def read_unlabelled(unlabelled: Any, table: Table) -> Array | None:
+    """Rows without labels, of as many columns.
+
+    Raises
+    ------
+    InvalidArgument
+        If they are not, or fewer than 10.
+    """
+    if unlabelled is None:
+        return None
+    rows = read_features("unlabelled", unlabelled)
+    columns = table.features.shape[1]
+    if rows.shape[1] != columns:
+        raise InvalidArgument("unlabelled", f"must have {columns} columns", str(rows.shape[1]))
+    if len(rows) < FEWEST:
+        raise InvalidArgument("unlabelled", f"must have at least {FEWEST} rows", str(len(rows)))
+    if not np.any(np.ptp(rows, axis=0) > 0):
+        raise InvalidArgument("unlabelled", "must have a column that varies")
+    return rows
+
+
+def estimated(
+    table: Table, moments: Moments, unlabelled: Array | None, method: str = "resolvent"
+) -> EstimatedInputs:
     """The record, of a table that was read."""
     functions = moments.functions(exact=method == "plug-in")
+    if unlabelled is not None:
+        functions = TotalFunctions.of(moments, unlabelled)
     return EstimatedInputs(
         rows=moments.count,
         columns=table.features.shape[1],
@@ -157,5 +195,6 @@ def estimated(table: Table, moments: Moments, method: str = "resolvent") -> Esti
         trace=functions.trace,
         constant=table.constant,
         duplicates=table.duplicates,
+        unlabelled=0 if unlabelled is None else len(unlabelled),
         functions=functions,
     )

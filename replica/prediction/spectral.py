@@ -110,18 +110,12 @@ class SpectralFunctions:
         e = np.sum(share * inverse, axis=-1) * ridge  # -l d'
         c = inverse @ u2 + self.outside / ridge
         f = (share * inverse) @ u2
-        # 1 - d/n, of which the difference would lose the digits where l is small and d -> n
-        lost = np.sum(ridge[..., None] * inverse, axis=-1)
-        kappa = (self.freedom - len(omega) + lost) / self.freedom if self._finite else 1.0
+        kappa = self._kappa(ridge)
         psi = 1 - e / (self.freedom * kappa)  # dlog nu/dlog l
         df2 = (d2 - d * e / (self.freedom * kappa)) / psi
         a = kappa * c - d / self.effective
         b = kappa * f / psi - df2 / self.effective
         return Values(ridge / kappa, d, df2, a, b, self._variance(df2, b))
-
-    @property
-    def _finite(self) -> bool:
-        return math.isfinite(self.freedom)
 
     def _variance(self, df2: Array, b: Array) -> Array:
         """Of the estimate of a, eq. (P10)."""
@@ -130,20 +124,31 @@ class SpectralFunctions:
         noise = 4 * signal / self.effective + 2 * df2 / self.effective**2
         return np.asarray((noise + 2 * signal**2 / self.freedom) / left)
 
+    def nu_at(self, ridge: Array) -> Array:
+        """Nu at ridges l alone, eq. (P5)."""
+        return np.asarray(ridge / self._kappa(ridge))
+
+    def _kappa(self, ridge: Array) -> Array:
+        """1 - d/n, of which the difference would lose the digits where l is small and d -> n."""
+        if not math.isfinite(self.freedom):
+            return np.ones(ridge.shape)
+        lost = np.sum(ridge[..., None] / (self.eigenvalues + ridge[..., None]), axis=-1)
+        return np.asarray((self.freedom - len(self.eigenvalues) + lost) / self.freedom)
+
     def ridge_at(self, nu: Array) -> Array:
         """The ridge l that gives nu; nan below `least_nu`."""
         nu = np.asarray(nu, dtype=float)
-        if not self._finite:
+        if not math.isfinite(self.freedom):
             return np.where(nu > 0, nu, np.nan)
         low = np.log(self.eigenvalues.min() / BEYOND)
         top = np.log(max(self.eigenvalues.max() * BEYOND, float(np.max(nu)) * 2))
         table = np.linspace(low, top, int(A_DECADE * (top - low) / np.log(10)) + 2)
         with np.errstate(divide="ignore", invalid="ignore"):
             goal = np.log(np.where(nu > self.least_nu, nu, np.nan))
-        x = np.interp(goal, np.log(self.at(np.exp(table)).nu), table)
+        x = np.interp(goal, np.log(self.nu_at(np.exp(table))), table)
         for _ in range(REFINEMENTS):
-            here = np.log(self.at(np.exp(x)).nu)
-            ahead = np.log(self.at(np.exp(x + 1e-4)).nu)
+            here = np.log(self.nu_at(np.exp(x)))
+            ahead = np.log(self.nu_at(np.exp(x + 1e-4)))
             with np.errstate(divide="ignore", invalid="ignore"):
                 x = x - np.clip((here - goal) * 1e-4 / (ahead - here), -2.0, 2.0)
         return np.asarray(np.exp(np.where(np.isfinite(goal), x, np.nan)))
