@@ -32,7 +32,7 @@ __all__ = ["predict"]
 EXAMPLES = """\b
 Examples:
   replica predict patients.csv --label outcome
-  replica predict patients.csv --label outcome --standardise --examples 100,300
+  replica predict patients.csv --label outcome --standardise --examples 30,100
   replica predict features.npz --label y --json
 
 \b

@@ -76,7 +76,7 @@ class Penalised:
     count : (n,) array
         Numbers of training examples P.
     shift : (n,) array
-        Standard errors by which a and b are moved together.
+        Standard errors by which a is moved, at all nu alike.
     """
 
     functions: SpectralFunctions
@@ -85,19 +85,22 @@ class Penalised:
     shift: Array
 
     def values(self, log_l: Array, which: Indices) -> Values:
-        """The spectral functions, with a and b moved by the shift and kept above zero."""
+        """The spectral functions, with a moved by the shift and b by its derivative, eq. (P13)."""
         found = self.functions.at(np.exp(log_l))
-        tiny = np.finfo(float).tiny
-        with np.errstate(invalid="ignore"):
-            factor = 1 + np.where(
-                self.shift[which] == 0, 0.0, self.shift[which] * found.relative_error
-            )
+        tiny, shift = np.finfo(float).tiny, self.shift[which]
+        a, b = found.a, found.b
+        if np.any(shift):
+            low, high = (self.functions.at(np.exp(log_l + step)) for step in (-NUDGE, NUDGE))
+            move = shift * np.sqrt(found.variance)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slope = np.log(high.variance / low.variance) / np.log(high.nu / low.nu)
+            a, b = a + move, b + move * (1 + slope / 2)
         return Values(
             found.nu,
             found.df1,
             np.maximum(found.df2, tiny),
-            found.a * factor,
-            np.maximum(found.b * factor, tiny),  # a square, which noise may make negative
+            a,
+            np.maximum(b, tiny),  # a square, which noise may make negative
             found.variance,
         )
 

@@ -52,12 +52,6 @@ class Values:
     b: Array
     variance: Array
 
-    @property
-    def relative_error(self) -> Array:
-        """Standard error of a over a; inf where a is not positive."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.a > 0, np.sqrt(self.variance) / self.a, np.inf)
-
 
 @dataclass(frozen=True, eq=False)
 class SpectralFunctions:
