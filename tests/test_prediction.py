@@ -221,6 +221,16 @@ def test_the_estimate_is_unbiased_and_knows_its_error(rows, positive):
     )
     spread = np.std(np.array(found)[:, 2], axis=0, ddof=1)
     np.testing.assert_allclose(np.sqrt(known._variance(right.df2, right.b)), spread, rtol=0.2)
+    # eq. (P13): the regression of b on a, whose slope is known to the residual over sqrt(200)
+    a, b = np.array(found)[:, 2] - expected[2], np.array(found)[:, 3] - expected[3]
+    measured = np.sum(a * b, axis=0) / np.sum(a * a, axis=0)
+    left = np.std(b - measured * a, axis=0) / np.std(a, axis=0) / np.sqrt(draws)
+    step = 1e-4
+    low, high = (exact.at(nu * np.exp(k * step)) for k in (-1, 1))
+    ends = [np.log(known._variance(at.df2, at.b)) for at in (low, high)]
+    slope = 1 + (ends[1] - ends[0]) / (4 * step)
+    assert np.all(np.abs(measured - slope) < 4 * left + 0.1 * np.abs(slope))
+    assert np.abs(measured - 1).max() > 0.3  # b does not simply follow
 
 
 def test_sums_add_and_the_gram_matrix_says_the_same():
