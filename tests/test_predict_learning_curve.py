@@ -315,6 +315,11 @@ def folder(tmp_path_factory):
     (where / "broken.csv").write_text('a,label\n1,"x\n2,3,4,5\n')
     (where / "t.txt").write_text("1")
     (where / "t2.npz").write_text("no archive")
+    for ending in ("csv", "npz", "parquet"):
+        (where / f"empty.{ending}").touch()
+    (where / "zero.csv").symlink_to("/dev/zero")
+    (where / "bytes.csv").write_bytes(bytes(range(256)))
+    np.savez(where / "objects.npz", x=np.array([{}, 1], dtype=object), y=[0, 1])
     return where
 
 
@@ -366,6 +371,12 @@ def test_standardised_columns_are_those_of_the_table_times_its_scales(folder):
         ("t.npz", ("--label", "y"), "--label must be one of two arrays"),
         ("t2.npz", ("--label", "y"), "cannot read"),
         ("none.csv", ("--label", "y"), "does not exist"),
+        ("empty.csv", ("--label", "y"), "cannot read"),
+        ("empty.npz", ("--label", "y"), "cannot read"),
+        ("empty.parquet", ("--label", "y"), "cannot read"),
+        ("bytes.csv", ("--label", "y"), "cannot read"),
+        ("objects.npz", ("--label", "y"), "cannot read"),
+        ("zero.csv", ("--label", "y"), "DATA must be a regular file"),
     ],
 )
 def test_the_command_refuses_in_one_line(folder, name, options, said):

@@ -110,6 +110,8 @@ def _numbers(text: str) -> list[float]:
 def _read(data: Path, label: str) -> tuple[Any, Any]:
     """Features and labels of a file."""
     ending = data.suffix.lower()
+    if not data.is_file():  # a pipe, or a device, of which there might be no end
+        raise BadInput(f"DATA must be a regular file; got {data}")
     try:
         if ending == ".npz":
             return _arrays(data, label)
@@ -127,7 +129,7 @@ def _read(data: Path, label: str) -> tuple[Any, Any]:
         raise unreadable(error) from error
     except ImportError as error:
         raise BadInput('cannot read .parquet: pip install "replica-learning[parquet]"') from error
-    except (ValueError, zipfile.BadZipFile) as error:  # pandas' parser errors are ValueErrors
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:  # those of parsers are ValueErrors
         raise BadInput(f"cannot read {data}: {' '.join(str(error).split())}") from error
     if label not in frame.columns:
         some = ", ".join(repr(str(name)) for name in frame.columns[:6])
