@@ -12,6 +12,7 @@ from replica import predict_learning_curve
 from replica.prediction.estimators import PredictedC
 
 
+@pytest.mark.slow  # a second each, some fifty of them
 @parametrize_with_checks([PredictedC()])
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)

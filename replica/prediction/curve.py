@@ -184,10 +184,11 @@ def _grid(inputs: EstimatedInputs, asked: Array | None) -> Array:
 
 
 def _parts(errors: Array, k: int, positive: float) -> tuple[Array, Array, Array]:
-    """Error, and the ends of its interval: chance where the clusters may lie on one another."""
+    """Error, and the ends of its interval: 0 and chance where a moved distance has no solution."""
     error, low, high = errors.reshape(3, k)
     chance = min(positive, 1 - positive)
     known = ~np.isnan(error)
+    low = np.where(known & np.isnan(low), 0.0, low)
     return error, low, np.where(known & np.isnan(high), chance, high)
 
 

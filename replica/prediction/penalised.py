@@ -110,20 +110,20 @@ class Penalised:
         def residuals(y: Array, which: Indices) -> tuple[Array, Array]:
             with np.errstate(all="ignore"):  # of iterates that leave the doubles
                 mean = averages(y[:, 1:], self.positive)
-                value = self._residuals(y, which, mean, penalty[which])
-                jacobian = self._by_the_averages(y, which, mean)
-                ends = [y.copy(), y.copy()]
-                ends[0][:, 0] -= NUDGE
-                ends[1][:, 0] += NUDGE
-                low, high = (self._residuals(end, which, mean, penalty[which]) for end in ends)
+                near = [self.values(y[:, 0] + step, which) for step in (0.0, -NUDGE, NUDGE)]
+                value, low, high = (
+                    self._residuals(y, which, mean, penalty[which], at) for at in near
+                )
+                jacobian = self._by_the_averages(y, which, mean, near[0])
                 jacobian[:, :, 0] = (high - low) / (2 * NUDGE)
             return value, jacobian
 
         return residuals
 
-    def _residuals(self, y: Array, which: Indices, mean: Averages, penalty: Array) -> Array:
+    def _residuals(
+        self, y: Array, which: Indices, mean: Averages, penalty: Array, at: Values
+    ) -> Array:
         """Eqs. (P3) in logarithms, and the balance of eq. (P2)."""
-        at = self.values(y[:, 0], which)
         A, B, G = mean.square[0], mean.push[0], mean.curved[0]
         count = self.count[which]
         variance = A * at.df2 / (count * G * G) + (B / G) ** 2 * at.b
@@ -138,9 +138,8 @@ class Penalised:
             axis=1,
         )
 
-    def _by_the_averages(self, y: Array, which: Indices, mean: Averages) -> Array:
+    def _by_the_averages(self, y: Array, which: Indices, mean: Averages, at: Values) -> Array:
         """The Jacobian but for its column of log l."""
-        at = self.values(y[:, 0], which)
         A, B, G = mean.square[0], mean.push[0], mean.curved[0]
         count = self.count[which]
         first, second = A * at.df2 / (count * G * G), (B / G) ** 2 * at.b
