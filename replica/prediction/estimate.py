@@ -130,7 +130,7 @@ def estimate_inputs(
         so that with P0 > 2 N they are better left out.
     method : str
         "resolvent"; or "plug-in", which takes S^ for the covariance itself and subtracts the noise
-        of the mean alone: for P0 >= 10 N, and as a foil below.
+        of the mean alone: a is then too large by up to N/P0, relatively, where nu is small.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def estimate_inputs(
 
     Notes
     -----
-    Bias: of relative order 1/P0, for any covariance (0.3% at most in samples of 100 in 300
+    Bias: of relative order 1/P0, for any covariance (0.3% of df1 in samples of 100 in 300
     dimensions). Range: nu > nu_min, eq. (P6), which is 0 for P0 - 2 >= N. Error: eq. (P10). Cost:
     one eigen-decomposition of size min(N, P0). Deterministic equivalents: Bai and Silverstein
     (2010); Hastie, Montanari, Rosset and Tibshirani (2022).
