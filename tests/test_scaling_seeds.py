@@ -222,3 +222,26 @@ def test_losses_above_one_have_the_noise_of_a_positive_number():
     assert found.gamma_1.value == pytest.approx(plain.gamma_1.value, rel=0.02)
     assert found.gamma_meas.value == pytest.approx(plain.gamma_meas.value, rel=0.03)
     assert found.settings["quantity"] == "loss"
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_a_drawn_mean_is_the_mean_of_the_seeds_drawn(holes):
+    """Summed by hand; where none of those drawn has records the mean curve stands in."""
+    draw = np.random.default_rng(4)
+    members = draw.uniform(0.1, 0.5, (4, 12))
+    if holes:
+        members[1:, :5] = np.nan
+    level = np.array([1.1, 0.9, 1.2, 0.8]) if holes else np.ones(4)
+    x, error = np.arange(12.0), averages.mean_of(members, level)
+    mean = averages.MeanCurve(10.0, x, error, members, np.ones(12), level, np.zeros(2))
+    stood_in = 0
+    for seed in range(30):
+        index = np.random.default_rng(seed).integers(0, 4, 3)
+        chosen, levels = members[index], level[index]
+        nobody = ~np.isfinite(chosen).any(axis=0)
+        stood_in += nobody.any()
+        filled = np.where(nobody, levels[:, None] * error, chosen)
+        expected = averages.mean_of(filled, levels)
+        again = averages.drawn(mean, np.random.default_rng(seed))
+        assert again.error == pytest.approx(expected, rel=1e-14)
+    assert bool(stood_in) is holes

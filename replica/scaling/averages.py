@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from replica.common.arguments import InvalidArgument
+from replica.common.compiled import kernel
 
 __all__ = [
     "FEWEST_RECORDS",
@@ -151,11 +152,25 @@ def drawn(mean: MeanCurve, rng: np.random.Generator) -> MeanCurve:
     leave out those draws that hold the most of the variance.)
     """
     index = rng.integers(0, mean.seeds, max(mean.seeds - 1, 1))
-    members, level = mean.members[index], mean.level[index]
-    nobody = ~np.isfinite(members).any(axis=0)
-    if nobody.any():
-        members = np.where(nobody, level[:, None] * mean.error, members)
-    return replace(mean, error=mean_of(members, level), members=members, level=level)
+    error = _mean_of_drawn(mean.members, mean.level, index, mean.error)
+    return replace(mean, error=error, members=mean.members[index], level=mean.level[index])
+
+
+@kernel(error_model="numpy")
+def _mean_of_drawn(members, level, index, error):
+    """`mean_of` some of the seeds; ``error``, at their level, where none of them has records."""
+    total, levels = np.zeros(members.shape[1]), np.zeros(members.shape[1])
+    all_levels = 0.0
+    for k in index:
+        all_levels += level[k]
+        for i in range(members.shape[1]):
+            if np.isfinite(members[k, i]):
+                total[i] += members[k, i]
+                levels[i] += level[k]
+    for i in range(members.shape[1]):
+        whole = total[i] / levels[i] if levels[i] > 0 else error[i]
+        total[i] = whole * (all_levels / len(index))
+    return total
 
 
 def mean_of(members: Array, level: Array) -> Array:
