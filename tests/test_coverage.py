@@ -37,7 +37,7 @@ SWEEPS = {
 def test_intervals_contain_the_truth_as_often_as_they_say(sweep, monkeypatch, capsys):
     law, seeds = SWEEPS[sweep]
     # doubles the time, and is not what is tested here
-    monkeypatch.setattr(analysis, "_held_out", lambda *arguments: None)
+    monkeypatch.setattr(analysis, "held_out", lambda *arguments: None)
     product = law.gamma_1 * law.gamma_2
     truth = {
         "gamma_1": law.gamma_1,
@@ -79,7 +79,7 @@ FAULTY, LEAST = 60, 0.85
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_seeds_leave_the_intervals_true(fault, monkeypatch, capsys):
     """Twelve kinds of tables with unequal or odd seeds: the same 95%."""
-    monkeypatch.setattr(analysis, "_held_out", lambda *arguments: None)
+    monkeypatch.setattr(analysis, "held_out", lambda *arguments: None)
     product = LAW.gamma_1 * LAW.gamma_2
     truth = {
         "gamma_1": LAW.gamma_1,
