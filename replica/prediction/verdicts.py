@@ -10,7 +10,7 @@ __all__ = ["C_ONLY", "REFUSED", "TRUSTED", "Cell", "verdict"]
 TRUSTED, C_ONLY, REFUSED = "trusted", "C only", "refused"
 
 #: Predicted errors above which the Gaussian law of a new example's field holds on real data, and
-#: below which it says nothing: read off 93 cells of 21 real tasks.
+#: below which it says nothing: choices, from a study of 21 real tasks (docs/predict.md, section 4).
 GOOD_ERROR, LEAST_ERROR = 0.1, 0.03
 #: Log of drawn over predicted error that the draw check lets pass.
 LARGEST_GAP = 0.1

@@ -21,7 +21,7 @@ import numpy as np
 
 from replica.common.compiled import kernel
 
-__all__ = ["COMMON", "minimise", "model"]
+__all__ = ["COMMON", "STRAIGHT", "minimise"]
 
 #: ln(k), gamma, bend, ln(rate), offset, drift: places of the common parameters. Elbows follow.
 COMMON = 6
@@ -212,7 +212,8 @@ def minimise(x, y, weight, row, log_P, free, low, high, p):
         after = normal_equations(trial, x, y, weight, row, log_P, A2, B2, d2, right2, own2)
         if after < chi2:
             gain = chi2 - after
-            p[:] = trial
+            for k in range(len(p)):  # `p[:] = trial` compiles for three seconds
+                p[k] = trial[k]
             chi2 = after
             A, A2, B, B2, d, d2 = A2, A, B2, B, d2, d
             right, right2, own, own2 = right2, right, own2, own
@@ -223,11 +224,13 @@ def minimise(x, y, weight, row, log_P, free, low, high, p):
                 if p[k] <= low[k] or p[k] >= high[k]:
                     now[k] = False
             if gain < ENOUGH * chi2:
-                again = False
+                again, met = False, False
+                for k in range(COMMON, len(p)):
+                    met = met or p[k] >= high[k] - 1e-9
                 for k in range(COMMON):
                     inward = right[k] > 0 if p[k] <= low[k] else right[k] < 0
-                    if k == BEND and (p[COMMON:] < high[COMMON:] - 1e-9).all():
-                        inward = p[k] > low[k] or inward
+                    if k == BEND and not met and p[k] > low[k]:
+                        inward = True
                     if free[k] and not now[k] and inward:
                         now[k] = again = True
                 if not again or releases == 0:

@@ -72,7 +72,7 @@ def optimum(log_norm: Array, error: Array, variance: Array, rise: float) -> Opti
     return Optimum(*_read(log_norm, np.log(error), variance, rise))
 
 
-@kernel
+@kernel(error_model="numpy")
 def _read(x, y, variance, rise):
     """The columns of an `Optimum`."""
     end = len(x) - 1
@@ -82,11 +82,15 @@ def _read(x, y, variance, rise):
         for k in range(i - HALF_WIDTH, i + HALF_WIDTH + 1):
             total += y[min(max(k, 0), end)]
         smooth[i] = total / (2 * HALF_WIDTH + 1)
-    lowest = np.argmin(smooth)
+    lowest = 0
+    for i in range(len(x)):
+        if smooth[i] < smooth[lowest]:
+            lowest = i
     first, last = _near(x, smooth, lowest, rise)
-    where = _lowest(x[first : last + 1], y[first : last + 1])
+    c = np.empty(4)
+    where = _lowest(x, y, first, last, c)
     first, last = _near(x, smooth, lowest, rise / 4)
-    c, centre, half = _cubic(x[first : last + 1], y[first : last + 1])
+    centre, half = _cubic(x, y, first, last, c)
     depth = _at(c, min(max((where - centre) / half, -1.0), 1.0))
     limit = depth + np.sqrt(variance[lowest])
     left, right = np.inf, -np.inf
@@ -102,7 +106,7 @@ def _read(x, y, variance, rise):
     )
 
 
-@kernel
+@kernel(error_model="numpy")
 def _near(x, smooth, lowest, rise):
     """First and last record in the neighbourhood of the lowest: at least two on each side."""
     end = len(x) - 1
@@ -127,20 +131,21 @@ def _near(x, smooth, lowest, rise):
 
 
 @kernel(error_model="numpy")
-def _cubic(x, y):
-    """Least squares by c0 + c1 z + c2 z^2 + c3 z^3, z from -1 to 1 across the points.
+def _cubic(x, y, first, last, c):
+    """Least squares by c0 + c1 z + c2 z^2 + c3 z^3, z from -1 to 1 across the records.
 
     Gram-Schmidt on the columns with y as the last one, which is as good as Householder's
     reflections (Bjorck, BIT 7, 1967). Few points get a polynomial of lower degree.
     """
-    n, count = len(x), min(4, len(x) - 1)
-    centre, half = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
+    n = last - first + 1
+    count = min(4, n - 1)
+    centre, half = (x[first] + x[last]) / 2, (x[last] - x[first]) / 2
     columns = np.empty((count + 1, n))
     for i in range(n):
         columns[0, i] = 1.0
         for k in range(1, count):
-            columns[k, i] = columns[k - 1, i] * ((x[i] - centre) / half)
-        columns[count, i] = y[i]
+            columns[k, i] = columns[k - 1, i] * ((x[first + i] - centre) / half)
+        columns[count, i] = y[first + i]
     R = np.zeros((count, count + 1))
     for k in range(count):
         size = 0.0
@@ -154,24 +159,25 @@ def _cubic(x, y):
             for i in range(n):
                 columns[m, i] -= product / size * columns[k, i]
             R[k, m] = product / R[k, k]
-    c = np.zeros(4)
+    for k in range(4):
+        c[k] = 0.0
     for k in range(count - 1, -1, -1):
         c[k] = R[k, count]
         for m in range(k + 1, count):
             c[k] -= R[k, m] * c[m]
         c[k] /= R[k, k]
-    return c, centre, half
+    return centre, half
 
 
-@kernel
+@kernel(error_model="numpy")
 def _at(c, z):
     return ((c[3] * z + c[2]) * z + c[1]) * z + c[0]
 
 
-@kernel
-def _lowest(x, y):
-    """Where the cubic through the points is lowest among them."""
-    c, centre, half = _cubic(x, y)
+@kernel(error_model="numpy")
+def _lowest(x, y, first, last, c):
+    """Where the cubic through the records is lowest among them."""
+    centre, half = _cubic(x, y, first, last, c)
     best = -1.0
     if _at(c, 1.0) < _at(c, best):
         best = 1.0
