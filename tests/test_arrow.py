@@ -1,7 +1,5 @@
 """The fit of the joint law of learning curves: elbows eliminated, steps along a curved valley."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
@@ -20,10 +18,10 @@ def written_out(p, x, row):
     return np.log(p[joint.OFFSET] + np.exp(line + p[joint.BEND] / rate * soft))
 
 
-def of_kernel(p, x, row):
+def of_kernel(p, x, row, along=1.0):
     slope = np.empty((len(x), arrow.COMMON + 1))
     values = [
-        arrow.model(p, j, at, LOG_P[j], slope[i])
+        arrow.model(p, j, at, LOG_P[j], along, slope[i])
         for i, (at, j) in enumerate(zip(x, row, strict=True))
     ]
     return np.array(values), slope
@@ -46,19 +44,22 @@ def test_the_kernel_is_the_formula():
     assert of_kernel(TRUTH, x, row)[0] == pytest.approx(written_out(TRUTH, x, row), abs=1e-14)
 
 
-def test_slopes_are_those_along_the_steps():
-    """Elbows move with the bend and the rate, so that what is seen before them stays."""
+@pytest.mark.parametrize("along", [1.0, 0.0])
+@pytest.mark.parametrize("bend", [0.4, -0.4])
+def test_slopes_are_those_of_the_steps(along, bend):
+    """Along, elbows move with the bend and the rate, so that what is seen before them stays."""
+    truth = TRUTH.copy()
+    truth[joint.BEND] = bend
     x, row = np.linspace(-3, 12, 31), np.arange(31) % 3
-    _, slope = of_kernel(TRUTH, x, row)
-    free = np.full(len(TRUTH), np.inf)
+    _, slope = of_kernel(truth, x, row, along)
+    free = np.full(len(truth), 1e9)
     low = -free
-    low[joint.BEND] = 0.0
-    for k in range(len(TRUTH)):
-        step = np.zeros(len(TRUTH))
+    for k in range(len(truth)):
+        step = np.zeros(len(truth))
         ends = []
         for step[k] in (-1e-6, 1e-6):
-            trial = np.empty(len(TRUTH))
-            assert not arrow.stepped(TRUTH, step, low, free, trial)
+            trial = np.empty(len(truth))
+            assert not arrow.stepped(truth, step, low, free, along, trial)
             ends.append(written_out(trial, x, row))
         own = row == k - joint.ELBOWS if k >= joint.ELBOWS else np.ones(len(x), dtype=bool)
         expected = (ends[1] - ends[0]) / 2e-6
@@ -102,12 +103,25 @@ def test_the_minimum_is_that_of_another_optimiser(top, seed):
     assert law.chi2 <= 2 * other.cost * (1 + 1e-5)
 
 
-def test_curves_that_bend_the_other_way_get_a_straight_line():
-    data = records(np.array([-0.1, 0.3, 0.0, 0.4, 0.0, 0.0, 3.0, 4.0, 5.0]))
-    steeper = dataclasses.replace(data, y=data.y - 0.01 * data.x**2)
-    law, _ = joint.fit(steeper)
-    assert law.bend >= 0
-    assert law.chi2 == pytest.approx(joint.straight(steeper)[0], rel=1e-6)
+def test_curves_that_bend_the_other_way_are_seen_to():
+    """Such a law is no elbow, and has to win where it is the better one."""
+    truth = np.array([-0.1, 0.2, -0.3, 0.4, 0.0, 0.0, 3.0, 4.0, 5.0])
+    law, found = joint.fit(records(truth))
+    assert found == pytest.approx(truth, abs=1e-4)
+    assert law.bend < 0
+
+
+def test_straight_curves_cost_nothing_more():
+    data = records(np.array([-0.1, 0.3, 0.0, 0.4, 0.0, 0.0, 3.0, 4.0, 5.0]), noise=0.01)
+    law, _ = joint.fit(data)
+    assert law.chi2 <= joint.straight(data)[0] * (1 + 1e-9)
+
+
+def test_curves_that_have_not_bent_leave_the_elbows_of_the_others_alone():
+    truth = np.array([-0.1, 0.3, 0.4, 0.4, 0.0, 0.0, 2.0, 3.0, 14.0])
+    law, found = joint.fit(records(truth, noise=1e-4))
+    assert found[: joint.ELBOWS + 2] == pytest.approx(truth[: joint.ELBOWS + 2], abs=5e-3)
+    assert law.chi2 < 2 * law.dof
 
 
 @pytest.mark.parametrize("sharp", [5.0, 15.0, 45.0])

@@ -5,12 +5,13 @@ arrow, [[A, B], [B', d]] with diagonal d: elimination of the elbows leaves as ma
 there are common parameters, and a step costs a pass over the records, however many curves.
 
 While few records lie past the elbows, they and the bend are nearly one parameter: all that is seen
-is the beginning of (bend/rate) exp(rate (x - elbow)). Steps therefore go along ln(bend), ln(rate)
-and, for each curve, the place where that exponential is 1,
+is the beginning of (bend/rate) exp(rate (x - elbow)). Steps ``along`` (1.0) that valley go in
+ln|bend|, ln(rate) and, for each curve, the place where the exponential is 1,
 
-    elbow - ln(bend/rate)/rate,
+    elbow - ln(|bend|/rate)/rate;
 
-which leads down the curved valley in which steps along bend and elbow zigzag.
+steps across (0.0) go in ln|bend|, ln(rate) and the elbows themselves, which is better where some
+curves have bent and others have not. The bend keeps the sign that it starts with.
 """
 
 from __future__ import annotations
@@ -29,19 +30,18 @@ LOG_K, GAMMA, BEND, RATE, OFFSET, DRIFT = range(COMMON)
 MOST_STEPS = 100
 #: Relative gain of chi2 in an accepted step below which the fit has converged.
 ENOUGH = 1e-8
-#: Most that ln(bend) and ln(rate) change in a step, and elbows in parts of the room between their
+#: Most that ln|bend| and ln(rate) change in a step, and elbows in parts of the room between their
 #: bounds; a longer step is shortened as it is. Choices.
 LONGEST, FARTHEST = 1.0, 0.1
-#: A bend below this is none; it is told from zero by no curve.
+#: The least |bend|; it is told from zero by no curve.
 STRAIGHT = 1e-6
 
 
 @kernel(error_model="numpy")
-def model(p, j, x, log_P, slope):
+def model(p, j, x, log_P, along, slope):
     """ln(error) at ln(norm) ``x`` of the curve ``j``.
 
-    ``slope`` receives the derivatives by what steps go along: the common ones, then the curve's
-    own.
+    ``slope`` receives the derivatives by what a step is in: the common ones, then the curve's own.
     """
     bend, rate, elbow = p[BEND], exp(p[RATE]), p[COMMON + j]
     v = rate * (x - elbow)
@@ -54,8 +54,8 @@ def model(p, j, x, log_P, slope):
     line = p[LOG_K] - p[DRIFT] * log_P - p[GAMMA] * x + bend / rate * soft
     slope[LOG_K] = 1.0
     slope[GAMMA] = -x
-    slope[BEND] = bend / rate * (soft - past)
-    slope[RATE] = bend / rate * (past * (v + 1 + log(bend / rate)) - soft)
+    slope[BEND] = bend / rate * (soft - along * past)
+    slope[RATE] = bend / rate * (past * (v + along * (1 + log(abs(bend) / rate))) - soft)
     slope[OFFSET] = 0.0
     slope[DRIFT] = -log_P
     slope[COMMON] = -bend * past
@@ -69,7 +69,7 @@ def model(p, j, x, log_P, slope):
 
 
 @kernel(error_model="numpy")
-def normal_equations(p, x, y, weight, row, log_P, A, B, d, right, own):
+def normal_equations(p, x, y, weight, row, log_P, along, A, B, d, right, own):
     """chi2, and the arrow with its right-hand side."""
     slope = np.empty(COMMON + 1)
     A[:], B[:], d[:], right[:], own[:] = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -77,7 +77,7 @@ def normal_equations(p, x, y, weight, row, log_P, A, B, d, right, own):
     for i in range(len(x)):
         j = row[i]
         w = weight[i]
-        rest = w * (y[i] - model(p, j, x[i], log_P[j], slope))
+        rest = w * (y[i] - model(p, j, x[i], log_P[j], along, slope))
         chi2 += rest * rest
         for k in range(COMMON + 1):
             slope[k] *= w
@@ -147,37 +147,45 @@ def solve_arrow(A, B, d, right, own, free, damping, step):
 
 
 @kernel(error_model="numpy")
-def stepped(p, step, low, high, trial):
-    """``p`` after a step along what `model` differentiates by, within the bounds.
+def stepped(p, step, low, high, along, trial):
+    """``p`` after a step in what `model` differentiates by, within the bounds.
 
     Returns whether an elbow met its upper one.
     """
     rate = exp(p[RATE])
-    shift = log(p[BEND] / rate) / rate
+    shift = log(abs(p[BEND]) / rate) / rate
     longest = max(abs(step[RATE]), abs(step[BEND])) / LONGEST
     for k in range(COMMON, len(p)):
         longest = max(longest, abs(step[k]) / (FARTHEST * (high[k] - low[k])))
     part = 1 / max(longest, 1.0)
     for k in range(len(p)):
         trial[k] = p[k] + part * step[k]
+    least = STRAIGHT if p[BEND] > 0 else -STRAIGHT
     trial[BEND] = p[BEND] * exp(part * step[BEND])
+    if abs(trial[BEND]) < STRAIGHT:
+        trial[BEND] = least
     for k in range(COMMON):
         trial[k] = min(max(trial[k], low[k]), high[k])
     rate = exp(trial[RATE])
-    shift = log(trial[BEND] / rate) / rate - shift
+    shift = along * (log(abs(trial[BEND]) / rate) / rate - shift)
+    # A curve that has not bent yet sends its own elbow to the bound. Elbows that the bend takes
+    # beyond it would change what is seen of their curves, were they cut off: the bend gives way.
     excess = 0.0
     for k in range(COMMON, len(p)):
-        trial[k] += shift
-        excess = max(excess, trial[k] - high[k])
-    # An elbow at its bound alone would change what is seen of its curve: the bend gives way.
-    trial[BEND] = max(trial[BEND] * exp(-rate * excess), low[BEND])
+        if along > 0 and trial[k] < high[k]:
+            excess = max(excess, trial[k] + shift - high[k])
+    trial[BEND] *= exp(-rate * excess)
+    if abs(trial[BEND]) < STRAIGHT:
+        trial[BEND] = least
     for k in range(COMMON, len(p)):
-        trial[k] = min(max(trial[k] - excess, low[k]), high[k])
+        if trial[k] < high[k]:
+            trial[k] += shift - excess
+        trial[k] = min(max(trial[k], low[k]), high[k])
     return excess > 0.0
 
 
 @kernel(error_model="numpy")
-def minimise(x, y, weight, row, log_P, free, low, high, p):
+def minimise(x, y, weight, row, log_P, free, low, high, along, p):
     """Levenberg and Marquardt from ``p``, which becomes the minimum; chi2 there.
 
     Parameters
@@ -191,7 +199,9 @@ def minimise(x, y, weight, row, log_P, free, low, high, p):
     free : (6,) array of bool
         Which of the common parameters are.
     low, high, p : (6 + m,) arrays
-        Bounds; the bend must be positive. The start, within them.
+        Bounds, of the bend none, and the start, within them; |bend| at least `STRAIGHT`.
+    along : float
+        1.0 or 0.0: how to step, see above.
     """
     m = len(log_P)
     A, B, d = np.empty((COMMON, COMMON)), np.empty((COMMON, m)), np.empty(m)
@@ -203,13 +213,13 @@ def minimise(x, y, weight, row, log_P, free, low, high, p):
     # What meets a bound is held there, since a step cut off at it misses what the others do about
     # it; once the others have converged, what has left its bound or would rather is let go.
     now, releases = free.copy(), 3
-    chi2 = normal_equations(p, x, y, weight, row, log_P, A, B, d, right, own)
+    chi2 = normal_equations(p, x, y, weight, row, log_P, along, A, B, d, right, own)
     for _ in range(MOST_STEPS):
         if not solve_arrow(A, B, d, right, own, now, damping, step):
             damping *= 10
             continue
-        met = stepped(p, step, low, high, trial)
-        after = normal_equations(trial, x, y, weight, row, log_P, A2, B2, d2, right2, own2)
+        met = stepped(p, step, low, high, along, trial)
+        after = normal_equations(trial, x, y, weight, row, log_P, along, A2, B2, d2, right2, own2)
         if after < chi2:
             gain = chi2 - after
             for k in range(len(p)):  # `p[:] = trial` compiles for three seconds
@@ -220,6 +230,8 @@ def minimise(x, y, weight, row, log_P, free, low, high, p):
             damping = max(damping / 5, 1e-12)
             if met:
                 now[BEND] = False
+            if abs(p[BEND]) <= STRAIGHT:
+                now[BEND] = False
             for k in range(COMMON):
                 if p[k] <= low[k] or p[k] >= high[k]:
                     now[k] = False
@@ -229,8 +241,8 @@ def minimise(x, y, weight, row, log_P, free, low, high, p):
                     met = met or p[k] >= high[k] - 1e-9
                 for k in range(COMMON):
                     inward = right[k] > 0 if p[k] <= low[k] else right[k] < 0
-                    if k == BEND and not met and p[k] > low[k]:
-                        inward = True
+                    if k == BEND and not met:
+                        inward = abs(p[k]) > STRAIGHT or right[k] > 0
                     if free[k] and not now[k] and inward:
                         now[k] = again = True
                 if not again or releases == 0:

@@ -34,7 +34,8 @@ Array = NDArray[np.float64]
 
 #: Curves that a choice has to keep, if there are as many.
 FEWEST_P = 4
-#: Smallest P that are tried, evenly spread where there are more; a choice.
+#: Smallest P that are tried, evenly spread where there are more; fewer beyond 50 values of P, which
+#: cost more each. A choice.
 MOST_FIRST = 12
 #: A choice keeps at least this part of the records of the widest window. A choice.
 LEAST_PART = 0.5
@@ -171,7 +172,8 @@ def _windows(
     P = [mean.P for mean in means]
     if from_P is None:
         last = max(0, len(P) - FEWEST_P)
-        first = np.unique(np.linspace(0, last, min(last + 1, MOST_FIRST)).round().astype(int))
+        count = min(last + 1, MOST_FIRST, max(MOST_FIRST * 50 // len(P), 3))
+        first = np.unique(np.linspace(0, last, count).round().astype(int))
     else:
         first = np.array([np.searchsorted(P, from_P)])
     begin = min(float(mean.log_norm[0]) for mean in means)
